@@ -1,0 +1,3 @@
+"""The doors: HTTP, portals, composition root and settings."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Everything that stands a system up: set-up, node, contracts, migrations, demo."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Lines, advances, books and payouts."""
+
+from __future__ import annotations
