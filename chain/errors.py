@@ -50,3 +50,33 @@ class SignatureRefusedError(ChainError):
     """The signature is not by the party it names, has expired or was used before."""
 
     code = "signature_refused"
+
+
+class KeyReusedError(ChainError):
+    """The same idempotency key was used before for something else."""
+
+    code = "key_reused"
+
+
+class ContractRefusedError(ChainError):
+    """A contract refused the call; ``facts`` has its error's name and arguments."""
+
+    code = "contract_refused"
+
+
+class ChainUnavailableError(ChainError):
+    """The node does not answer; nothing was lost, try again."""
+
+    code = "chain_unavailable"
+
+
+class WrongChainError(ChainError):
+    """The node serves another chain than the one this database was written for."""
+
+    code = "wrong_chain"
+
+
+class DeepReorganisationError(ChainError):
+    """The chain was reorganised below finality; the projection must be rebuilt by an operator."""
+
+    code = "deep_reorganisation"

@@ -1,0 +1,163 @@
+"""What services need of the chain, and what the chain needs of keys; no implementation here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from chain.abi import ContractCall, Read, Struct
+    from chain.ids import Address, Hash32
+
+T = TypeVar("T")
+
+
+class TransactionState(StrEnum):
+    """Where an outgoing transaction stands; the moves allowed are ``chain.transactions.MOVES``."""
+
+    QUEUED = "queued"
+    """Written down; it has no nonce yet."""
+    SENT = "sent"
+    """Signed with its nonce and stored; sent, and sent again until it is mined."""
+    MINED = "mined"
+    """In a block, succeeded, not yet as deep as finality asks."""
+    FINAL = "final"
+    """In a block as deep as finality asks; still re-checked by block hash."""
+    REVERTED = "reverted"
+    """Refused by the contract: at simulation (no nonce was spent) or in a block."""
+    REPLACED = "replaced"
+    """Its nonce was used by another transaction of the same key; it is queued again when that is final."""
+    DROPPED = "dropped"
+    """Given up, provably without effect; its key may not be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What has become of a queued call.
+
+    Attributes:
+        error: the contract's named error, e.g. ``WaybillRegistryFreightExceedsParent``; "" if none.
+        error_facts: its arguments by name, JSON values.
+        message: one sentence for people about a refusal.
+        block_time: time of the block it is in.
+    """
+
+    key: str
+    contract: str
+    function: str
+    state: TransactionState
+    about: str = ""
+    transaction_hash: Hash32 | None = None
+    block_number: int | None = None
+    block_hash: Hash32 | None = None
+    block_time: dt.datetime | None = None
+    gas_used: int | None = None
+    error: str = ""
+    error_facts: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+
+class Outbox(Protocol):
+    """Where a use case writes what it wants done on chain, in its own database transaction."""
+
+    def queue(self, call: ContractCall, *, key: str, about: str = "") -> None:
+        """Writes an intent down; it is sent after the surrounding transaction has committed.
+
+        The same key with the same call changes nothing, however often.
+
+        Args:
+            call: what to send.
+            key: the business key, unique for ever, e.g. ``issue:0xabc…``.
+            about: the id of what it concerns (a trip, a waybill), to find it again.
+
+        Raises:
+            KeyReusedError: the key was used for another call.
+        """
+        ...
+
+    def find(self, key: str) -> Outgoing | None:
+        """What has become of an intent."""
+        ...
+
+    def list_about(self, about: str) -> list[Outgoing]:
+        """Every intent about an object, oldest first."""
+        ...
+
+
+class Signer(Protocol):
+    """A key that signs, wherever it lives. The key itself never leaves it."""
+
+    @property
+    def address(self) -> Address:
+        """The account of the key."""
+        ...
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Signs 32 bytes: r, s (low), v (27 or 28) in 65 bytes."""
+        ...
+
+    def sign_typed_data(self, struct: Struct, domain: Domain) -> bytes:
+        """Signs a struct under EIP-712: the only thing ever signed for a party. 65 bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The EIP-712 domain of one contract: a signature for it is worth nothing elsewhere."""
+
+    chain_id: int
+    verifying_contract: Address
+    name: str = "Yundan"
+    version: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A block, by number and hash, with its time."""
+
+    number: int
+    hash: Hash32
+    parent: Hash32
+    at: dt.datetime
+
+
+class ChainReader(Protocol):
+    """Asks contracts; every answer is of one block."""
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id, checked when the client was made."""
+        ...
+
+    def address_of(self, contract: str) -> Address:
+        """Where the deployment has put a contract.
+
+        Raises:
+            NotFoundError: the deployment knows no contract of that name.
+        """
+        ...
+
+    def domain(self, contract: str) -> Domain:
+        """The EIP-712 domain of a deployed contract."""
+        ...
+
+    def fetch_head(self) -> BlockRef:
+        """The latest block."""
+        ...
+
+    def fetch(self, read: Read[T], *, block: int | Hash32 | None = None) -> T:
+        """The answer at a block (by hash or number; the latest if None).
+
+        Raises:
+            ContractRefusedError: the contract reverted; it names the error and its arguments.
+            ChainUnavailableError: no answer from the node.
+        """
+        ...
+
+    def fetch_many(self, reads: Sequence[Read[T]], *, block: int | Hash32 | None = None) -> list[T]:
+        """The answers to several questions at one block, in one round trip."""
+        ...
