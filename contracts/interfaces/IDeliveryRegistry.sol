@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {PartyId, TripId} from "../types/Ids.sol";
+import {TripState, Verdict} from "../types/States.sol";
+import {
+    Attestation,
+    Confirmation,
+    Dispute,
+    Loading,
+    Resolution,
+    ReviewAcceptance,
+    TrackBatch
+} from "../types/DeliveryForms.sol";
+
+/// @notice What a trip's delivery needs beside the rule of all: set once, by the registrant fixed at construction.
+/// @param listener told in the completing transaction. @param attestor one attestation must be his.
+/// @param reviewer may accept a review. @param standIn may confirm when the consignee stays silent (the debtor).
+struct Watch {
+    address listener;
+    PartyId attestor;
+    PartyId reviewer;
+    PartyId standIn;
+}
+
+/// @notice A trip as it stands now.
+struct TripRecord {
+    TripState state;
+    bool disputed;
+    bool confirmed;
+    uint64 loaded;
+    uint64 accepted;
+    uint8 condition;
+    uint64 loadedAt;
+    uint64 deliveredAt;
+    uint32 batches;
+    uint64 committedTo;
+    bytes32 root;
+    bytes32 vehicle;
+}
+
+/// @title Loading, trajectory evidence, receipt, delivery
+/// @notice Promise C. Knows no money. A delivery completes in whichever call lands last; every call may be repeated
+/// with the same content without harm.
+interface IDeliveryRegistry {
+    event TripLoaded(
+        TripId indexed trip, bytes32 indexed vehicle, uint64 quantity, uint64 at, bytes32 document
+    );
+    event TrackCommitted(
+        TripId indexed trip,
+        uint32 indexed index,
+        bytes32 root,
+        uint32 count,
+        uint64 firstTime,
+        uint64 lastTime
+    );
+    event DeliveryConfirmed(
+        TripId indexed trip,
+        PartyId indexed by,
+        uint64 accepted,
+        uint8 condition,
+        bytes32 document,
+        uint64 at
+    );
+    event DriveAttested(
+        TripId indexed trip,
+        PartyId indexed attestor,
+        Verdict verdict,
+        bytes32 root,
+        bytes32 policy,
+        bytes32 findings,
+        uint64 departedAt,
+        uint64 arrivedAt,
+        uint32 distanceM,
+        uint32 fixes,
+        uint16 lateBps
+    );
+    event ReviewAccepted(
+        TripId indexed trip, PartyId indexed reviewer, bytes32 root, bytes32 findings
+    );
+    event DeliveryDisputed(
+        TripId indexed trip, PartyId indexed by, bytes32 reason, bool afterCompletion
+    );
+    event DisputeResolved(TripId indexed trip, uint8 outcome, bytes32 document);
+    event DeliveryCompleted(
+        TripId indexed trip, uint64 accepted, uint64 loaded, bytes32 root, uint64 at
+    );
+    event ListenerFailed(TripId indexed trip, address indexed listener, bytes reason);
+    event TripVoided(TripId indexed trip);
+    event TripWatched(
+        TripId indexed trip,
+        address indexed listener,
+        PartyId attestor,
+        PartyId reviewer,
+        PartyId standIn
+    );
+    event AttestorAdded(PartyId indexed attestor, uint64 since);
+    event AttestorRemoved(PartyId indexed attestor);
+    event ArbiterChanged(PartyId indexed arbiter);
+
+    error TripUnknown(TripId trip);
+    error TripUnexpectedState(TripId trip, TripState current, TripState wanted);
+    error TripVersionStale(TripId trip, uint32 current, uint32 given);
+    error TripVehicleDiffers(TripId trip, bytes32 expected, bytes32 given);
+    error TripPlanDiffers(TripId trip, bytes32 expected, bytes32 given);
+    error TripPolicyDiffers(TripId trip, bytes32 expected, bytes32 given);
+    error TripQuantityDiffers(TripId trip, uint64 expected, uint64 given);
+    error TripQuantityExceeds(TripId trip, uint64 most, uint64 given);
+    error TripAlreadyConfirmed(TripId trip);
+    error TripConfirmerNotAllowed(TripId trip, PartyId by);
+    error TripConsigneeNotSilentYet(TripId trip, uint64 from);
+    error TripTimeInvalid(TripId trip, uint64 given, uint64 nowAt);
+    error VehicleBusy(bytes32 vehicle, TripId trip);
+    error TrackBatchOutOfOrder(TripId trip, uint32 expected, uint32 given);
+    error TrackBatchSpanInvalid(TripId trip, uint64 firstTime, uint64 lastTime);
+    error AttestorUnknown(PartyId attestor);
+    error AttestorIsParty(TripId trip, PartyId attestor);
+    error AttestorTooNew(TripId trip, PartyId attestor);
+    error AttestorAlreadyAdded(PartyId attestor);
+    error VerdictInvalid(uint8 verdict);
+    error ReviewerNotAllowed(TripId trip);
+    error DisputerNotAllowed(TripId trip, PartyId by);
+    error DeliveryFormExpired(uint64 expires, uint64 nowAt);
+    error DeliveryFormUsed(bytes32 digest);
+    error DeliveryGasTooLow(uint256 gas, uint256 least);
+    error TripAlreadyWatched(TripId trip, address listener);
+    error DeliveryCallerNotAllowed(address caller);
+
+    function load(Loading calldata form, bytes calldata driverSignature) external;
+    function commitTrack(TrackBatch calldata form, bytes calldata signature) external;
+    function confirm(Confirmation calldata form, bytes calldata signature) external;
+    function attest(Attestation calldata form, bytes calldata signature) external;
+    function acceptReview(ReviewAcceptance calldata form, bytes calldata signature) external;
+    function dispute(Dispute calldata form, bytes calldata signature) external;
+    /// @param signatures the disputer's and the leaf performer's, or the arbiter's alone (byArbiter).
+    function resolve(Resolution calldata form, bytes[] calldata signatures, bool byArbiter) external;
+    /// @notice Voids a trip whose window ended EXPIRY ago without completion; frees the vehicle. Anyone.
+    function expire(TripId trip) external;
+    /// @notice Sets listener and needs of a trip, once. Only the registrant fixed at construction.
+    function watch(TripId trip, Watch calldata needs) external;
+    function addAttestor(PartyId attestor) external;
+    function removeAttestor(PartyId attestor) external;
+    function setArbiter(PartyId arbiter) external;
+
+    function get(TripId trip) external view returns (TripRecord memory);
+    function watchOf(TripId trip) external view returns (Watch memory);
+    function threshold() external view returns (uint256);
+    function isAttestor(PartyId attestor) external view returns (bool);
+    function tripOfVehicle(bytes32 vehicle) external view returns (TripId);
+    /// @notice Head of the hash chain over the committed batches: keccak(previous, index, root, count, first, last).
+    function trackHead(TripId trip) external view returns (bytes32);
+    /// @notice True if the fix is a leaf of the tree with this root (StandardMerkleTree, leaves (index, time, lat, lon)).
+    function proveFix(
+        bytes32 root,
+        bytes32[] calldata proof,
+        uint32 index,
+        uint64 time,
+        int32 latE6,
+        int32 lonE6
+    ) external pure returns (bool);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IDeliveryListener} from "./IDeliveryListener.sol";
+import {
+    Acknowledgement,
+    AdvanceRequest,
+    Approval,
+    Gate,
+    LenderAct,
+    Payee,
+    PayeeConsent,
+    Repayment
+} from "../types/AdvanceForms.sol";
+import {AdvanceId, LineId, PartyId, TripId, WaybillId} from "../types/Ids.sol";
+import {AdvanceState} from "../types/States.sol";
+
+/// @notice What is owed on a day.
+struct Due {
+    uint128 principal;
+    uint128 fee;
+    uint128 penalty;
+    uint128 interest;
+}
+
+/// @notice An advance as it stands now.
+struct AdvanceRecord {
+    LineId line;
+    WaybillId waybill;
+    TripId trip;
+    PartyId borrower;
+    PartyId lender;
+    AdvanceState state;
+    uint128 principal;
+    uint128 released;
+    uint128 outstanding;
+    uint64 approvedUntil;
+    uint32 startDay;
+    uint32 dueDay;
+    bytes32 fingerprint;
+}
+
+/// @title The freight advance: request, approve, release at delivery to the payees, repay
+/// @notice Promises D (entrusted), F (once), H (fair cost), J, K, L.
+interface IFreightAdvance is IDeliveryListener {
+    event AdvanceRequested(
+        AdvanceId indexed advance,
+        LineId indexed line,
+        TripId indexed trip,
+        WaybillId waybill,
+        PartyId borrower,
+        uint128 principal,
+        bytes32 decision
+    );
+    event DebtAcknowledged(AdvanceId indexed advance, PartyId indexed debtor, bytes32 notice);
+    event PayeeConsented(AdvanceId indexed advance, PartyId indexed payee, bytes32 account);
+    event AdvanceApproved(
+        AdvanceId indexed advance, PartyId indexed lender, uint128 principal, uint64 approvedUntil
+    );
+    event AdvanceReleasable(AdvanceId indexed advance, bytes32 reason);
+    event AdvanceReleased(
+        AdvanceId indexed advance, uint128 amount, uint32 startDay, uint32 dueDay
+    );
+    event PayeePaid(
+        AdvanceId indexed advance,
+        PartyId indexed payee,
+        WaybillId waybill,
+        uint128 amount,
+        bytes32 payout
+    );
+    event PayeeFailed(
+        AdvanceId indexed advance, PartyId indexed payee, uint128 amount, bytes reason
+    );
+    event AdvanceVoided(AdvanceId indexed advance, bytes32 reason);
+    event AdvanceDeclined(AdvanceId indexed advance);
+    event AdvanceRepaid(
+        AdvanceId indexed advance,
+        uint128 fee,
+        uint128 penalty,
+        uint128 interest,
+        uint128 principal,
+        uint128 waived,
+        uint128 outstanding
+    );
+    event AdvanceClosed(AdvanceId indexed advance);
+    event AdvanceDefaulted(AdvanceId indexed advance, uint32 day);
+    event AdvanceWrittenOff(AdvanceId indexed advance, uint128 principal);
+    event InterestDeferred(AdvanceId indexed advance, uint32 startDay);
+
+    error AdvanceUnknown(AdvanceId advance);
+    error AdvanceAlreadyRequested(AdvanceId advance);
+    error AdvanceUnexpectedState(AdvanceId advance, AdvanceState current, AdvanceState wanted);
+    error AdvanceFieldInvalid(bytes32 field);
+    error AdvanceFormExpired(uint64 expires, uint64 nowAt);
+    error AdvanceFormUsed(bytes32 digest);
+    error AdvanceBorrowerDiffers(PartyId expected, PartyId given);
+    error AdvanceLenderDiffers(PartyId expected, PartyId given);
+    error AdvanceDebtorUnfit(WaybillId waybill, PartyId debtor);
+    error AdvanceWaybillNotSigned(WaybillId waybill);
+    error AdvanceNotAcknowledged(AdvanceId advance);
+    error AdvancePayeeNotConsented(AdvanceId advance, PartyId payee);
+    error AdvancePayeeInvalid(uint256 index, PartyId payee);
+    error AdvanceDriverNotFirst(PartyId driver, PartyId first);
+    error AdvancePayeesSum(uint256 sum, uint256 principal);
+    error AdvanceExceedsReceivable(uint256 most, uint256 principal);
+    error AdvanceReceivablePledged(bytes32 fingerprint);
+    error AdvanceTripTaken(TripId trip);
+    error AdvanceApprovalDiffers(AdvanceId advance);
+    error AdvanceApprovalEnded(AdvanceId advance, uint64 approvedUntil);
+    error AdvanceNotExpired(AdvanceId advance);
+    error AdvanceGateClosed(AdvanceId advance);
+    error AdvanceShortageHeld(AdvanceId advance, uint64 accepted, uint64 loaded);
+    error AdvanceDisputed(AdvanceId advance);
+    error AdvanceTooEarly(AdvanceId advance, uint32 day, uint32 from);
+    error AdvanceCallerNotAllowed(address caller);
+
+    function request(AdvanceRequest calldata form, bytes calldata borrowerSignature)
+        external
+        returns (AdvanceId);
+    function acknowledge(Acknowledgement calldata form, bytes calldata debtorSignature) external;
+    function consent(PayeeConsent calldata form, bytes calldata payeeSignature) external;
+    /// @notice Locks the reserve, pledges the receivable, freezes the payees and listens for the delivery.
+    function approve(Approval calldata form, bytes calldata lenderSignature) external;
+    /// @notice The lender's word on a RELEASABLE advance (gate, shortage beyond tolerance, dispute).
+    function gate(Gate calldata form, bytes calldata lenderSignature) external;
+    /// @notice Tries the release again; every check runs again. Anyone.
+    function retry(AdvanceId advance) external;
+    /// @notice Frees the reserve of an approval that ended before delivery, of a gate not answered in time, of a void trip. Anyone.
+    function expire(AdvanceId advance) external;
+    function repay(Repayment calldata form, bytes calldata borrowerSignature) external;
+    function act(LenderAct calldata form, bytes calldata lenderSignature) external;
+    function pause() external;
+    function unpause() external;
+
+    // For FreightSettlement, fixed at construction: the money is in the vault already.
+    /// @return used what the loan took (fee, penalty, interest, principal); the rest is not its.
+    function settle(AdvanceId advance, uint128 amount) external returns (uint128 used);
+
+    function get(AdvanceId advance) external view returns (AdvanceRecord memory);
+    function payeesOf(AdvanceId advance) external view returns (Payee[] memory);
+    /// @notice What would close the advance on a Beijing day.
+    function due(AdvanceId advance, uint32 day) external view returns (Due memory);
+    function advanceOf(TripId trip) external view returns (AdvanceId);
+    function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory);
+    function isPledged(bytes32 fingerprint) external view returns (bool);
+    function today() external view returns (uint32);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {AdvanceId, PartyId, WaybillId} from "../types/Ids.sol";
+import {Cascade} from "../types/MoneyForms.sol";
+
+/// @title Freight paid in, shared out
+/// @notice Promises G (what comes in goes out to the last fen) and I (bounded). A debtor pays into the waybill's collection
+/// account; anyone may settle what lies there: advances first (fees, penalty, interest, principal), residue to the performer,
+/// what exceeds the waybill back to the issuer. A cascade spends only residue, by its owner's signature.
+interface IFreightSettlement {
+    event FreightSettled(
+        WaybillId indexed waybill,
+        uint128 received,
+        uint128 toLoans,
+        uint128 toChildren,
+        uint128 toPerformer,
+        uint128 refunded
+    );
+    event LoanSettled(WaybillId indexed waybill, AdvanceId indexed advance, uint128 amount);
+    event CascadeSigned(WaybillId indexed waybill, WaybillId indexed child, uint128 most);
+
+    error SettlementNothingToSettle(WaybillId waybill);
+    error SettlementFormExpired(uint64 expires, uint64 nowAt);
+    error SettlementFormUsed(bytes32 digest);
+    error SettlementChildInvalid(WaybillId waybill, WaybillId child);
+
+    function signCascade(Cascade calldata form, bytes calldata performerSignature) external;
+    function settle(WaybillId waybill) external;
+
+    /// @return the pseudo address whose token balance is what was paid in for this waybill.
+    function collectionAccount(WaybillId waybill) external pure returns (address);
+    function cascadesOf(WaybillId waybill) external view returns (WaybillId[] memory);
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {PartyId} from "../types/Ids.sol";
+import {KeyRecovery, KeyRevocation, KeyRotation, PartyRegistration} from "../types/PartyForms.sol";
+
+/// @title Parties and the one key that speaks for each
+/// @notice Every signature of the system is checked here: an EOA by ECDSA with low s, a contract by ERC-1271.
+/// A change of key changes no party: money and records hang on the PartyId. What a key signed while it
+/// was in use stands; it was checked when it was recorded.
+interface IPartyRegistry {
+    event PartyRegistered(PartyId indexed party, address indexed key, bytes32 profile);
+    event KeyRotated(PartyId indexed party, address indexed oldKey, address indexed newKey);
+    event KeyRecoveryProposed(PartyId indexed party, address indexed newKey, uint64 readyAt);
+    event KeyRecoveryCancelled(PartyId indexed party, address indexed newKey);
+    event KeyRevoked(PartyId indexed party, address indexed key);
+    event RegistrarChanged(address indexed registrar);
+
+    error PartyUnknown(PartyId party);
+    error PartyAlreadyRegistered(PartyId party);
+    error PartyKeyInUse(address key, PartyId party);
+    error PartyKeyMismatch(PartyId party, address key, address expected);
+    error PartySignatureInvalid(PartyId party, bytes32 digest);
+    error PartyRegistrarSignatureInvalid(bytes32 digest);
+    error PartyFormExpired(uint64 expires, uint64 nowAt);
+    error PartyFormUsed(bytes32 digest);
+    error PartyRecoveryUnknown(PartyId party);
+    error PartyRecoveryNotReady(PartyId party, uint64 readyAt);
+
+    function register(
+        PartyRegistration calldata form,
+        bytes calldata keySignature,
+        bytes calldata registrarSignature
+    ) external;
+    function rotateKey(
+        KeyRotation calldata form,
+        bytes calldata oldSignature,
+        bytes calldata newSignature
+    ) external;
+    function proposeRecovery(
+        KeyRecovery calldata form,
+        bytes calldata registrarSignature,
+        bytes calldata newSignature
+    ) external;
+    function cancelRecovery(PartyId party, bytes calldata signature) external;
+    function finishRecovery(PartyId party) external;
+    function revokeKey(KeyRevocation calldata form, bytes calldata signature, bool byRegistrar)
+        external;
+    function setRegistrar(address registrar) external;
+
+    function registrar() external view returns (address);
+    function isRegistered(PartyId party) external view returns (bool);
+    /// @return the present key, zero while revoked or unknown.
+    function keyOf(PartyId party) external view returns (address);
+    function partyOf(address key) external view returns (PartyId);
+    /// @notice Reverts with PartySignatureInvalid unless the present key of the party signed the digest.
+    function requireSignature(PartyId party, bytes32 digest, bytes calldata signature) external view;
+    function isSignature(PartyId party, bytes32 digest, bytes calldata signature)
+        external
+        view
+        returns (bool);
+    /// @return the token account of a party: an address derived from its id, with no key behind it.
+    function accountOf(PartyId party) external pure returns (address);
+}

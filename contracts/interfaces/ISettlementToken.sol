@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {PartyId} from "../types/Ids.sol";
+import {MintReceipt, PayoutReceipt, PayoutRequest} from "../types/MoneyForms.sol";
+import {PayoutState} from "../types/States.sol";
+
+/// @notice One amount on its way to a bank account.
+struct PayoutRecord {
+    PartyId party;
+    PayoutState state;
+    uint128 amount;
+    bytes32 account;
+}
+
+/// @title A claim on the custodian's bank money, in fen (2 decimals)
+/// @notice Promise G. Balances sit on accounts without keys; only the contracts fixed at construction move them.
+/// Supply equals mints less burns; each bank reference mints once, each payment sequence burns once.
+interface ISettlementToken {
+    event Minted(
+        bytes32 indexed bankReference, address indexed account, uint128 amount, uint64 valueDay
+    );
+    event PayoutQueued(
+        bytes32 indexed payout, PartyId indexed party, bytes32 account, uint128 amount
+    );
+    event PayoutPaid(bytes32 indexed payout, bytes32 indexed sequence, uint64 valueDay);
+    event CustodianChanged(PartyId first, PartyId second);
+    event DailyCapChanged(uint128 cap);
+
+    error TokenMovedByContractsOnly();
+    error TokenCallerNotAllowed(address caller);
+    error TokenBankReferenceUsed(bytes32 bankReference);
+    error TokenSequenceUsed(bytes32 sequence);
+    error TokenDailyCapExceeded(uint256 cap, uint256 minted, uint256 amount);
+    error TokenPayoutUnexpectedState(bytes32 payout, PayoutState current, PayoutState wanted);
+    error TokenFreeBalanceTooLow(PartyId party, uint256 free, uint256 amount);
+    error TokenFormExpired(uint64 expires, uint64 nowAt);
+    error TokenFormUsed(bytes32 digest);
+
+    function mint(
+        MintReceipt calldata form,
+        bytes calldata firstSignature,
+        bytes calldata secondSignature
+    ) external;
+    /// @notice The bank has paid: burns what was queued.
+    function confirmPayout(
+        PayoutReceipt calldata form,
+        bytes calldata firstSignature,
+        bytes calldata secondSignature
+    ) external;
+    /// @notice A party queues its own free balance for its bank account.
+    function requestPayout(PayoutRequest calldata form, bytes calldata signature)
+        external
+        returns (bytes32 payout);
+
+    // For CreditFacility, FreightAdvance and FreightSettlement, fixed at construction.
+    function move(address from, address to, uint128 amount) external;
+    function queuePayout(PartyId party, bytes32 account, uint128 amount, bytes32 payout) external;
+
+    function payoutOf(bytes32 payout) external view returns (PayoutRecord memory);
+    /// @return balance of the party's account that is not queued for a payout.
+    function freeBalance(PartyId party) external view returns (uint128);
+    function setCustodian(PartyId first, PartyId second) external;
+    function setDailyCap(uint128 cap) external;
+}

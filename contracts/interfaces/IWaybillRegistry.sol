@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {NOBODY, PartyId, TripId, WaybillId} from "../types/Ids.sol";
+import {WaybillState} from "../types/States.sol";
+import {Amendment, Cancellation, CreditNote, Waybill} from "../types/WaybillForms.sol";
+
+/// @notice A waybill as it stands now.
+/// @param declared true if the issuer of a root did not sign; it says so for ever.
+/// @param tier 0 for a root. @param children live children. @param childFreight sum of their freight.
+/// @param childQuantity sum of their quantities. @param deliveredQuantity contracted quantity of delivered leaves below.
+/// @param accepted quantity accepted by the consignee below. @param paid fen received by the performer.
+/// @param credited fen taken off by credit notes. @param pledgee lender, NOBODY if not pledged.
+struct WaybillRecord {
+    WaybillId parent;
+    PartyId issuer;
+    PartyId performer;
+    PartyId consignee;
+    PartyId pledgee;
+    WaybillState state;
+    bool declared;
+    uint8 tier;
+    uint16 children;
+    uint32 version;
+    uint32 termDays;
+    uint64 quantity;
+    uint64 loadFrom;
+    uint64 deliverBy;
+    uint64 deliveredAt;
+    uint64 childQuantity;
+    uint64 deliveredQuantity;
+    uint64 accepted;
+    uint128 freight;
+    uint128 childFreight;
+    uint128 paid;
+    uint128 credited;
+    TripId trip;
+}
+
+/// @title The back-to-back chain of waybills
+/// @notice Promises A (closure), B (consent), J (states). Knows no loan and no token.
+interface IWaybillRegistry {
+    event WaybillIssued(
+        WaybillId indexed waybill,
+        WaybillId indexed parent,
+        TripId indexed trip,
+        PartyId issuer,
+        PartyId performer,
+        PartyId consignee,
+        uint128 freight,
+        uint64 quantity,
+        uint8 tier,
+        bool declared
+    );
+    event WaybillRefused(uint256 indexed index, WaybillId indexed waybill, bytes reason);
+    event WaybillAmended(
+        WaybillId indexed waybill,
+        uint32 version,
+        uint128 freight,
+        uint64 quantity,
+        bytes32 plan,
+        bytes32 vehicle
+    );
+    event WaybillCancelled(WaybillId indexed waybill);
+    event WaybillCredited(WaybillId indexed waybill, uint128 amount, uint128 credited);
+    event WaybillMoved(WaybillId indexed waybill, WaybillState from, WaybillState to);
+    event WaybillPaid(WaybillId indexed waybill, uint128 amount, uint128 paid);
+    event WaybillPledged(WaybillId indexed waybill, PartyId indexed pledgee);
+    event WaybillReleased(WaybillId indexed waybill, PartyId indexed pledgee);
+
+    error WaybillUnknown(WaybillId waybill);
+    error WaybillAlreadyIssued(WaybillId waybill);
+    error WaybillUnexpectedState(WaybillId waybill, WaybillState current, WaybillState wanted);
+    error WaybillFieldInvalid(bytes32 field);
+    error WaybillIssuerNotParentPerformer(WaybillId parent, PartyId performer, PartyId issuer);
+    error WaybillPartyTwice(WaybillId ancestor, PartyId party);
+    error WaybillFreightExceedsParent(WaybillId parent, uint256 sum, uint256 freight);
+    error WaybillQuantityExceedsParent(WaybillId parent, uint256 sum, uint256 quantity);
+    error WaybillWindowOutsideParent(WaybillId parent, uint64 loadFrom, uint64 deliverBy);
+    error WaybillConsigneeDiffers(WaybillId parent, PartyId expected, PartyId given);
+    error WaybillShippingNoteDiffers(WaybillId root, bytes32 expected, bytes32 given);
+    error WaybillParentIsLeaf(WaybillId parent, TripId trip);
+    error WaybillTripTaken(TripId trip, WaybillId leaf);
+    error WaybillTooDeep(uint8 tier, uint8 most);
+    error WaybillVersionStale(WaybillId waybill, uint32 current, uint32 given);
+    error WaybillFormExpired(uint64 expires, uint64 nowAt);
+    error WaybillFormUsed(bytes32 digest);
+    error WaybillChildrenExceed(WaybillId waybill, uint256 children, uint256 wanted);
+    error WaybillCallerNotAllowed(address caller);
+    error WaybillPledgedElsewhere(WaybillId waybill, PartyId pledgee);
+    error WaybillOverpaid(WaybillId waybill, uint256 owed, uint256 amount);
+    error WaybillSignatureMissing(WaybillId waybill, PartyId party);
+
+    /// @param issuerSignature may be empty on a root only: then the root is declared and says so for ever.
+    function issue(
+        Waybill calldata form,
+        bytes calldata issuerSignature,
+        bytes calldata performerSignature
+    ) external returns (WaybillId waybill);
+    /// @param allOrNothing true: one bad form reverts the batch; false: it is refused with WaybillRefused, the rest stand.
+    function issueBatch(
+        Waybill[] calldata forms,
+        bytes[] calldata issuerSignatures,
+        bytes[] calldata performerSignatures,
+        bool allOrNothing
+    ) external returns (uint256 issued);
+    function amend(
+        Amendment calldata form,
+        bytes calldata issuerSignature,
+        bytes calldata performerSignature,
+        bytes calldata pledgeeSignature
+    ) external;
+    function cancel(
+        Cancellation calldata form,
+        bytes calldata issuerSignature,
+        bytes calldata performerSignature
+    ) external;
+    function credit(
+        CreditNote calldata form,
+        bytes calldata issuerSignature,
+        bytes calldata performerSignature,
+        bytes calldata pledgeeSignature
+    ) external;
+
+    // For the contracts above, fixed at construction.
+    function recordLoading(TripId trip) external;
+    function recordDelivery(TripId trip, uint64 accepted, uint64 at) external;
+    function recordVoid(TripId trip) external;
+    function recordPaid(WaybillId waybill, uint128 amount) external;
+    function pledge(WaybillId waybill, PartyId pledgee) external;
+    function release(WaybillId waybill, PartyId pledgee) external;
+
+    function get(WaybillId waybill) external view returns (WaybillRecord memory);
+    function leafOf(TripId trip) external view returns (WaybillId);
+    /// @notice Version, vehicle, plan and policy the trip's leaf stands at now.
+    function tripTerms(TripId trip)
+        external
+        view
+        returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy);
+    /// @notice floor(freight x accepted / quantity) - credited - paid, never below zero.
+    function outstanding(WaybillId waybill) external view returns (uint128);
+    function isBelow(WaybillId waybill, WaybillId ancestor) external view returns (bool);
+    /// @return true if the party is issuer, performer or consignee of the waybill or of any above it.
+    function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool);
+    function hashWaybill(Waybill calldata form) external pure returns (WaybillId);
+}
