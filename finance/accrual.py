@@ -48,6 +48,18 @@ Each of the three cumulative amounts never falls, so no ``_due`` is ever negativ
 rounds no more than paying at once; what lies above the ceiling is not due, and is waived for good
 when the loan closes. Then the payment goes through ``finance/waterfall.py`` (``Waterfall.sol``).
 
+Two acts of the lender (``LenderAct``)::
+
+    3 later start: only while accrued_to == start_day and nothing was paid;
+                   start_day = accrued_to = value (>= start_day); due_day and penalty_from stay
+    5 waive:       accrue(today); to_fee, to_penalty, to_interest as in the waterfall, with
+                   payment = value and no principal; each is added to its ``_paid``; no money moves
+
+AdvanceRepaid.waived, 0 until the payment that closes the loan, is then what the ceiling kept away::
+
+    waived = max(0, fee * DEN + penalty_num + interest_num - ceiling_num) / DEN      # floor
+
+Accrual runs on through Defaulted and WrittenOff, for the claim stands until it is paid.
 Repaid on the release day, a loan costs nothing. There is no compounding and no fee for paying early.
 Sources: LENDING "Decisions taken", DESIGN 5 H, Civil Code 670, 676, 677.
 """
