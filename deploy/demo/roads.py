@@ -1,0 +1,130 @@
+"""The demo's roads: recorded runs of Liverpool route 14, five places fixed on the longest one, and the trips between them.
+
+The positions are real and are played unchanged, except for the runs named in ALTERED, whose
+trips are labelled as altered wherever they are shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyproj import Geod
+
+from tracking.fix import Fix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FILE = Path(__file__).parent / "tracks" / "liverpool_bus_route14.csv"
+ROUTE_RUN = "1099"
+"""The longest run (vehicle 4733, 10.1 km): its line is the planned route."""
+
+CORRIDOR_M = 120
+GATE_RADIUS_M = 250
+_GEOD = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gate of the demo: a place at a distance along the planned route, fixed before any trip was looked at."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    at_m: int
+
+
+PLACES = (
+    Place("A", "码头堆场", "Dock yard", 700),
+    Place("B", "北区仓库", "North warehouse", 4_500),
+    Place("C", "西站货场", "West freight station", 6_300),
+    Place("D", "河湾分拨中心", "Riverside hub", 7_900),
+    Place("E", "终点工厂", "Terminus works", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One trip of the demo: a recorded run between two places, and what was altered of it, if anything.
+
+    Attributes:
+        run: the trip id in the file. vehicle: the vehicle id in the file.
+        altered: "" or what was changed, in words.
+        expect: "paid", or why no money should move; only printed beside what really happened.
+    """
+
+    run: str
+    vehicle: str
+    loading: str
+    unloading: str
+    altered: str = ""
+    expect: str = "paid"
+
+
+DRIVES = (
+    Drive("1089", "4836", "D", "E"),
+    Drive("1091", "4716", "D", "E"),
+    Drive("1093", "4803", "B", "E"),
+    Drive("1095", "4720", "A", "C"),
+    Drive("1097", "4842", "A", "E"),
+    Drive("1101", "4841", "A", "E"),
+    Drive("1105", "4836", "A", "E"),
+    Drive("1107", "4716", "A", "C"),
+    Drive("1109", "4803", "A", "E"),
+    Drive("1113", "4842", "A", "C"),
+    Drive("1103", "4722", "A", "E", expect="seen leaving the route by 291 m and coming back"),
+    Drive("1115", "4733", "A", "E", expect="1.9 km short of the terminus"),
+)
+
+
+def load_runs(path: Path = FILE) -> dict[str, list[Fix]]:
+    """The recorded runs by trip id, in time order; received two seconds after each fix."""
+    runs: dict[str, list[Fix]] = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            at = int(dt.datetime.fromisoformat(row["time_utc"]).timestamp())
+            runs.setdefault(row["trip_id"], []).append(
+                Fix(
+                    time=at,
+                    lat_e6=round(float(row["lat"]) * 1_000_000),
+                    lon_e6=round(float(row["lon"]) * 1_000_000),
+                )
+            )
+    return {run: sorted(fixes, key=lambda fix: fix.time) for run, fixes in runs.items()}
+
+
+def planned_line(fixes: Sequence[Fix]) -> list[tuple[float, float]]:
+    """The planned route as (lon, lat): the line of the recorded run, standing fixes left out."""
+    line: list[tuple[float, float]] = []
+    for fix in fixes:
+        point = (fix.lon_e6 / 1e6, fix.lat_e6 / 1e6)
+        if not line or _GEOD.inv(*line[-1], *point)[2] > 5:
+            line.append(point)
+    return line
+
+
+def point_at(line: Sequence[tuple[float, float]], along_m: float) -> tuple[float, float]:
+    """The point (lon, lat) at a distance along a line, metres on the ellipsoid."""
+    points = np.asarray(line)
+    azimuth, _, steps = _GEOD.inv(points[:-1, 0], points[:-1, 1], points[1:, 0], points[1:, 1])
+    ends = np.cumsum(steps)
+    leg = min(int(np.searchsorted(ends, along_m)), len(steps) - 1)
+    rest = along_m - (ends[leg] - steps[leg])
+    lon, lat, _ = _GEOD.fwd(*points[leg], azimuth[leg], rest)
+    return round(float(lon), 6), round(float(lat), 6)
+
+
+def line_between(
+    line: Sequence[tuple[float, float]], from_m: float, to_m: float
+) -> list[tuple[float, float]]:
+    """The part of a line between two distances along it."""
+    points = np.asarray(line)
+    _, _, steps = _GEOD.inv(points[:-1, 0], points[:-1, 1], points[1:, 0], points[1:, 1])
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    inner = [tuple(line[i]) for i in np.flatnonzero((along > from_m) & (along < to_m))]
+    return [point_at(line, from_m), *inner, point_at(line, to_m)]  # type: ignore[list-item]
