@@ -391,7 +391,7 @@ def check():
     solhint = ["node", NODE_MODULES / "solhint" / "solhint.js", "--max-warnings", "0"]
     with tempfile.TemporaryDirectory() as folder:
         # An empty database, migrated, must equal the models.
-        fresh = {"YUNDAN_DATABASE_URL": f"sqlite:///{folder}/migrated.db"}
+        alembic = [BIN / "alembic", "-x", f"url=sqlite:///{folder}/migrated.db"]
         run_gates(
             [
                 ("ruff format", [BIN / "ruff", "format", "--check", "."], {}),
@@ -402,8 +402,8 @@ def check():
                 ("solhint", [*solhint, "contracts/**/*.sol"], {}),
                 ("detect-secrets", secrets, {}),
                 ("bindings up to date", [PYTHON, "-m", "chain.codegen", "--check"], {}),
-                ("migrations run", [BIN / "alembic", "upgrade", "head"], fresh),
-                ("migrations up to date", [BIN / "alembic", "check"], fresh),
+                ("migrations run", [*alembic, "upgrade", "head"], {}),
+                ("migrations up to date", [*alembic, "check"], {}),
             ]
         )
 

@@ -1,0 +1,3 @@
+"""What a firm runs on its own server: it holds the key, signs typed data and calls /v1."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What the API takes and gives, one file a noun; strict, and closed to unknown fields."""
+
+from __future__ import annotations
