@@ -7,9 +7,11 @@ deployment by whoever sends, so that a call can be built (and tested) with no ch
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from chain.ids import Address, Hash32
@@ -68,7 +70,6 @@ class Read(Generic[T]):
 class Event:
     """Base of the generated events; the subclass has a field for each argument."""
 
-    CONTRACT: ClassVar[str] = ""
     SIGNATURE: ClassVar[str] = ""
     TOPIC: ClassVar[bytes] = b""
 
@@ -88,11 +89,13 @@ class Occurred(Generic[E_co]):
 
     Attributes:
         event: the decoded event.
+        contract: name of the contract that emitted it, in the deployment.
         address: the contract that emitted it.
         at: the block's time, UTC.
     """
 
     event: E_co
+    contract: str
     address: Address
     at: dt.datetime
     block_number: int
@@ -168,6 +171,12 @@ def selector(signature: str) -> bytes:
 def hash32(value: bytes) -> Hash32:
     """32 bytes in their text form."""
     return Hash32("0x" + value.hex())
+
+
+@functools.lru_cache(maxsize=4096)
+def address(value: str) -> Address:
+    """An address in its checksummed form (EIP-55)."""
+    return Address(to_checksum_address(value))
 
 
 def bytes32(value: str) -> bytes:

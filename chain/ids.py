@@ -24,3 +24,9 @@ AdvanceId = NewType("AdvanceId", str)
 
 LineId = NewType("LineId", str)
 """A credit line in CreditFacility: the EIP-712 struct hash of its terms (Hash32 form)."""
+
+ZERO32 = Hash32("0x" + "00" * 32)
+"""32 zero bytes: no hash. ``WaybillId(ZERO32)`` is the parent of a root."""
+
+NOBODY = PartyId(0)
+"""No party."""
