@@ -363,6 +363,17 @@ class Accumulator:
             fee=fee_num // unit, penalty=penalty_num // unit, interest=interest_num // unit
         )
 
+    def charges(self, rates: Rates, rounding: Rounding) -> Charges:
+        """As ``charges_down``, rounded by another rule; still never above the ceiling, rounded down."""
+        if rounding in (Rounding.FLOOR, Rounding.DOWN):
+            return self.charges_down(rates)
+        unit = rates.denominator
+        room = self.ceiling_num // unit
+        fee = min(rates.fee_fen, room)
+        penalty = min(rounded(Fraction(self.penalty_num, unit), rounding), room - fee)
+        interest = min(rounded(Fraction(self.interest_num, unit), rounding), room - fee - penalty)
+        return Charges(fee=fee, penalty=penalty, interest=interest)
+
     def waived_down(self, rates: Rates) -> int:
         """What the ceiling keeps from being charged, in fen, rounded down."""
         unit = rates.denominator
