@@ -1,14 +1,14 @@
 """The demo's roads: recorded runs of Liverpool route 14, five places fixed on the longest one, and the trips between them.
 
-The positions are real and are played unchanged, except for the runs named in ALTERED, whose
-trips are labelled as altered wherever they are shown.
+The positions are real and are played unchanged, except for the trips named in ALTERED, which
+are labelled as altered wherever they are shown.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,17 +53,23 @@ class Drive:
     """One trip of the demo: a recorded run between two places, and what was altered of it, if anything.
 
     Attributes:
-        run: the trip id in the file. vehicle: the vehicle id in the file.
-        altered: "" or what was changed, in words.
-        expect: "paid", or why no money should move; only printed beside what really happened.
+        run: the trip id in the file. vehicle: the vehicle id in the file, or an invented one.
+        loading: code of the place. unloading: code of the place.
+        alteration: "" for a trip as it was recorded, else what was done to it.
+        expect: what should come of it; printed beside what really came.
     """
 
     run: str
     vehicle: str
     loading: str
     unloading: str
-    altered: str = ""
+    alteration: str = ""
     expect: str = "paid"
+
+    @property
+    def key(self) -> str:
+        """Names the trip in the demo."""
+        return f"{self.run}-{self.alteration}" if self.alteration else self.run
 
 
 DRIVES = (
@@ -75,11 +81,44 @@ DRIVES = (
     Drive("1101", "4841", "A", "E"),
     Drive("1105", "4836", "A", "E"),
     Drive("1107", "4716", "A", "C"),
-    Drive("1109", "4803", "A", "E"),
     Drive("1113", "4842", "A", "C"),
-    Drive("1103", "4722", "A", "E", expect="seen leaving the route by 291 m and coming back"),
-    Drive("1115", "4733", "A", "E", expect="1.9 km short of the terminus"),
+    Drive("1103", "4722", "A", "E", expect="leaves the route by 291 m and comes back"),
+    Drive("1115", "4733", "A", "E", expect="ends 1.9 km short of the terminus"),
 )
+"""Trips as they were recorded; 1117 and 1119 are stubs and left out, 1099 is the planned route."""
+
+ALTERED = (
+    Drive("1111", "9001", "A", "E", "cut", "stops short of the gate: the last 2 km are cut off"),
+    Drive("1099", "9002", "A", "E", "teleport", "ten minutes of fixes moved 5 km to the side"),
+    Drive("1109", "9003", "A", "E", "shortage", "the consignee accepts only 90 %"),
+    Drive("", "9004", "A", "E", "overpriced", "a child waybill dearer than its parent"),
+)
+"""Trips that were altered on purpose, each with a vehicle and a terminal of its own."""
+
+ALL_DRIVES = DRIVES + ALTERED
+
+
+def fixes_of(drive: Drive, runs: dict[str, list[Fix]]) -> list[Fix]:
+    """The fixes a drive sends: the recorded ones, or what its alteration makes of them."""
+    if not drive.run:
+        return []
+    fixes = runs[drive.run]
+    if drive.alteration == "cut":
+        end = fixes[-1]
+        return [
+            fix
+            for fix in fixes
+            if fix.time < end.time - 600
+            and _GEOD.inv(fix.lon_e6 / 1e6, fix.lat_e6 / 1e6, end.lon_e6 / 1e6, end.lat_e6 / 1e6)[2]
+            > 2_000
+        ]
+    if drive.alteration == "teleport":
+        middle = fixes[len(fixes) // 2].time
+        return [
+            replace(fix, lat_e6=fix.lat_e6 + 45_000) if abs(fix.time - middle) <= 300 else fix
+            for fix in fixes
+        ]
+    return fixes
 
 
 def load_runs(path: Path = FILE) -> dict[str, list[Fix]]:

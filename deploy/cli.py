@@ -1,0 +1,243 @@
+"""The ``yundan`` command. Each command imports what it needs when it runs: geometry and web3 take seconds.
+
+Exit codes: 0 done (a verdict, whatever it says, is a result), 1 a check failed, 2 the input is at fault
+(one line on stderr says how).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chain.errors import YundanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+app = typer.Typer(
+    name="yundan",
+    help="运单: a driver's freight on the day he delivers, on evidence every lender can check.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+track = typer.Typer(help="Positions: decode frames, judge a file, play a file as a terminal.")
+loan = typer.Typer(help="Loans on paper.")
+app.add_typer(track, name="track", no_args_is_help=True)
+app.add_typer(loan, name="loan", no_args_is_help=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; turns an error of the input into one line and exit code 2."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.Exit as exit_:
+        return int(exit_.exit_code)
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        return 0
+    except YundanError as error:
+        print(f"yundan: {error.code}: {error}", file=sys.stderr)
+        return 2
+    except typer.core.click.ClickException as error:  # type: ignore[attr-defined]  # typer bundles click
+        print(f"yundan: {error.format_message()}", file=sys.stderr)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _print_json_lines(objects: Iterable[dict[str, Any]]) -> None:
+    for found in objects:
+        print(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+
+
+# -- the road -------------------------------------------------------------------------------------
+
+
+@track.command("decode")
+def track_decode(
+    form: Annotated[str, typer.Option("--format", help="jt808 (hex frames) or nmea (sentences)")],
+    file: Annotated[
+        Path | None, typer.Argument(help="one frame or sentence a line; stdin if left out")
+    ] = None,
+) -> None:
+    """Decodes frames or sentences, one JSON object each, bad ones included with their error code."""
+    from tracking.decode import decode_lines
+
+    if form not in {"jt808", "nmea"}:
+        raise typer.BadParameter("jt808 or nmea", param_hint="--format")
+    if file is None or str(file) == "-":
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+        _print_json_lines(decode_lines(sys.stdin, form))  # type: ignore[arg-type]
+        return
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            _print_json_lines(decode_lines(lines, form))  # type: ignore[arg-type]
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
+
+
+@track.command("check")
+def track_check(
+    fixes: Annotated[Path, typer.Option(help="CSV: time_utc,lat,lon,speed,heading[,...]")],
+    route: Annotated[
+        Path | None, typer.Option(help="planned route, GeoJSON (also GPX or encoded polyline)")
+    ] = None,
+    trip: Annotated[
+        Path | None, typer.Option(help="JSON: pickup, delivery, planned_route, terminal, ...")
+    ] = None,
+    others: Annotated[
+        list[Path] | None, typer.Option(help="a track already on file; repeat for more")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="write a picture of track, corridor and findings (SVG)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the whole verdict as JSON")] = False,
+) -> None:
+    """Judges a file of fixes against a planned route by the named rules of the policy."""
+    from tracking.check import check, describe
+
+    result = check(route, fixes, trip, others or [], plot=plot)
+    print(json.dumps(result, ensure_ascii=False, indent=2) if as_json else describe(result))
+
+
+@track.command("replay")
+def track_replay(
+    fixes: Annotated[Path, typer.Option(help="CSV of fixes, as for track check")],
+    terminal: Annotated[str, typer.Option(help="the terminal's phone number")],
+    to: Annotated[str, typer.Option(help="HOST:PORT of a JT/T 808 gateway")],
+    plate: Annotated[str, typer.Option(help="plate to register with")] = "",
+    speed: Annotated[
+        float, typer.Option(help="times real time; 0 is as fast as the gateway acknowledges")
+    ] = 0,
+) -> None:
+    """Plays a file of fixes as a JT/T 808 terminal would, over TCP; ends when all are acknowledged."""
+    from tracking.ingest.replay import replay_file
+
+    print(
+        json.dumps(
+            replay_file(fixes, terminal=terminal, to=to, plate=plate, speed=speed),
+            ensure_ascii=False,
+        )
+    )
+
+
+# -- the loan -------------------------------------------------------------------------------------
+
+
+@loan.command("simulate")
+def loan_simulate(
+    case: Annotated[Path, typer.Argument(help="terms and dated payments (finance/README.md)")],
+) -> None:
+    """Plays a loan's life on paper: accrual, allocation, class and cost by day, as JSON."""
+    from finance.simulate import simulate_file
+
+    print(json.dumps(simulate_file(case), ensure_ascii=False, indent=2))
+
+
+# -- the running system ---------------------------------------------------------------------------
+
+
+@app.command()
+def serve() -> None:
+    """API, portals, workers and position gateway in one process."""
+    from api.processes import run_serve
+
+    run_serve(api=True, worker=True, gateway=True)
+
+
+@app.command()
+def api() -> None:
+    """The API and the portals alone."""
+    from api.processes import run_serve
+
+    run_serve(api=True)
+
+
+@app.command()
+def worker() -> None:
+    """The jobs alone: sender, indexer, judge, day end. Only one of several works at a time."""
+    from api.processes import run_serve
+
+    run_serve(worker=True)
+
+
+@app.command()
+def gateway() -> None:
+    """The JT/T 808 gateway alone."""
+    from api.processes import run_serve
+
+    run_serve(gateway=True)
+
+
+@app.command()
+def attestor(
+    once: Annotated[bool, typer.Option(help="look once and end")] = False,
+) -> None:
+    """An independent witness: recomputes verdicts from raw evidence and signs them with its own key."""
+    from api.processes import run_attestor
+
+    run_attestor(once=once)
+
+
+@app.command()
+def migrate() -> None:
+    """Brings the database to the present schema."""
+    from api.processes import run_migrate
+
+    run_migrate()
+
+
+@app.command()
+def trips(as_json: Annotated[bool, typer.Option("--json", help="one JSON array")] = False) -> None:
+    """Trips known here: state, verdict, what was released, and why not where nothing was."""
+    from api.processes import list_trips
+
+    found = list_trips()
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    from chain.money import yuan_text
+
+    for trip in found:
+        reasons = "; ".join(trip["reasons"])
+        print(
+            f"{trip['trip_id'][:14]}…  {trip['state']:<10} {trip['verdict'] or '-':<7} ¥{yuan_text(trip['released_fen']):>12}  {reasons}"
+        )
+
+
+@app.command()
+def demo(
+    serve_after: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="serve the portals after the story")
+    ] = True,
+    kill: Annotated[
+        str, typer.Option(help="PROCESS@POINT: SIGKILL worker or anvil there, to see a resumption")
+    ] = "",
+) -> None:
+    """The whole product on this machine, on real positions, told as a story."""
+    from deploy.demo.run import run_demo
+
+    raise typer.Exit(run_demo(serve_after=serve_after, kill=kill))
+
+
+@app.command()
+def bench(
+    name: Annotated[
+        str, typer.Argument(help="chain, tracking, finance, api, contracts; all if left out")
+    ] = "",
+) -> None:
+    """Runs the benchmarks, one JSON object a line."""
+    from deploy.bench import run_benches
+
+    raise typer.Exit(run_benches(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
