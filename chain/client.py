@@ -1,0 +1,367 @@
+"""The wire to one node: the only place a Web3 object is born.
+
+What a node says is checked before it is believed: the answer's id, its form, the chain's id and
+first block, the code at each address. A transport failure and a garbled answer are the same to the
+caller (ChainUnavailableError: nothing is known, ask again); what the node says in so many words is
+a NodeError; what a contract says is a ContractRefusedError with the contract's own error.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from eth_utils.crypto import keccak
+from web3 import Web3
+from web3.providers.rpc import HTTPProvider
+
+from chain.abi import hash32
+from chain.errors import ChainError, ChainUnavailableError, NotFoundError, WrongChainError
+from chain.ports import BlockRef, Domain
+from chain.reverts import understand_revert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from web3.types import RPCEndpoint, RPCResponse
+
+    from chain.abi import Read
+    from chain.deployments import Deployment
+    from chain.ids import Address, Hash32
+
+T = TypeVar("T")
+
+BATCH = 100
+"""Most requests in one round trip; some nodes refuse larger batches."""
+
+
+class NodeError(ChainError):
+    """The node refused a request."""
+
+    code = "node_refused"
+
+    def __init__(self, rpc_code: int, text: str, data: bytes = b"") -> None:
+        super().__init__(f"the node answered: {text}", rpc_code=rpc_code)
+        self.rpc_code = rpc_code
+        self.text = text
+        self.data = data
+
+
+class CheckedHttpProvider(HTTPProvider):
+    """HTTP to a node; an answer must carry the id of its question.
+
+    Retrying belongs to the callers, who know what is safe to say twice.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        super().__init__(
+            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
+        )
+        self._ids = itertools.count(1)
+        self._url = url
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """One question, one answer."""
+        number = next(self._ids)
+        answer = self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        if not isinstance(answer, dict) or answer.get("id") != number:
+            raise ChainUnavailableError("the node's answer is not to the question asked")
+        return answer  # type: ignore[return-value]  # the form is checked by what reads it
+
+    def ask_many(self, questions: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
+        """Several questions in one round trip; the answers in the questions' order."""
+        numbered = [
+            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+            for method, params in questions
+        ]
+        answers = self._post(numbered)
+        if isinstance(answers, dict):  # a node that refuses the batch as a whole
+            answers = [answers]
+        by_id = {a.get("id"): a for a in answers if isinstance(a, dict)}
+        try:
+            return [by_id[one["id"]] for one in numbered]
+        except KeyError as error:
+            raise ChainUnavailableError("the node left out answers of a batch") from error
+
+    def _post(self, body: Any) -> Any:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False  # a proxy of the environment must not see our questions
+        try:
+            answer = session.post(
+                self._url,
+                data=json.dumps(body, separators=(",", ":")),
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout_s,
+            )
+            return answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise ChainUnavailableError(
+                f"the node does not answer ({type(error).__name__})"
+            ) from error
+
+    def close(self) -> None:
+        """Closes the calling thread's connection."""
+        session = getattr(self._local, "session", None)
+        if session is not None:
+            session.close()
+            self._local.session = None
+
+
+class ChainClient:
+    """Reads the chain (it keeps ``chain.ports.ChainReader``) and hands raw requests to the node.
+
+    Args:
+        url: the node's JSON-RPC address.
+        chain_id: what the node must answer; anything else is another chain.
+        deployment: where the contracts stand; may be given later by ``use``.
+        timeout_s: longest wait for one answer.
+
+    Raises:
+        ChainUnavailableError: no answer.
+        WrongChainError: another chain answers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        chain_id: int,
+        deployment: Deployment | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self.provider = CheckedHttpProvider(url, timeout_s)
+        self.web3 = Web3(self.provider)
+        self._deployment = deployment
+        self._chain_id = chain_id
+        found = whole(self.request("eth_chainId", []))
+        if found != chain_id:
+            raise WrongChainError(
+                f"the node serves chain {found}, the settings say {chain_id}",
+                expected=chain_id,
+                found=found,
+            )
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id, checked when the client was made."""
+        return self._chain_id
+
+    @property
+    def deployment(self) -> Deployment:
+        """Where the contracts stand.
+
+        Raises:
+            NotFoundError: nothing is deployed yet.
+        """
+        if self._deployment is None:
+            raise NotFoundError(f"no contracts are deployed on chain {self._chain_id} yet")
+        return self._deployment
+
+    def use(self, deployment: Deployment) -> None:
+        """Takes a deployment after it has been made."""
+        self._deployment = deployment
+
+    def address_of(self, contract: str) -> Address:
+        """Where the deployment has put a contract.
+
+        Raises:
+            NotFoundError: the deployment knows no contract of that name.
+        """
+        return self.deployment.address_of(contract)
+
+    def domain(self, contract: str) -> Domain:
+        """The EIP-712 domain of a deployed contract."""
+        return Domain(self._chain_id, self.address_of(contract))
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """One raw request.
+
+        Raises:
+            ChainUnavailableError: no answer, or none that can be read.
+            NodeError: the node refused.
+        """
+        return _result(self.provider.make_request(method, params))  # type: ignore[arg-type]
+
+    def request_many(self, questions: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Several raw requests in few round trips; a refused one stands as its NodeError.
+
+        Raises:
+            ChainUnavailableError: no answer, or none that can be read.
+        """
+        results: list[Any] = []
+        for at in range(0, len(questions), BATCH):
+            for answer in self.provider.ask_many(questions[at : at + BATCH]):
+                try:
+                    results.append(_result(answer))
+                except NodeError as error:
+                    results.append(error)
+        return results
+
+    def fetch_genesis_hash(self) -> Hash32:
+        """The hash of block 0: with the chain id, the chain's name."""
+        return block_ref(self.request("eth_getBlockByNumber", ["0x0", False])).hash
+
+    def fetch_head(self) -> BlockRef:
+        """The latest block."""
+        return block_ref(self.request("eth_getBlockByNumber", ["latest", False]))
+
+    def find_block(self, number: int) -> BlockRef | None:
+        """The block at a height, if the chain is that high."""
+        found = self.request("eth_getBlockByNumber", [hex(number), False])
+        return block_ref(found) if found is not None else None
+
+    def fetch_nonce(self, account: Address) -> int:
+        """How many transactions of an account are in blocks."""
+        return whole(self.request("eth_getTransactionCount", [account, "latest"]))
+
+    def fetch_code(self, account: Address) -> bytes:
+        """The code at an address; empty if there is none."""
+        return raw_bytes(self.request("eth_getCode", [account, "latest"]))
+
+    def fetch(self, read: Read[T], *, block: int | Hash32 | None = None) -> T:
+        """The answer at a block (by hash or number; the latest if None).
+
+        Raises:
+            ContractRefusedError: the contract reverted; it names the error and its arguments.
+            ChainUnavailableError: no answer from the node.
+        """
+        return self.fetch_many([read], block=block)[0]
+
+    def fetch_many(self, reads: Sequence[Read[T]], *, block: int | Hash32 | None = None) -> list[T]:
+        """The answers to several questions at one block, in one round trip.
+
+        Raises:
+            ContractRefusedError: the first contract that reverted.
+            ChainUnavailableError: no answer from the node.
+        """
+        if block is None and len(reads) > 1:
+            block = self.fetch_head().hash  # a batch may be answered across a new block
+        where = block_parameter(block)
+        questions = [
+            (
+                "eth_call",
+                [
+                    {
+                        "to": read.to or self.address_of(read.contract),
+                        "data": "0x" + read.data.hex(),
+                    },
+                    where,
+                ],
+            )
+            for read in reads
+        ]
+        answers: list[T] = []
+        for read, raw in zip(reads, self.request_many(questions), strict=True):
+            if isinstance(raw, NodeError):
+                if not is_revert(raw):
+                    raise raw
+                raise understand_revert(raw.data).as_error(f"{read.contract}.{read.function}")
+            answers.append(read.decode(raw_bytes(raw)))
+        return answers
+
+    def check_deployment(self) -> None:
+        """Checks that the chain and the code at every address are those of the deployment.
+
+        Raises:
+            WrongChainError: another first block, or other code at an address.
+        """
+        deployment = self.deployment
+        genesis = self.fetch_genesis_hash()
+        if (deployment.chain_id, deployment.genesis_hash) != (self._chain_id, genesis):
+            raise WrongChainError(
+                "the node's chain is not the one the contracts were deployed on (its first block "
+                "differs); point to the right node, or rebuild the local chain with `make demo`",
+                expected=deployment.genesis_hash,
+                found=genesis,
+            )
+        for name, deployed in deployment.contracts.items():
+            found = hash32(keccak(self.fetch_code(deployed.address)))
+            if found != deployed.code_hash:
+                raise WrongChainError(
+                    f"the code at {deployed.address} is not {name} as it was deployed",
+                    contract=name,
+                    expected=deployed.code_hash,
+                    found=found,
+                )
+
+    def close(self) -> None:
+        """Closes the connection of this thread."""
+        self.provider.close()
+
+
+def _result(answer: Any) -> Any:
+    if "error" in answer and answer["error"] is not None:
+        error = answer["error"]
+        if not isinstance(error, dict):
+            raise ChainUnavailableError("the node's error cannot be read")
+        data = error.get("data")
+        if isinstance(data, dict):  # some nodes wrap it once more
+            data = data.get("data") or data.get("result")
+        raw = raw_bytes(data) if isinstance(data, str) and data.startswith("0x") else b""
+        raise NodeError(int(error.get("code", 0)), str(error.get("message", "")), raw)
+    if "result" not in answer:
+        raise ChainUnavailableError("the node's answer has neither result nor error")
+    return answer["result"]
+
+
+def is_revert(error: NodeError) -> bool:
+    """True if the refusal is a contract's, not the node's."""
+    return bool(error.data) or error.rpc_code == 3 or "revert" in error.text.lower()
+
+
+def whole(value: Any) -> int:
+    """A quantity of JSON-RPC (0x hex) as an integer.
+
+    Raises:
+        ChainUnavailableError: it is none.
+    """
+    try:
+        return int(value, 16)
+    except (TypeError, ValueError) as error:
+        raise ChainUnavailableError(
+            "the node's answer holds no number where one belongs"
+        ) from error
+
+
+def raw_bytes(value: Any) -> bytes:
+    """Data of JSON-RPC (0x hex) as bytes.
+
+    Raises:
+        ChainUnavailableError: it is none.
+    """
+    try:
+        return bytes.fromhex(value.removeprefix("0x"))
+    except (AttributeError, ValueError) as error:
+        raise ChainUnavailableError("the node's answer holds no data where some belongs") from error
+
+
+def block_ref(body: Any) -> BlockRef:
+    """The reference of a block as the node tells it.
+
+    Raises:
+        ChainUnavailableError: the answer is no block.
+    """
+    try:
+        return BlockRef(
+            number=whole(body["number"]),
+            hash=hash32(raw_bytes(body["hash"])),
+            parent=hash32(raw_bytes(body["parentHash"])),
+            at=dt.datetime.fromtimestamp(whole(body["timestamp"]), dt.UTC),
+        )
+    except (TypeError, KeyError) as error:
+        raise ChainUnavailableError("the node's answer is not a block") from error
+
+
+def block_parameter(block: int | Hash32 | None) -> Any:
+    """A block as the last parameter of a call."""
+    if block is None:
+        return "latest"
+    return hex(block) if isinstance(block, int) else {"blockHash": block}
