@@ -1,0 +1,351 @@
+"""The planned road as a corridor: how far a place is from it, and how far along it a drive has come.
+
+Distances to the road are measured on an ellipsoidal Mercator plane and rescaled by its local scale, which
+is exact to better than 1 part in 1,000 within a kilometre of the road; lengths along the road and between
+fixes are geodesics. Everything is rounded to whole millimetres at once, so that later comparisons do
+not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from pyproj import Geod, Proj
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracking.plan import Gate, Plan
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+GEOD = Geod(ellps="WGS84")
+_DENSE_M = 1_000.0
+_ECCENTRICITY_2 = 0.00669437999014
+OFF = -1
+"""Progress of a fix that is not on the corridor."""
+
+
+def geodesic_mm(lon: Floats, lat: Floats) -> Ints:
+    """Geodesic distance from each point to the next, whole millimetres, one fewer than the points."""
+    if len(lon) < 2:
+        return np.zeros(0, dtype=np.int64)
+    metres = GEOD.inv(lon[:-1], lat[:-1], lon[1:], lat[1:])[2]
+    return np.rint(np.asarray(metres) * 1000).astype(np.int64)
+
+
+def distance_mm(lon: Floats, lat: Floats, to_lon: Floats | float, to_lat: Floats | float) -> Ints:
+    """Geodesic distance from points to points (or to one), whole millimetres."""
+    if len(lon) == 0:
+        return np.zeros(0, dtype=np.int64)
+    there = (
+        np.broadcast_to(np.asarray(to_lon, float), lon.shape),
+        np.broadcast_to(np.asarray(to_lat, float), lon.shape),
+    )
+    metres = GEOD.inv(lon, lat, *there)[2]
+    return np.rint(np.asarray(metres) * 1000).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where fixes lie beside the road.
+
+    Attributes:
+        offset: distance to the nearest point of the road, mm, signed: left of the driving direction is
+            positive.
+        along: progress of that point along the road, mm; OFF where the fix is outside the corridor.
+        near: within the corridor.
+    """
+
+    offset: Ints
+    along: Ints
+    near: Bools
+
+
+class Corridor:
+    """The planned road of one plan, ready for many fixes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        route = np.array(plan.route, dtype=np.float64)
+        moved = np.ones(len(route), dtype=np.bool_)
+        moved[1:] = (np.diff(route, axis=0) != 0).any(axis=1)
+        route = route[moved]
+        self.lon_0 = float(route[0, 0])
+        self._proj = Proj(proj="merc", ellps="WGS84", lon_0=self.lon_0, over=True)
+        lon, lat = _densify(self._unwrap(route[:, 0]), route[:, 1])
+        self.lon, self.lat = lon, lat
+        steps = geodesic_mm(lon, lat)
+        self.along = np.concatenate(([0], np.cumsum(steps)))
+        self.length_mm = int(self.along[-1])
+        self.x, self.y = self.project(lon, lat)
+        self._seg_len = np.maximum(steps, 1)
+        ends = np.stack((self.x, self.y), axis=1)
+        self._segments = shapely.linestrings(np.stack((ends[:-1], ends[1:]), axis=1))
+        self._tree = shapely.STRtree(self._segments)
+        self.width_mm = plan.corridor_m * 1000
+
+    def _unwrap(self, lon: Floats) -> Floats:
+        """Longitudes that run on across the antimeridian instead of jumping by 360."""
+        unwrapped: Floats = np.unwrap(lon, period=360.0)
+        return unwrapped
+
+    def project(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+        """Mercator metres on the ellipsoid; divide distances by scale() to have ground metres."""
+        x, y = self._proj(lon, lat)
+        return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+    def place(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+        """Mercator metres of fixes, on the turn of the globe where the road lies."""
+        middle = (float(self.lon.min()) + float(self.lon.max())) / 2
+        near = lon + 360.0 * np.rint((middle - lon) / 360.0)
+        return self.project(near, np.clip(lat, -89.0, 89.0))
+
+    @staticmethod
+    def scale(lat: Floats) -> Floats:
+        """Mercator metres per ground metre at a latitude."""
+        phi = np.radians(np.clip(lat, -89.0, 89.0))
+        scale: Floats = np.sqrt(1 - _ECCENTRICITY_2 * np.sin(phi) ** 2) / np.cos(phi)
+        return scale
+
+    def match(self, lon: Floats, lat: Floats, steps: Ints) -> Match:
+        """Matches ordered fixes to the road, so that progress fits the distance driven.
+
+        Where the road passes a place twice (it doubles back, crosses itself, ends where it began) the
+        pass is chosen that agrees best with the way driven before and after.
+
+        Args:
+            lon: degrees, ordered by time.
+            lat: degrees.
+            steps: geodesic mm from each fix to the next.
+        """
+        count = len(lon)
+        if count == 0:
+            none = np.zeros(0, dtype=np.int64)
+            return Match(none, none, none.astype(np.bool_))
+        x, y = self.place(lon, lat)
+        scale = self.scale(lat)
+        points = shapely.points(x, y)
+        _, nearest = self._tree.query_nearest(points, all_matches=False)
+        offset, along = self._on_segment(x, y, scale, nearest)
+        near = np.abs(offset) <= self.width_mm
+        ambiguous = near & self._twofold[nearest]
+        along = np.where(near, along, OFF)
+        if ambiguous.any():
+            self._choose_passes(points, x, y, scale, steps, ambiguous, offset, along)
+        return Match(offset, along, near)
+
+    def _on_segment(self, x: Floats, y: Floats, scale: Floats, seg: Any) -> tuple[Ints, Ints]:
+        """Signed distance to segments and progress of the foot, mm."""
+        ax, ay = self.x[seg], self.y[seg]
+        dx, dy = self.x[seg + 1] - ax, self.y[seg + 1] - ay
+        px, py = x - ax, y - ay
+        square = dx * dx + dy * dy
+        part = np.clip((px * dx + py * dy) / np.where(square > 0, square, 1.0), 0.0, 1.0)
+        away = np.hypot(px - part * dx, py - part * dy) / scale
+        side = np.where(dx * py - dy * px >= 0, 1, -1)
+        along = self.along[seg] + np.rint(part * self._seg_len[seg]).astype(np.int64)
+        return np.rint(np.minimum(away, 9e9) * 1000).astype(np.int64) * side, along
+
+    @property
+    def _twofold(self) -> Bools:
+        """Segments beside which the road passes a second time, further along."""
+        found: Bools | None = self.__dict__.get("_twofold_found")
+        if found is None:
+            found = self._find_twofold()
+            self.__dict__["_twofold_found"] = found
+        return found
+
+    def _find_twofold(self) -> Bools:
+        count = len(self._segments)
+        found = np.zeros(count, dtype=np.bool_)
+        scale = self.scale(self.lat[:-1])
+        reach = 2.0 * self.plan.corridor_m
+        middle = (self.along[:-1] + self.along[1:]) // 2
+        for start in range(0, count, 2_000):
+            part = np.arange(start, min(start + 2_000, count))
+            one, other = self._tree.query(
+                self._segments[part], predicate="dwithin", distance=reach * scale[part]
+            )
+            one = part[one]
+            # A second pass is a part of the road near in space yet far along it.
+            apart = (
+                np.abs(middle[one] - middle[other])
+                - (self._seg_len[one] + self._seg_len[other]) // 2
+                > 3 * reach * 1000
+            )
+            found[one[apart]] = True
+        return found
+
+    def _choose_passes(
+        self,
+        points: Any,
+        x: Floats,
+        y: Floats,
+        scale: Floats,
+        steps: Ints,
+        ambiguous: Bools,
+        offset: Ints,
+        along: Ints,
+    ) -> None:
+        """Chooses passes for ambiguous fixes by the cheapest way through all candidates, in place."""
+        rows = np.flatnonzero(ambiguous)
+        which, seg = self._tree.query(
+            points[rows], predicate="dwithin", distance=self.plan.corridor_m * scale[rows]
+        )
+        owner = rows[which]
+        cand_off, cand_along = self._on_segment(x[owner], y[owner], scale[owner], seg)
+        order = np.lexsort((seg, owner))
+        owner, seg, cand_off, cand_along = (
+            owner[order],
+            seg[order],
+            cand_off[order],
+            cand_along[order],
+        )
+        # Neighbouring segments near one fix are one pass; its nearest point stands for it.
+        fresh = np.ones(len(owner), dtype=np.bool_)
+        fresh[1:] = (np.diff(owner) != 0) | (np.diff(seg) > 1)
+        group = np.cumsum(fresh) - 1
+        best = np.lexsort((np.abs(cand_off), group))
+        first = np.ones(len(best), dtype=np.bool_)
+        first[1:] = np.diff(group[best]) != 0
+        pick = best[first]
+        owner, cand_off, cand_along = owner[pick], cand_off[pick], cand_along[pick]
+        starts = np.searchsorted(owner, rows, side="left")
+        stops = np.searchsorted(owner, rows, side="right")
+        driven = np.concatenate(([0], np.cumsum(steps)))
+        _cheapest_way(rows, starts, stops, cand_off, cand_along, driven, ambiguous, offset, along)
+
+
+def _cheapest_way(
+    rows: Ints,
+    starts: Ints,
+    stops: Ints,
+    cand_off: Ints,
+    cand_along: Ints,
+    driven: Ints,
+    ambiguous: Bools,
+    offset: Ints,
+    along: Ints,
+) -> None:
+    """Viterbi over runs of ambiguous fixes between fixes whose place on the road is certain."""
+    certain = np.flatnonzero((along != OFF) & ~ambiguous)
+    before = np.searchsorted(certain, rows) - 1
+    # A run ends where a certain fix lies between two ambiguous ones.
+    breaks = np.flatnonzero(np.diff(before) != 0) + 1
+    offs, alongs, ways = cand_off.tolist(), cand_along.tolist(), driven.tolist()
+    low, high, row_list = starts.tolist(), stops.tolist(), rows.tolist()
+    for run in np.split(np.arange(len(rows)), breaks):
+        first, last = int(run[0]), int(run[-1])
+        anchor = int(before[first])
+        states: list[tuple[float, int, int]] = []
+        if anchor >= 0:
+            at = int(certain[anchor])
+            states = [(0.0, int(along[at]), ways[at])]
+        trail: list[list[int]] = []
+        costs: list[float] = []
+        places: list[int] = []
+        way = 0
+        for index in range(first, last + 1):
+            here = ways[row_list[index]]
+            new_costs, new_places, back = [], [], []
+            for cand in range(low[index], high[index]):
+                lateral = offs[cand] / 30_000.0
+                place = alongs[cand]
+                best_cost, best_from = (place / 5e9, -1) if not trail else (float("inf"), -1)
+                if not trail and states:
+                    cost, was, been = states[0]
+                    best_cost = cost + _move_cost(place - was, here - been)
+                if trail:
+                    for source, was in enumerate(places):
+                        cost = costs[source] + _move_cost(place - was, here - way)
+                        if cost < best_cost:
+                            best_cost, best_from = cost, source
+                new_costs.append(best_cost + lateral * lateral)
+                new_places.append(place)
+                back.append(best_from)
+            costs, places, way = new_costs, new_places, here
+            trail.append(back)
+        follower = anchor + 1
+        if follower < len(certain):
+            at = int(certain[follower])
+            costs = [
+                cost + _move_cost(int(along[at]) - place, ways[at] - way)
+                for cost, place in zip(costs, places, strict=True)
+            ]
+        state = min(range(len(costs)), key=costs.__getitem__)
+        for index in range(last, first - 1, -1):
+            cand = low[index] + state
+            offset[row_list[index]], along[row_list[index]] = offs[cand], alongs[cand]
+            state = trail[index - first][state]
+
+
+def _move_cost(progress: int, driven: int) -> float:
+    """Cost of having come so far along the road (mm) while driving so far (mm)."""
+    if progress < -30_000:
+        return (
+            2.0 + (-progress + driven) / 100_000.0
+            if -progress > driven + 50_000
+            else 2.0 + (-progress) / 100_000.0
+        )
+    return abs(progress - driven) / 100_000.0
+
+
+@lru_cache(maxsize=64)
+def corridor_of(plan: Plan) -> Corridor:
+    """The corridor of a plan, built once."""
+    return Corridor(plan)
+
+
+def _densify(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """Puts points into long legs, on the geodesic, so that straight lines on the plane are the road."""
+    metres = geodesic_mm(lon, lat) / 1000.0
+    pieces = np.maximum(np.ceil(metres / _DENSE_M).astype(int), 1)
+    if not (pieces > 1).any():
+        return lon, lat
+    out_lon: list[float] = []
+    out_lat: list[float] = []
+    for at in range(len(metres)):
+        out_lon.append(float(lon[at]))
+        out_lat.append(float(lat[at]))
+        extra = int(pieces[at]) - 1
+        if extra:
+            between = GEOD.npts(lon[at], lat[at], lon[at + 1], lat[at + 1], extra)
+            for point_lon, point_lat in between:
+                out_lon.append(float(lon[at]) + (point_lon - lon[at] + 180.0) % 360.0 - 180.0)
+                out_lat.append(point_lat)
+    out_lon.append(float(lon[-1]))
+    out_lat.append(float(lat[-1]))
+    return np.array(out_lon), np.array(out_lat)
+
+
+def in_gate(gate: Gate, lon: Floats, lat: Floats) -> Bools:
+    """Which places lie inside a gate; on the line is inside."""
+    if not gate.polygon:
+        return distance_mm(lon, lat, gate.lon, gate.lat) <= gate.radius_m * 1000
+    ring = np.array(gate.polygon)
+    middle = gate.lon
+    ring[:, 0] = middle + (ring[:, 0] - middle + 180.0) % 360.0 - 180.0
+    area = shapely.Polygon(ring)
+    return np.asarray(
+        shapely.intersects_xy(area, middle + (lon - middle + 180.0) % 360.0 - 180.0, lat),
+        dtype=np.bool_,
+    )
+
+
+def from_gate_mm(gate: Gate, lon: Floats, lat: Floats) -> Ints:
+    """Distance to the edge of a gate, mm; 0 inside."""
+    if not gate.polygon:
+        return np.maximum(distance_mm(lon, lat, gate.lon, gate.lat) - gate.radius_m * 1000, 0)
+    ring = np.array([*gate.polygon, gate.polygon[0]])
+    plane = Proj(proj="aeqd", ellps="WGS84", lon_0=gate.lon, lat_0=gate.lat)
+    area = shapely.Polygon(np.stack(plane(ring[:, 0], ring[:, 1]), axis=1))
+    x, y = plane(lon, lat)
+    metres = shapely.distance(area, shapely.points(np.asarray(x), np.asarray(y)))
+    return np.rint(np.asarray(metres) * 1000).astype(np.int64)

@@ -1,0 +1,112 @@
+"""Merkle trees of fixes in the form of OpenZeppelin's StandardMerkleTree, leaves in the order given.
+
+A leaf is `keccak(keccak(abi.encode(uint32 index, uint64 time, int32 lat_e6, int32 lon_e6)))`; a parent is
+the keccak of its two children, the smaller first, so that OpenZeppelin's MerkleProof.sol verifies a
+proof. The tree is the array of `@openzeppelin/merkle-tree` (root at 0, leaves reversed at the end) made
+with `sortLeaves: false`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracking.keccak import keccak
+
+from chain.ids import Hash32
+from tracking.refusals import MerkleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tracking.fix import Fix
+
+LEAF_ENCODING = ("uint32", "uint64", "int32", "int32")
+EMPTY_ROOT = Hash32("0x" + "00" * 32)
+"""The root of no fix at all; no leaf hashes to it."""
+
+Leaf = tuple[int, int, int, int]
+"""(index, unix seconds, latitude e6, longitude e6)."""
+
+_WORD = 32
+_TWO_256 = 1 << 256
+
+
+def leaves_of(fixes: Iterable[Fix]) -> list[Leaf]:
+    """Leaves of ordered fixes, numbered from 0."""
+    return [(index, fix.time, fix.lat_e6, fix.lon_e6) for index, fix in enumerate(fixes)]
+
+
+def leaf_hash(leaf: Leaf) -> bytes:
+    """The double keccak of the ABI encoding of a leaf.
+
+    Raises:
+        MerkleError: a number does not fit its Solidity type.
+    """
+    index, time, lat, lon = leaf
+    if not (
+        0 <= index < 1 << 32
+        and 0 <= time < 1 << 64
+        and -(1 << 31) <= lat < 1 << 31
+        and -(1 << 31) <= lon < 1 << 31
+    ):
+        raise MerkleError("a leaf is (uint32, uint64, int32, int32)", leaf=list(leaf))
+    encoded = b"".join((value % _TWO_256).to_bytes(_WORD, "big") for value in leaf)
+    return keccak(keccak(encoded))
+
+
+def _parent(left: bytes, right: bytes) -> bytes:
+    return keccak(left + right if left < right else right + left)
+
+
+class MerkleTree:
+    """A tree over ordered leaves; proofs are lists of siblings from the leaf upwards."""
+
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self.leaves = list(leaves)
+        count = len(self.leaves)
+        nodes = [b""] * max(0, 2 * count - 1)
+        for position, leaf in enumerate(self.leaves):
+            nodes[len(nodes) - 1 - position] = leaf_hash(leaf)
+        for at in range(count - 2, -1, -1):
+            nodes[at] = _parent(nodes[2 * at + 1], nodes[2 * at + 2])
+        self._nodes = nodes
+
+    @classmethod
+    def of_fixes(cls, fixes: Iterable[Fix]) -> MerkleTree:
+        """The tree of fixes in the order given."""
+        return cls(leaves_of(fixes))
+
+    @property
+    def root(self) -> Hash32:
+        """The root, EMPTY_ROOT of no leaves."""
+        return Hash32("0x" + self._nodes[0].hex()) if self._nodes else EMPTY_ROOT
+
+    def proof(self, index: int) -> list[Hash32]:
+        """The siblings of a leaf from the bottom up.
+
+        Raises:
+            MerkleError: no leaf has that index.
+        """
+        if not 0 <= index < len(self.leaves):
+            raise MerkleError(
+                f"leaf {index} is not one of {len(self.leaves)}", field="index", index=index
+            )
+        at = len(self._nodes) - 1 - index
+        siblings = []
+        while at > 0:
+            siblings.append(Hash32("0x" + self._nodes[at + 1 if at % 2 else at - 1].hex()))
+            at = (at - 1) // 2
+        return siblings
+
+
+def root_of(leaves: Sequence[Leaf]) -> Hash32:
+    """The root of ordered leaves."""
+    return MerkleTree(leaves).root
+
+
+def verify(root: str, leaf: Leaf, proof: Sequence[str]) -> bool:
+    """Whether a proof leads from the leaf to the root (as MerkleProof.sol does)."""
+    node = leaf_hash(leaf)
+    for sibling in proof:
+        node = _parent(node, bytes.fromhex(sibling.removeprefix("0x")))
+    return "0x" + node.hex() == root.lower()
