@@ -111,6 +111,8 @@ interface IFreightAdvance is IDeliveryListener {
     error AdvanceGateClosed(AdvanceId advance);
     error AdvanceShortageHeld(AdvanceId advance, uint64 accepted, uint64 loaded);
     error AdvanceDisputed(AdvanceId advance);
+    error AdvanceAmended(AdvanceId advance);
+    error AdvanceTooMany(WaybillId waybill, uint256 most);
     error AdvanceTooEarly(AdvanceId advance, uint32 day, uint32 from);
     error AdvanceCallerNotAllowed(address caller);
 
@@ -132,9 +134,10 @@ interface IFreightAdvance is IDeliveryListener {
     function pause() external;
     function unpause() external;
 
-    // For FreightSettlement, fixed at construction: the money is in the vault already.
-    /// @return used what the loan took (fee, penalty, interest, principal); the rest is not its.
-    function settle(AdvanceId advance, uint128 amount) external returns (uint128 used);
+    // For FreightSettlement, fixed at construction.
+    /// @notice Takes what the loan is owed, at most `amount`, from a token account into the lender's vault.
+    /// @return used what the loan took (fee, penalty, interest, principal).
+    function settle(AdvanceId advance, address from, uint128 amount) external returns (uint128 used);
 
     function get(AdvanceId advance) external view returns (AdvanceRecord memory);
     function payeesOf(AdvanceId advance) external view returns (Payee[] memory);
@@ -142,6 +145,8 @@ interface IFreightAdvance is IDeliveryListener {
     function due(AdvanceId advance, uint32 day) external view returns (Due memory);
     function advanceOf(TripId trip) external view returns (AdvanceId);
     function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory);
+    /// @notice Advances on the waybill that owe something, oldest first.
+    function owingOn(WaybillId waybill) external view returns (AdvanceId[] memory);
     function isPledged(bytes32 fingerprint) external view returns (bool);
     function today() external view returns (uint32);
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {PartyId} from "../types/Ids.sol";
-import {MintReceipt, PayoutReceipt, PayoutRequest} from "../types/MoneyForms.sol";
+import {MintReceipt, PayoutReceipt, PayoutRedirect, PayoutRequest} from "../types/MoneyForms.sol";
 import {PayoutState} from "../types/States.sol";
 
 /// @notice One amount on its way to a bank account.
@@ -23,17 +23,19 @@ interface ISettlementToken {
     event PayoutQueued(
         bytes32 indexed payout, PartyId indexed party, bytes32 account, uint128 amount
     );
+    event PayoutRedirected(bytes32 indexed payout, bytes32 account);
     event PayoutPaid(bytes32 indexed payout, bytes32 indexed sequence, uint64 valueDay);
     event CustodianChanged(PartyId first, PartyId second);
     event DailyCapChanged(uint128 cap);
 
     error TokenMovedByContractsOnly();
+    error TokenFieldInvalid(bytes32 field);
     error TokenCallerNotAllowed(address caller);
     error TokenBankReferenceUsed(bytes32 bankReference);
     error TokenSequenceUsed(bytes32 sequence);
     error TokenDailyCapExceeded(uint256 cap, uint256 minted, uint256 amount);
     error TokenPayoutUnexpectedState(bytes32 payout, PayoutState current, PayoutState wanted);
-    error TokenFreeBalanceTooLow(PartyId party, uint256 free, uint256 amount);
+    error TokenFreeBalanceTooLow(address account, uint256 free, uint256 amount);
     error TokenFormExpired(uint64 expires, uint64 nowAt);
     error TokenFormUsed(bytes32 digest);
 
@@ -52,6 +54,13 @@ interface ISettlementToken {
     function requestPayout(PayoutRequest calldata form, bytes calldata signature)
         external
         returns (bytes32 payout);
+
+    /// @notice A payout that the bank sent back goes to another account of the same payee.
+    function redirectPayout(
+        PayoutRedirect calldata form,
+        bytes calldata payeeSignature,
+        bytes calldata custodianSignature
+    ) external;
 
     // For CreditFacility, FreightAdvance and FreightSettlement, fixed at construction.
     function move(address from, address to, uint128 amount) external;

@@ -26,6 +26,7 @@ struct WaybillRecord {
     uint64 quantity;
     uint64 loadFrom;
     uint64 deliverBy;
+    uint64 issuedAt;
     uint64 deliveredAt;
     uint64 childQuantity;
     uint64 deliveredQuantity;
@@ -139,6 +140,8 @@ interface IWaybillRegistry {
         returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy);
     /// @notice floor(freight x accepted / quantity) - credited - paid, never below zero.
     function outstanding(WaybillId waybill) external view returns (uint128);
+    /// @notice The waybills from a trip's leaf (first) up to, not including, one above it; empty if it is not above.
+    function lineage(TripId trip, WaybillId above) external view returns (WaybillId[] memory);
     function isBelow(WaybillId waybill, WaybillId ancestor) external view returns (bool);
     /// @return true if the party is issuer, performer or consignee of the waybill or of any above it.
     function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool);

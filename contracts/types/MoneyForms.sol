@@ -29,6 +29,15 @@ struct PayoutRequest {
     bytes32 salt;
 }
 
+/// @notice The bank has sent a payout back: the payee names another account of his. Signed by the payee and, for the
+/// bank's word that the money came back, by the first signer of the custodian. The amount and the payee stay.
+struct PayoutRedirect {
+    bytes32 payout;
+    bytes32 account;
+    uint64 expires;
+    bytes32 salt;
+}
+
 /// @notice The performer lets what remains of his freight pay the waybills he issued below. Signed by the performer.
 struct Cascade {
     WaybillId waybill;

@@ -30,6 +30,13 @@ struct KeyRecovery {
     bytes32 salt;
 }
 
+/// @notice The present key stops a recovery that waits. Signed by the present key.
+struct RecoveryCancellation {
+    PartyId party;
+    address newKey;
+    uint64 readyAt;
+}
+
 /// @notice Takes a key out of use at once. Signed by the key itself or by the registrar.
 struct KeyRevocation {
     PartyId party;
