@@ -1,0 +1,3 @@
+"""Runs numeric cases of other systems through the product's own functions."""
+
+from __future__ import annotations

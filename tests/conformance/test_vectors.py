@@ -1,0 +1,95 @@
+"""Every case of ../shared/vectors/finance, and the form of the command's answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.__main__ import read_cases, report
+from tests.conformance.finance import RUNNERS, matches, run_case
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT.parent / "shared" / "vectors" / "finance"
+CASES = read_cases(FOLDER) if FOLDER.is_dir() else []
+NEEDED = {
+    "day_count", "simple_interest", "segmented_interest", "early_payoff", "penal_interest",
+    "waterfall", "delinquency", "dpd_class", "journal", "limit_check", "receivable_credit",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case["id"]) for case in CASES if case["kind"] in RUNNERS]
+    or [pytest.param(None, marks=pytest.mark.skip("../shared/vectors/finance is not here"))],
+)
+def test_product_answers_as_the_case_expects(case):
+    got = run_case(case)
+    assert matches(got, case["expect"]), got
+
+
+@pytest.mark.skipif(not CASES, reason="../shared/vectors/finance is not here")
+def test_every_needed_kind_is_run_and_none_of_the_rest_is_left_without_a_reason():
+    rows = {row["kind"]: row for row in report(CASES)}
+    assert {kind for kind in rows if rows[kind]["passed"]} >= NEEDED
+    china = [row for row in rows.values() if row["file"] == "china_rules.json"]
+    assert china
+    assert all(row["passed"] and not row["failed"] for row in china)
+    assert all(row["passed"] or len(row["skipped"]) > 10 for row in rows.values())
+
+
+def run_command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.conformance", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_wrong_expectation_is_reported_and_ends_with_exit_1(tmp_path):
+    case = {
+        "id": "x-1",
+        "kind": "day_count",
+        "given": {"convention": "ACT/365F", "start": "2026-01-01", "end": "2026-02-01"},
+        "expect": {"days": 30},
+    }
+    (tmp_path / "day_count.json").write_text(json.dumps([case]))
+    done = run_command("finance", str(tmp_path))
+    row = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (row["kind"], row["passed"], row["failed"]) == ("day_count", 0, 1)
+    assert row["failures"][0]["id"] == "x-1"
+    assert row["failures"][0]["got"]["days"] == 31
+
+
+def test_dates_in_the_wrong_order_and_dates_that_do_not_exist_are_errors_of_the_case():
+    swapped = {"convention": "ACT/360", "start": "2026-02-02", "end": "2026-02-01"}
+    got = run_case({"kind": "day_count", "given": swapped})
+    assert matches(got, {"error": True})
+    assert matches(got, {"error": "START_DATE_LATER_THAN_END_DATE"})
+    missing = {"convention": "ACT/360", "start": "2026-02-30", "end": "2026-03-01"}
+    assert run_case({"kind": "day_count", "given": missing})["error"] == "case_unreadable"
+
+
+def test_amounts_as_floats_are_refused():
+    given = {"limit": 1500.5, "used": "0", "requests": []}
+    assert run_case({"kind": "limit_check", "given": given})["error"] == "case_unreadable"
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '[{"id": "a"}]'])
+def test_a_file_of_another_form_ends_with_exit_2_and_one_line(tmp_path, content):
+    (tmp_path / "broken.json").write_text(content)
+    done = run_command("finance", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "broken.json" in done.stderr
+
+
+def test_an_unknown_kind_is_skipped_with_a_reason(tmp_path):
+    case = {"id": "y", "kind": "lottery", "given": {}, "expect": {}}
+    (tmp_path / "y.json").write_text(json.dumps([case]))
+    row = json.loads(run_command("finance", str(tmp_path)).stdout)
+    assert "no such kind" in row["skipped"]
