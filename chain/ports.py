@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 class TransactionState(StrEnum):
-    """Where an outgoing transaction stands; the moves allowed are ``chain.transactions.MOVES``."""
+    """Where an outgoing transaction stands; the moves allowed are ``TRANSACTION_MOVES``."""
 
     QUEUED = "queued"
     """Written down; it has no nonce yet."""
@@ -33,6 +34,31 @@ class TransactionState(StrEnum):
     """Its nonce was used by another transaction of the same key; it is queued again when that is final."""
     DROPPED = "dropped"
     """Given up, provably without effect; its key may not be used again."""
+
+
+TRANSACTION_MOVES: Mapping[TransactionState, frozenset[TransactionState]] = MappingProxyType(
+    {
+        # sent: signed and stored; reverted: refused at simulation; dropped: taken back in time
+        TransactionState.QUEUED: frozenset(
+            {TransactionState.SENT, TransactionState.REVERTED, TransactionState.DROPPED}
+        ),
+        TransactionState.SENT: frozenset(
+            {
+                TransactionState.MINED,
+                TransactionState.REVERTED,
+                TransactionState.REPLACED,
+                TransactionState.DROPPED,
+            }
+        ),
+        # back to sent: its block is no longer on the chain
+        TransactionState.MINED: frozenset({TransactionState.FINAL, TransactionState.SENT}),
+        TransactionState.FINAL: frozenset({TransactionState.SENT}),
+        TransactionState.REVERTED: frozenset({TransactionState.SENT}),
+        TransactionState.DROPPED: frozenset({TransactionState.SENT}),
+        TransactionState.REPLACED: frozenset({TransactionState.QUEUED, TransactionState.SENT}),
+    }
+)
+"""The published table: every move an outgoing transaction may make, and no other."""
 
 
 @dataclass(frozen=True, slots=True)

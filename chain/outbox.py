@@ -1,0 +1,135 @@
+"""The outbox in the database: an intent is written in the use case's own transaction.
+
+It is sent only after that transaction has committed; a commit wakes the writer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from chain.errors import InvalidValueError, KeyReusedError
+from chain.ids import Hash32
+from chain.ports import Outgoing, TransactionState
+from chain.tables import OutgoingTransactionRow
+
+if TYPE_CHECKING:
+    import threading
+
+    from sqlmodel import Session
+
+    from chain.abi import ContractCall
+    from chain.clock import Clock
+    from chain.ids import Address
+
+CREATION = "constructor"
+"""The function name of a call that puts a new contract on chain."""
+
+
+class SqlOutbox:
+    """The outbox of one database transaction (it keeps ``chain.ports.Outbox``).
+
+    Args:
+        session: the transaction of the use case.
+        signer: account whose key will send; calls of one signer land in the order queued.
+        clock: the machine's time, for the record.
+        wake: set when the transaction commits, so that the writer need not poll.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        signer: Address,
+        clock: Clock,
+        wake: threading.Event | None = None,
+    ) -> None:
+        self._session = session
+        self._signer = signer
+        self._clock = clock
+        self._wake = wake
+
+    def queue(self, call: ContractCall, *, key: str, about: str = "") -> None:
+        """Writes an intent down; the same key with the same call changes nothing.
+
+        Raises:
+            KeyReusedError: the key was used for another call.
+            InvalidValueError: the key is empty or longer than 200 characters.
+        """
+        if not 0 < len(key) <= 200:
+            raise InvalidValueError("a key has 1 to 200 characters", field="key")
+        body_hash = hash_of(call)
+        known = self._session.exec(
+            select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
+        ).first()
+        if known is not None:
+            if known.body_hash != body_hash:
+                raise KeyReusedError(
+                    f"the key {key} was used before for another call", field="key", key=key
+                )
+            return
+        self._session.add(
+            OutgoingTransactionRow(
+                key=key,
+                body_hash=body_hash,
+                signer=self._signer,
+                contract=call.contract,
+                function=call.function,
+                to=call.to,
+                data=call.data,
+                gas=call.gas,
+                about=about,
+                queued_at=self._clock.now(),
+            )
+        )
+        self._session.flush()  # a racing twin fails here, on the unique key, not at commit
+        if self._wake is not None:
+            sa.event.listen(self._session, "after_commit", self._on_commit, once=True)
+
+    def find(self, key: str) -> Outgoing | None:
+        """What has become of an intent."""
+        row = self._session.exec(
+            select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
+        ).first()
+        return None if row is None else outgoing_of(row)
+
+    def list_about(self, about: str) -> list[Outgoing]:
+        """Every intent about an object, oldest first."""
+        rows = self._session.exec(
+            select(OutgoingTransactionRow)
+            .where(col(OutgoingTransactionRow.about) == about)
+            .order_by(col(OutgoingTransactionRow.id))
+        )
+        return [outgoing_of(row) for row in rows]
+
+    def _on_commit(self, _session: Session) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
+
+def hash_of(call: ContractCall) -> str:
+    """SHA-256 of what a call does: contract, address, function and data (not the gas limit)."""
+    head = f"{call.contract}\n{call.to or ''}\n{call.function}\n".encode()
+    return hashlib.sha256(head + call.data).hexdigest()
+
+
+def outgoing_of(row: OutgoingTransactionRow) -> Outgoing:
+    """The row as services see it."""
+    return Outgoing(
+        key=row.key,
+        contract=row.contract,
+        function=row.function,
+        state=TransactionState(row.state),
+        about=row.about,
+        transaction_hash=Hash32(row.transaction_hash) if row.transaction_hash else None,
+        block_number=row.block_number,
+        block_hash=Hash32(row.block_hash) if row.block_hash else None,
+        block_time=row.block_time,
+        gas_used=row.gas_used,
+        error=row.error,
+        error_facts=dict(row.error_facts),
+        message=row.message,
+    )
