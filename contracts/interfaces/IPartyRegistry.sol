@@ -48,6 +48,10 @@ interface IPartyRegistry {
         external;
     function setRegistrar(address registrar) external;
 
+    /// @notice Seconds that a recovery waits, so that the holder of the present key can stop it.
+    function RECOVERY_WAIT() external view returns (uint64);
+    /// @return newKey the key that waits to take over, zero if none; @return readyAt from when it may.
+    function recoveryOf(PartyId party) external view returns (address newKey, uint64 readyAt);
     function registrar() external view returns (address);
     function isRegistered(PartyId party) external view returns (bool);
     /// @return the present key, zero while revoked or unknown.

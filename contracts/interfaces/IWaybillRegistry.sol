@@ -131,6 +131,10 @@ interface IWaybillRegistry {
     function pledge(WaybillId waybill, PartyId pledgee) external;
     function release(WaybillId waybill, PartyId pledgee) external;
 
+    /// @notice Deepest tier of a chain; a root has tier 0.
+    function MAX_TIER() external view returns (uint8);
+    /// @notice Most fen, and most thousandths of a unit, of one waybill: what JSON carries exactly.
+    function MAX_AMOUNT() external view returns (uint64);
     function get(WaybillId waybill) external view returns (WaybillRecord memory);
     function leafOf(TripId trip) external view returns (WaybillId);
     /// @notice Version, vehicle, plan and policy the trip's leaf stands at now.

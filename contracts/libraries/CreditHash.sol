@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
+
+/// @title EIP-712 struct hashes of the forms in CreditForms.sol
+/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
+library CreditHash {
+    bytes32 internal constant CREDIT_LINE = keccak256(
+        "CreditLine(uint64 lender,uint64 borrower,uint128 limit,uint32 ratePpm,"
+        "uint32 penaltyPpm,uint32 ceilingPpm,uint16 feeBps,uint16 advanceBps,"
+        "uint16 toleranceBps,uint16 tenorDays,uint16 graceDays,uint64 attestor,"
+        "bool gated,uint64 validUntil,bytes32 terms,uint64 expires,bytes32 salt)"
+    );
+
+    bytes32 internal constant LINE_CHANGE = keccak256(
+        "LineChange(bytes32 line,uint128 limit,bool frozen,uint64 validUntil,"
+        "uint64 expires,bytes32 salt)"
+    );
+
+    bytes32 internal constant VAULT_MOVE = keccak256(
+        "VaultMove(uint64 lender,bool deposit,uint128 amount,uint64 expires,bytes32 salt)"
+    );
+
+    function hash(CreditLine calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CREDIT_LINE, form));
+    }
+
+    function hash(LineChange calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(LINE_CHANGE, form));
+    }
+
+    function hash(VaultMove calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(VAULT_MOVE, form));
+    }
+}

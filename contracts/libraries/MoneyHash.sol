@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {
+    Cascade,
+    MintReceipt,
+    PayoutReceipt,
+    PayoutRedirect,
+    PayoutRequest
+} from "../types/MoneyForms.sol";
+
+/// @title EIP-712 struct hashes of the forms in MoneyForms.sol
+/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
+library MoneyHash {
+    bytes32 internal constant MINT_RECEIPT = keccak256(
+        "MintReceipt(bytes32 bankReference,address account,uint128 amount," "uint64 valueDay)"
+    );
+
+    bytes32 internal constant PAYOUT_RECEIPT =
+        keccak256("PayoutReceipt(bytes32 payout,bytes32 sequence,uint64 valueDay)");
+
+    bytes32 internal constant PAYOUT_REQUEST = keccak256(
+        "PayoutRequest(uint64 party,bytes32 account,uint128 amount,uint64 expires," "bytes32 salt)"
+    );
+
+    bytes32 internal constant PAYOUT_REDIRECT =
+        keccak256("PayoutRedirect(bytes32 payout,bytes32 account,uint64 expires,bytes32 salt)");
+
+    bytes32 internal constant CASCADE = keccak256(
+        "Cascade(bytes32 waybill,bytes32 child,uint128 most,uint64 expires,bytes32 salt)"
+    );
+
+    function hash(MintReceipt calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(MINT_RECEIPT, form));
+    }
+
+    function hash(PayoutReceipt calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(PAYOUT_RECEIPT, form));
+    }
+
+    function hash(PayoutRequest calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(PAYOUT_REQUEST, form));
+    }
+
+    function hash(PayoutRedirect calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(PAYOUT_REDIRECT, form));
+    }
+
+    function hash(Cascade calldata form) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CASCADE, form));
+    }
+}
