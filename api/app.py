@@ -1,0 +1,117 @@
+"""The application: doors, request ids, headers. Built from a container, so tests build it too."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import errors
+from api.bootstrap import Container
+from api.portals import pages
+from api.routes import ALL_ROUTERS
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Room for 20,000 waybills as CSV; anything larger is refused while it is read."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+SECURITY_HEADERS = {
+    # Nothing from another host, no script at all: the pages are plain HTML, CSS and SVG.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Edge:
+    """Outermost layer: a request id for every request, headers for every answer, one log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        begin, status = time.perf_counter(), 0
+
+        async def finish(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, finish)
+            finally:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],  # without the query, which may carry personal data
+                    status=status,
+                    ms=round((time.perf_counter() - begin) * 1000, 1),
+                )
+
+
+def create_app(container: Container) -> FastAPI:
+    """The application over a container; the container is closed with it.
+
+    Args:
+        container: what ``api.bootstrap`` has built.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            container.close()
+
+    app = FastAPI(
+        title="Yundan",
+        summary="Same-day freight for truck drivers, on evidence every lender can check",
+        version="1",
+        lifespan=lifespan,
+        # The interactive pages load scripts from another host; the document itself stands.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        max_body_size=MAX_BODY_BYTES,
+        responses={
+            "4XX": {"description": "A problem (RFC 9457)", "content": {errors.PROBLEM_TYPE: {}}},
+        },
+    )
+    app.state.container = container
+    errors.install(app)
+    for router in ALL_ROUTERS:
+        app.include_router(router, prefix="/v1")
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(packages=[("api.portals", "static")]), name="static")
+    app.add_middleware(Edge)
+    return app

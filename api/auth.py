@@ -1,0 +1,248 @@
+"""Who calls, what his key allows, and what he may see; deny by default, in this one place.
+
+An API key belongs to one party and is had by that party's own signature (``ApiKeyRequest``), so there
+is no password to steal and no operator to ask. What a caller may not see answers like what is not there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import sqlmodel
+from sqlmodel import Session, col
+
+from api.errors import ApiError, ForbiddenScopeError, UnauthenticatedError
+from api.tables import ApiKeyRow
+from chain.abi import Struct, bytes32
+from chain.clock import Clock
+from chain.errors import InvalidValueError, NotFoundError, SignatureRefusedError
+from chain.ids import Address, Hash32, PartyId
+from chain.ports import Domain
+from chain.typed_data import recover, typed_digest
+
+SKEW = dt.timedelta(minutes=5)
+"""How far a signed request for a key may lie from our clock."""
+
+TOKEN = re.compile(r"yk_([0-9a-f]{16})_([0-9a-f]{64})")
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    READ = "read"
+    """See what the party may see."""
+    WAYBILLS = "waybills:write"
+    """Draft and sign waybills."""
+    DELIVERIES = "deliveries:write"
+    """Loading, receipt, dispute."""
+    ADVANCES = "advances:write"
+    """Lines, requests, approvals, repayments, payouts."""
+    POSITIONS = "positions:write"
+    """Send positions of a terminal."""
+    ATTESTATIONS = "attestations:write"
+    """Read raw evidence that waits for a verdict, and attest."""
+    KEYS = "keys:write"
+    """See and revoke the party's API keys."""
+
+
+class KeyRefusedError(ApiError):
+    """The request for an API key is refused."""
+
+    code = "key_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRequest(Struct):
+    """A party asks for an API key. Signed by the party's present key, under PartyRegistry's domain."""
+
+    EIP712: ClassVar[str] = (
+        "ApiKeyRequest(uint64 party,string scopes,string label,uint64 issuedAt,bytes32 salt)"
+    )
+
+    party: PartyId
+    scopes: str
+    label: str
+    issued_at: int
+    salt: Hash32
+
+    def to_abi(self) -> tuple[Any, ...]:
+        """The values in order."""
+        return (self.party, self.scopes, self.label, self.issued_at, bytes32(self.salt))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request.
+
+    Attributes:
+        name: stable name of the caller for kept answers and logs.
+        party_id: the party that its key belongs to; None for an observer.
+        scopes: what its key allows.
+        sees_all: True for the observer of a demo alone.
+    """
+
+    name: str
+    party_id: PartyId | None
+    scopes: frozenset[Scope]
+    sees_all: bool = False
+
+    def require(self, scope: Scope) -> None:
+        """Passes a caller whose key has the scope.
+
+        Raises:
+            ForbiddenScopeError: it has not.
+        """
+        if scope not in self.scopes:
+            raise ForbiddenScopeError(
+                f"this API key lacks the scope {scope.value}",
+                scope=scope.value,
+                granted=sorted(s.value for s in self.scopes),
+            )
+
+    def may_see(self, parties: Collection[PartyId]) -> bool:
+        """Whether the caller is one of the parties that an object concerns."""
+        return self.sees_all or (self.party_id is not None and self.party_id in parties)
+
+    def require_sight(self, parties: Collection[PartyId], what: str) -> None:
+        """Passes a caller who may see an object.
+
+        Raises:
+            NotFoundError: he may not; said as if the object did not exist.
+        """
+        if not self.may_see(parties):
+            raise NotFoundError(f"there is no such {what}")
+
+    def require_party(self, party: PartyId, field: str) -> None:
+        """Passes a caller who speaks for a party.
+
+        Raises:
+            InvalidValueError: his key belongs to another party.
+        """
+        if self.party_id != party:
+            raise InvalidValueError(
+                f"{field} must be the party of this API key", field=field, given=str(party)
+            )
+
+
+def check_key_request(
+    form: ApiKeyRequest, signature: bytes, *, domain: Domain, key: Address | None, now: dt.datetime
+) -> frozenset[Scope]:
+    """The scopes that a signed request for a key may be given.
+
+    Args:
+        form: what was signed.
+        signature: 65 bytes.
+        domain: PartyRegistry's domain.
+        key: the party's present key, None where it has none.
+        now: the present.
+
+    Raises:
+        KeyRefusedError: unknown scope, bad label, or signed too long ago or ahead.
+        SignatureRefusedError: not by the party's present key.
+    """
+    named = form.scopes.split()
+    unknown = sorted(set(named) - {scope.value for scope in Scope})
+    if unknown or not named:
+        raise KeyRefusedError(
+            "scopes are words of the list, separated by one space",
+            field="scopes",
+            unknown=unknown,
+            allowed=[scope.value for scope in Scope],
+        )
+    if not (1 <= len(form.label) <= 80 and form.label.isprintable()):
+        raise KeyRefusedError("a label has 1 to 80 printable characters", field="label")
+    at = dt.datetime.fromtimestamp(min(form.issued_at, 2**40), dt.UTC)
+    if abs(now - at) > SKEW:
+        raise KeyRefusedError(
+            "issued_at must lie within five minutes of the server's clock (GET /v1/health tells it)",
+            field="issued_at",
+            server_time=int(now.timestamp()),
+        )
+    signer = recover(form, domain, signature)
+    if key is None or signer != key:
+        raise SignatureRefusedError(
+            "the signature is not by the party's present key", field="signature", signer=signer
+        )
+    return frozenset(Scope(word) for word in named)
+
+
+class ApiKeys:
+    """The API keys in one database session."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+
+    def open(
+        self, form: ApiKeyRequest, domain: Domain, scopes: Iterable[Scope]
+    ) -> tuple[ApiKeyRow, str]:
+        """A new key for a checked request, and its token, which is never seen again.
+
+        Raises:
+            KeyRefusedError: this very request has opened a key before.
+        """
+        proof = hashlib.sha256(typed_digest(form, domain)).hexdigest()
+        used = sqlmodel.select(ApiKeyRow).where(col(ApiKeyRow.proof_hash) == proof)
+        if self._session.exec(used).first() is not None:
+            raise KeyRefusedError("this request was used; sign one with a new salt", field="salt")
+        key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
+        row = ApiKeyRow(
+            key_id=key_id,
+            party_id=str(form.party),
+            secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
+            scopes=" ".join(sorted(scope.value for scope in scopes)),
+            label=form.label,
+            proof_hash=proof,
+            created_at=self._clock.now(),
+        )
+        self._session.add(row)
+        self._session.flush()
+        return row, f"yk_{key_id}_{secret}"
+
+    def authenticate(self, token: str) -> Caller:
+        """The caller whose token this is.
+
+        Raises:
+            UnauthenticatedError: malformed, unknown or revoked; the answer does not say which.
+        """
+        match = TOKEN.fullmatch(token)
+        row = self._session.get(ApiKeyRow, match[1]) if match else None
+        given = hashlib.sha256(match[2].encode()).hexdigest() if match else "0" * 64
+        # Compared even where there is no such key, so that the time taken tells nothing.
+        same = hmac.compare_digest(given, row.secret_hash if row else "1" * 64)
+        if row is None or not same or row.revoked_at is not None:
+            raise UnauthenticatedError("the API key is unknown or revoked")
+        return Caller(
+            name=row.key_id,
+            party_id=PartyId(int(row.party_id)),
+            scopes=frozenset(Scope(word) for word in row.scopes.split()),
+        )
+
+    def list_of(self, party: PartyId) -> list[ApiKeyRow]:
+        """Every key a party ever had, newest first."""
+        query = sqlmodel.select(ApiKeyRow).where(col(ApiKeyRow.party_id) == str(party))
+        newest = col(ApiKeyRow.created_at).desc()
+        return list(self._session.exec(query.order_by(newest, col(ApiKeyRow.key_id))))
+
+    def revoke(self, key_id: str, party: PartyId) -> ApiKeyRow:
+        """Takes a key out of use, at once and for ever; twice is once.
+
+        Raises:
+            NotFoundError: the party has no such key.
+        """
+        row = self._session.get(ApiKeyRow, key_id)
+        if row is None or row.party_id != str(party):
+            raise NotFoundError("there is no such API key", field="key_id")
+        if row.revoked_at is None:
+            row.revoked_at = self._clock.now()
+            self._session.add(row)
+            self._session.flush()
+        return row

@@ -1,0 +1,190 @@
+"""From the errors of the packages to HTTP: RFC 9457 problems, and the one table of statuses.
+
+A problem carries ``code`` (stable, for programs), ``detail`` (what to do, for people), ``field`` where
+one is at fault, ``facts`` and ``request_id``. What went wrong inside says nothing but its request id:
+the rest is in the log.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+import sqlalchemy.exc
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from chain.errors import YundanError
+
+_log = structlog.get_logger()
+
+STATUS_BY_CODE: dict[str, int] = {
+    "unauthenticated": 401,
+    "signature_refused": 422,
+    "forbidden_scope": 403,
+    "not_found": 404,
+    "unexpected_state": 409,
+    "chain_unavailable": 503,
+    "busy": 503,
+    "idempotency_key_missing": 400,
+    "idempotency_key_reused": 422,
+}
+"""Statuses of codes that are not simply a value at fault (422)."""
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+
+class ApiError(YundanError):
+    """The request was refused at the door."""
+
+    code = "request_refused"
+
+
+class UnauthenticatedError(ApiError):
+    """An API key is needed: Authorization: Bearer yk_..."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenScopeError(ApiError):
+    """This API key lacks the scope that this request asks for."""
+
+    code = "forbidden_scope"
+
+
+class IdempotencyKeyMissingError(ApiError):
+    """A write carries an Idempotency-Key header: 1 to 255 visible characters, new for each act."""
+
+    code = "idempotency_key_missing"
+
+
+class IdempotencyKeyReusedError(ApiError):
+    """This Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class BusyError(ApiError):
+    """The database is busy; the same request may be sent again."""
+
+    code = "busy"
+
+
+class RowsRefusedError(ApiError):
+    """Some rows are refused; nothing was imported."""
+
+    code = "rows_refused"
+
+    def __init__(self, message: str, rows: list[dict[str, Any]]) -> None:
+        super().__init__(message, rows=len({row["row"] for row in rows}))
+        self.rows = rows
+
+
+class Problem(JSONResponse):
+    """An RFC 9457 problem."""
+
+    media_type: ClassVar[str] = PROBLEM_TYPE  # type: ignore[misc]  # Starlette types it per instance
+
+
+def problem(request: Request, status: int, code: str, detail: str, **members: Any) -> Response:
+    """A problem as a response; members without a value are left out."""
+    body: dict[str, Any] = {
+        "type": f"urn:yundan:error:{code}",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    body |= {name: value for name, value in members.items() if value not in ("", None, {}, [])}
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="yundan"'
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return Problem(body, status, headers)
+
+
+def status_of(error: YundanError) -> int:
+    """The HTTP status of an error: by its code, or by the code of a class it refines."""
+    for kind in type(error).__mro__:
+        status = STATUS_BY_CODE.get(getattr(kind, "code", ""))
+        if status is not None:
+            return status
+    return HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def problem_of(request: Request, error: YundanError) -> Response:
+    """The problem that tells an error of ours."""
+    return problem(
+        request,
+        status_of(error),
+        error.code,
+        str(error),
+        field=error.field,
+        facts=error.facts,
+        rows=getattr(error, "rows", None),
+    )
+
+
+def _on_yundan_error(request: Request, error: Exception) -> Response:
+    return problem_of(request, cast("YundanError", error))
+
+
+def _on_invalid_body(request: Request, error: Exception) -> Response:
+    found = [
+        {
+            "field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
+            "in": str(item["loc"][0]),
+            "rule": item["type"],
+            "message": item["msg"],
+        }
+        for item in cast("RequestValidationError", error).errors()
+    ]
+    first = found[0]
+    return problem(
+        request,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid_request",
+        f"{first['field']}: {first['message']}",
+        field=first["field"],
+        errors=found,
+    )
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    known = cast("HTTPException", error)
+    code = HTTPStatus(known.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+    return problem(request, known.status_code, code, str(known.detail))
+
+
+def _on_database_error(request: Request, error: Exception) -> Response:
+    busy = isinstance(error, sqlalchemy.exc.OperationalError | sqlalchemy.exc.TimeoutError)
+    # The statement and its parameters stay out of both the answer and the log.
+    _log.error("database_error", kind=type(error).__name__, busy=busy)
+    if busy:
+        return problem_of(request, BusyError())
+    return _on_anything(request, error)
+
+
+def _on_anything(request: Request, error: Exception) -> Response:
+    _log.error("request_failed", kind=type(error).__name__, exc_info=error)
+    return problem(
+        request,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "something went wrong here; quote the request id when you write to us",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Gives the application its error handlers."""
+    app.add_exception_handler(YundanError, _on_yundan_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_body)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(sqlalchemy.exc.SQLAlchemyError, _on_database_error)
+    app.add_exception_handler(Exception, _on_anything)

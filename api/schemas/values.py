@@ -1,0 +1,101 @@
+"""The values that appear in every schema: strict, each with the rule that its error names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from chain.clock import require_utc, rfc3339
+from chain.money import JSON_MAX_FEN
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+class Given(BaseModel):
+    """What a caller sends: nothing is coerced, nothing unknown is passed over."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Shown(BaseModel):
+    """What a caller is shown."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def _instant(value: object) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return require_utc(value)
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("an instant is RFC 3339 with a zone, e.g. 2026-01-26T15:50:00Z")
+    return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+
+
+def plain_text(value: str) -> str:
+    """Text without what cannot be seen: control and format characters, lone surrogates, bidi tricks.
+
+    Raises:
+        ValueError: names the first such character.
+    """
+    for character in value:
+        if unicodedata.category(character) in _HIDDEN:
+            raise ValueError(f"U+{ord(character):04X} may not stand in a text")
+    if value != value.strip():
+        raise ValueError("a text neither begins nor ends with a space")
+    return unicodedata.normalize("NFC", value)
+
+
+def _party(value: str) -> str:
+    if not 0 < int(value) < 2**64:
+        raise ValueError("a party is a decimal number from 1 to 2^64 - 1, as text")
+    return value
+
+
+Instant = Annotated[
+    dt.datetime,
+    BeforeValidator(_instant, json_schema_input_type=str),
+    PlainSerializer(rfc3339, return_type=str),
+    Field(examples=["2026-01-26T15:50:00Z"], json_schema_extra={"format": "date-time"}),
+]
+"""An RFC 3339 instant with a zone."""
+
+AmountFen = Annotated[
+    int, Field(strict=True, ge=0, le=JSON_MAX_FEN, examples=[864_000], description="whole fen")
+]
+"""A whole number of fen; 1 yuan is 100."""
+
+PartyText = Annotated[
+    str,
+    Field(pattern=r"^[1-9][0-9]{0,19}$", examples=["7210398421153"]),
+    AfterValidator(_party),
+]
+"""A party id: decimal text, since it may pass 2^53."""
+
+HashText = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$", examples=["0x" + "5c" * 32])]
+"""32 bytes: 0x and 64 lower-case hex digits."""
+
+AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x" + "a1" * 20])]
+"""An EVM address."""
+
+SignatureText = Annotated[
+    str,
+    Field(
+        pattern=r"^0x([0-9a-fA-F]{2}){65,4096}$",
+        examples=["0x" + "00" * 65],
+        description="65 bytes r, s, v; a contract (ERC-1271) may need more",
+    ),
+]
+"""A signature in hex."""
+
+NameText = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(plain_text)]
+"""A name for people."""
+
+NoteText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(plain_text)]
+"""A note for people."""

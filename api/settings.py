@@ -1,0 +1,149 @@
+"""Every setting, from the environment alone (``YUNDAN_...``); the only reader of it.
+
+``Settings()`` refuses what would be unsafe outside demo mode: missing or short secrets, a key that
+everybody knows, a public address without TLS. ``describe()`` is what a start prints: each value, secrets
+masked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chain.signers import LocalSigner
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+_KNOWN_MNEMONIC_ACCOUNTS = frozenset(
+    {
+        # The first accounts of the test mnemonic of anvil and Hardhat, whose keys are on every disk.
+        "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+        "0x70997970c51812dc3a010c7d01b50e0d17dc79c8",
+        "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc",
+        "0x90f79bf6eb2c4f870365e785982e1f101e93b906",
+        "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65",
+    }
+)
+
+
+class Settings(BaseSettings):
+    """The settings of one process; ``demo`` alone loosens what is refused.
+
+    Attributes:
+        demo: everything runs on this machine with keys made for the demo; pages are open to see.
+        var: folder of what a run leaves behind.
+        database_url: SQLAlchemy URL; empty means SQLite in ``var``.
+        rpc_url: JSON-RPC of a node of the consortium network.
+        chain_id: the id that node must answer.
+        finality_depth: blocks on top of a block before it counts as final.
+        host: address the API listens on.
+        port: port the API listens on.
+        public_url: where people reach the pages, for links and cookies.
+        gateway_host: address the JT/T 808 gateway listens on.
+        gateway_port: port of it.
+        bank_url: the bank's API.
+        relayer_key: key that sends transactions; it has no authority. 0x and 64 hex digits.
+        registrar_key: key that countersigns registrations (know your customer).
+        hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
+        poll_seconds: pause between two looks at the chain.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="YUNDAN_", extra="ignore", frozen=True, validate_default=True
+    )
+
+    demo: bool = False
+    var: Path = ROOT / "var"
+    database_url: str = ""
+    rpc_url: str = "http://127.0.0.1:8545"
+    chain_id: int = Field(default=31337, gt=0)
+    finality_depth: int = Field(default=2, ge=0, le=1000)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str = ""
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=6808, ge=0, le=65535)
+    bank_url: str = "http://127.0.0.1:8100"
+    relayer_key: SecretStr = SecretStr("")
+    registrar_key: SecretStr = SecretStr("")
+    hash_key: SecretStr = SecretStr("")
+    poll_seconds: float = Field(default=1.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        if self.demo:
+            return self
+        reasons = [
+            *_key_reasons("YUNDAN_RELAYER_KEY", self.relayer_key),
+            *_key_reasons("YUNDAN_REGISTRAR_KEY", self.registrar_key),
+            *_secret_reasons("YUNDAN_HASH_KEY", self.hash_key),
+        ]
+        if self.host not in LOCAL_HOSTS and not self.public_url.startswith("https://"):
+            reasons.append(
+                "YUNDAN_PUBLIC_URL must begin with https:// when YUNDAN_HOST is not this machine alone"
+            )
+        if reasons:
+            raise ValueError("; ".join(reasons) + " (YUNDAN_DEMO=true is for demos only)")
+        return self
+
+    @property
+    def storage_url(self) -> str:
+        """Where rows go."""
+        return self.database_url or f"sqlite:///{self.var / 'yundan.db'}"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies may travel over TLS alone."""
+        return self.public_url.startswith("https://")
+
+    def describe(self) -> dict[str, str]:
+        """Each setting as a start prints it; a secret only says whether it is set."""
+        shown = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = "(set)" if value.get_secret_value() else "(not set)"
+            elif name == "database_url":
+                value = _without_password(self.storage_url)
+            shown[f"YUNDAN_{name.upper()}"] = str(value)
+        return shown
+
+
+def _key_reasons(name: str, secret: SecretStr) -> list[str]:
+    """Why a signing key is no good, in words that do not repeat it."""
+    digits = secret.get_secret_value().removeprefix("0x")
+    if not digits:
+        return [f"{name} is not set"]
+    try:
+        address = LocalSigner(digits).address.lower()
+    except Exception:  # noqa: BLE001  whatever a library says of a bad key may hold the key
+        return [f"{name} is not a secp256k1 key of 64 hex digits"]
+    if address in _KNOWN_MNEMONIC_ACCOUNTS:
+        return [f"{name} is a test key that everybody knows"]
+    return []
+
+
+def _secret_reasons(name: str, secret: SecretStr) -> list[str]:
+    text = secret.get_secret_value()
+    if not text:
+        return [f"{name} is not set"]
+    try:
+        raw = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return [f"{name} is not hex"]
+    if len(raw) < hashlib.sha256().digest_size or len(set(raw)) < 8:
+        return [f"{name} needs at least 32 random bytes (64 hex digits)"]
+    return []
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    if not at:
+        return url
+    scheme, _, user = head.partition("://")
+    return f"{scheme}://{user.partition(':')[0]}:***@{tail}"
