@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from api.settings import Settings
+
+GOOD_KEY = "0x" + "4f3edf983ac636a65a842ce7c78d9aa706d3b113bce9c46f30d7d21715b23b1d"
+OTHER_KEY = "0x" + "6cbed15c793ce57650b9877cf6fa156fbef513c4e6134f022a85b1ffdd59b2a1"
+HASH_KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+ANVIL_KEY = (
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"  # pragma: allowlist secret
+)
+SAFE = {"relayer_key": GOOD_KEY, "registrar_key": OTHER_KEY, "hash_key": HASH_KEY}
+
+
+def test_a_real_system_needs_its_secrets():
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    for name in ("YUNDAN_RELAYER_KEY", "YUNDAN_REGISTRAR_KEY", "YUNDAN_HASH_KEY"):
+        assert name in str(refused.value)
+
+
+def test_good_secrets_pass_and_are_never_printed():
+    settings = Settings(**SAFE)
+    said = repr(settings) + str(settings.describe())
+    for secret in SAFE.values():
+        assert secret.removeprefix("0x") not in said
+    assert settings.describe()["YUNDAN_RELAYER_KEY"] == "(set)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("relayer_key", ANVIL_KEY, "everybody knows"),
+        ("relayer_key", "0x12", "not a secp256k1 key"),
+        ("registrar_key", "00" * 32, "not a secp256k1 key"),
+        ("hash_key", "ab" * 32, "32 random bytes"),
+        ("hash_key", "abcd", "32 random bytes"),
+        ("hash_key", "no hex", "not hex"),
+    ],
+)
+def test_a_weak_secret_is_refused_without_repeating_it(name, value, says):
+    with pytest.raises(ValidationError, match=says) as refused:
+        Settings(**SAFE | {name: value})
+    assert "YUNDAN_" + name.upper() in str(refused.value).split("[type", maxsplit=1)[0]
+
+
+def test_a_public_address_needs_tls():
+    with pytest.raises(ValidationError, match="https"):
+        Settings(**SAFE, host="0.0.0.0")
+    assert Settings(**SAFE, host="0.0.0.0", public_url="https://yundan.example").secure_cookies
+
+
+def test_a_demo_needs_nothing():
+    settings = Settings(demo=True)
+    assert settings.storage_url == f"sqlite:///{settings.var / 'yundan.db'}"
+
+
+def test_the_environment_is_read_with_the_prefix(monkeypatch):
+    monkeypatch.setenv("YUNDAN_DEMO", "true")
+    monkeypatch.setenv("YUNDAN_PORT", "9001")
+    assert Settings().port == 9001
+
+
+def test_a_database_password_is_masked():
+    url = "postgresql+psycopg://yundan:topsecret@db.example/yundan"  # pragma: allowlist secret
+    shown = Settings(demo=True, database_url=url).describe()["YUNDAN_DATABASE_URL"]
+    assert shown == "postgresql+psycopg://yundan:***@db.example/yundan"
