@@ -25,7 +25,7 @@ ROUTE_RUN = "1099"
 """The longest run (vehicle 4733, 10.1 km): its line is the planned route."""
 
 CORRIDOR_M = 120
-GATE_RADIUS_M = 250
+GATE_RADIUS_M = 350
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -40,11 +40,11 @@ class Place:
 
 
 PLACES = (
-    Place("A", "码头堆场", "Dock yard", 700),
-    Place("B", "北区仓库", "North warehouse", 4_500),
-    Place("C", "西站货场", "West freight station", 6_300),
-    Place("D", "河湾分拨中心", "Riverside hub", 7_900),
-    Place("E", "终点工厂", "Terminus works", 10_000),
+    Place("A", "码头堆场", "Dock yard", 280),
+    Place("B", "北区仓库", "North warehouse", 4_300),
+    Place("C", "西站货场", "West freight station", 6_430),
+    Place("D", "河湾分拨中心", "Riverside hub", 7_350),
+    Place("E", "终点工厂", "Terminus works", 10_070),
 )
 
 
