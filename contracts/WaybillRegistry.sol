@@ -119,18 +119,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         PARTIES.requireSignature(form.performer, digest, performerSignature);
 
         _store(waybill, form, tier, declared);
-        emit WaybillIssued(
-            waybill,
-            form.parent,
-            form.trip,
-            form.issuer,
-            form.performer,
-            form.consignee,
-            form.freight,
-            form.quantity,
-            tier,
-            declared
-        );
+        _announce(waybill, form, tier, declared);
     }
 
     /// @inheritdoc IWaybillRegistry
@@ -277,6 +266,23 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
             w.plan = form.plan;
             _leaves[form.trip] = waybill;
         }
+    }
+
+    function _announce(WaybillId waybill, Waybill calldata form, uint8 tier, bool declared)
+        private
+    {
+        emit WaybillIssued(
+            waybill,
+            form.parent,
+            form.trip,
+            form.issuer,
+            form.performer,
+            form.consignee,
+            form.freight,
+            form.quantity,
+            tier,
+            declared
+        );
     }
 
     function _numberOf(bytes32 policy) private returns (uint24 number) {
