@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Protocol
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from chain.errors import ChainUnavailableError, UnexpectedStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEIJING_OFFSET_S = 8 * 3600
 
@@ -37,6 +44,70 @@ class FixedClock:
     def advance_to(self, at: dt.datetime) -> None:
         """Moves forward; an earlier instant is ignored."""
         self._at = max(self._at, require_utc(at))
+
+
+class ChainClock:
+    """A clock that follows the chain's latest block and only moves forward.
+
+    Contracts know no other time, so whatever is compared with theirs (expiry, due days, windows) asks
+    this clock. Latencies are measured with the machine's.
+
+    Args:
+        fetch: asks the chain for the time of its latest block.
+        every_s: how long an answer is good for, by the machine's clock.
+        advance: moves a local chain's time forward, where there is one.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], dt.datetime],
+        *,
+        every_s: float = 0.2,
+        advance: Callable[[dt.datetime], dt.datetime] | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._every_s = every_s
+        self._advance = advance
+        self._lock = threading.Lock()
+        self._at: dt.datetime | None = None
+        self._asked = float("-inf")
+
+    def now(self) -> dt.datetime:
+        """The time of the latest block seen; what was seen last, while the node does not answer.
+
+        Raises:
+            ChainUnavailableError: the node has never answered.
+        """
+        with self._lock:
+            if self._at is None or time.monotonic() - self._asked > self._every_s:
+                try:
+                    self._move(self._fetch())
+                except ChainUnavailableError:
+                    if self._at is None:
+                        raise
+                self._asked = time.monotonic()
+            assert self._at is not None
+            return self._at
+
+    def observe(self, at: dt.datetime) -> None:
+        """Takes note of a block's time that was seen anyway."""
+        with self._lock:
+            self._move(at)
+            self._asked = time.monotonic()
+
+    def advance_to(self, at: dt.datetime) -> dt.datetime:
+        """Moves a local chain's time forward to an instant; gives the time it is then.
+
+        Raises:
+            UnexpectedStateError: the chain is not a local one; its time is not ours to move.
+        """
+        if self._advance is None:
+            raise UnexpectedStateError("only a local chain's time can be moved")
+        self.observe(self._advance(at))
+        return self.now()
+
+    def _move(self, at: dt.datetime) -> None:
+        self._at = require_utc(at) if self._at is None else max(self._at, require_utc(at))
 
 
 def require_utc(at: dt.datetime) -> dt.datetime:
