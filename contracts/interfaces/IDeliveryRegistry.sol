@@ -113,6 +113,11 @@ interface IDeliveryRegistry {
     error VehicleBusy(bytes32 vehicle, TripId trip);
     error TrackBatchOutOfOrder(TripId trip, uint32 expected, uint32 given);
     error TrackBatchSpanInvalid(TripId trip, uint64 firstTime, uint64 lastTime);
+    error TripConditionInvalid(TripId trip, uint8 condition);
+    error TripOutcomeInvalid(TripId trip, uint8 outcome);
+    error TripSignaturesMissing(TripId trip);
+    error AttestorThresholdZero();
+    error AttestorsTooMany(uint256 most);
     error AttestorUnknown(PartyId attestor);
     error AttestorIsParty(TripId trip, PartyId attestor);
     error AttestorTooNew(TripId trip, PartyId attestor);
@@ -142,6 +147,23 @@ interface IDeliveryRegistry {
     function removeAttestor(PartyId attestor) external;
     function setArbiter(PartyId arbiter) external;
 
+    /// @notice Seconds between the agreement of k attestations and the right of the debtor to confirm.
+    function CONSIGNEE_SILENCE() external view returns (uint64);
+    /// @notice Seconds after the window from which anyone may void a trip that never completed.
+    function EXPIRY() external view returns (uint64);
+    /// @notice The same for a trip held by a dispute.
+    function HELD_EXPIRY() external view returns (uint64);
+    /// @notice Gas that the listener gets at least; a completing call needs this and 1/63 more when it calls.
+    function LISTENER_GAS() external view returns (uint256);
+    /// @notice Most attestors there may be at one time.
+    function MAX_ATTESTORS() external view returns (uint256);
+    /// @notice The party whose word alone resolves a dispute.
+    function arbiter() external view returns (PartyId);
+    /// @notice Open for a trip whose leaf is issued and not loaded; Void also for one whose leaf was cancelled.
+    function stateOf(TripId trip) external view returns (TripState);
+    function attestors() external view returns (PartyId[] memory);
+    /// @notice True if k present attestors, the required one among them, agree on an outcome that may complete.
+    function isAgreed(TripId trip) external view returns (bool);
     function get(TripId trip) external view returns (TripRecord memory);
     function watchOf(TripId trip) external view returns (Watch memory);
     function threshold() external view returns (uint256);
