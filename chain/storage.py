@@ -58,11 +58,15 @@ class Storage:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; on SQLite it takes no write lock, and nothing is committed."""
+        """A session for reading; on SQLite it takes no write lock, and nothing is committed.
+
+        Rows read in it stay readable after it (detached: what was loaded, no more).
+        """
         with Session(self._reader, expire_on_commit=False) as session:
             try:
                 yield session
             finally:
+                session.expunge_all()  # or the rollback would empty the rows
                 session.rollback()
 
     def create_all(self) -> None:

@@ -122,6 +122,19 @@ class EventLogRow(Row, table=True):
     topics: str = Field(sa_type=sa.Text)
     """The topics, 0x hex, separated by commas."""
     data: bytes = Field(sa_type=sa.LargeBinary)
+    is_handled: bool = Field(default=False)
+
+
+class OwedLogRow(Row, table=True):
+    """A handled log whose block a local node has lost: it must come again, equal and in order."""
+
+    __tablename__ = "owed_log"
+
+    position: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
+    block_number: int = Field(sa_type=BIG)
+    address: str = Field(max_length=42)
+    topics: str = Field(sa_type=sa.Text)
+    data: bytes = Field(sa_type=sa.LargeBinary)
 
 
 class CursorRow(Row, table=True):
@@ -133,3 +146,82 @@ class CursorRow(Row, table=True):
     block_number: int = Field(sa_type=BIG)
     block_hash: str = Field(max_length=66)
     block_time: dt.datetime
+
+
+class PartyRow(Row, table=True):
+    """A party (``chain.party.Party``)."""
+
+    __tablename__ = "party"
+    __table_args__ = (
+        sa.CheckConstraint("stage IN ('pending', 'registered', 'revoked')", name="stage"),
+    )
+
+    party_id: str = Field(max_length=20, primary_key=True)
+    """Decimal text: an id may pass the signed 64 bits of a database."""
+    name_zh: str = Field(max_length=80)
+    name_en: str = Field(max_length=80)
+    kind: str = Field(max_length=20)
+    stage: str = Field(max_length=10)
+    key: str | None = Field(default=None, max_length=42, unique=True)
+    profile: str = Field(max_length=66)
+    registered_at: dt.datetime | None = None
+
+
+class WaybillRow(Row, table=True):
+    """A waybill (``chain.waybill.HeldWaybill``)."""
+
+    __tablename__ = "waybill"
+    __table_args__ = (
+        sa.CheckConstraint("freight > 0 AND paid >= 0 AND credited >= 0", name="money"),
+        sa.CheckConstraint("quantity > 0", name="quantity"),
+        sa.Index("ix_waybill_stage_number", "stage", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    """Order of submission, for lists."""
+    waybill_id: str = Field(max_length=66, unique=True)
+    parent_id: str | None = Field(default=None, max_length=66, index=True)
+    root_id: str = Field(max_length=66, index=True)
+    trip_id: str | None = Field(default=None, max_length=66, index=True)
+    tier: int
+    issuer: str = Field(max_length=20, index=True)
+    performer: str = Field(max_length=20, index=True)
+    consignee: str = Field(max_length=20, index=True)
+    form: dict[str, Any] = Field(sa_type=sa.JSON)
+    """The signed form by field; numbers above 2^53 as text."""
+    papers: dict[str, Any] = Field(sa_type=sa.JSON)
+    plan: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
+    stage: str = Field(max_length=12)
+    declared: bool = False
+    issuer_signature: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
+    performer_signature: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
+    version: int = 1
+    freight: int = Field(sa_type=BIG)
+    quantity: int = Field(sa_type=BIG)
+    vehicle: str | None = Field(default=None, max_length=66)
+    paid: int = Field(default=0, sa_type=BIG)
+    credited: int = Field(default=0, sa_type=BIG)
+    accepted: int = Field(default=0, sa_type=BIG)
+    delivered_at: dt.datetime | None = None
+    refusal: str = Field(default="", sa_type=sa.Text)
+
+
+class TripRow(Row, table=True):
+    """A trip between loading and delivery (``chain.delivery.HeldTrip``)."""
+
+    __tablename__ = "trip"
+
+    trip_id: str = Field(max_length=66, primary_key=True)
+    leaf_id: str = Field(max_length=66, unique=True)
+    state: int
+    vehicle: str | None = Field(default=None, max_length=66)
+    loaded: int = Field(default=0, sa_type=BIG)
+    loaded_at: dt.datetime | None = None
+    accepted: int | None = Field(default=None, sa_type=BIG)
+    condition: int = 0
+    confirmed_by: str | None = Field(default=None, max_length=20)
+    confirmed_at: dt.datetime | None = None
+    receipt: str | None = Field(default=None, max_length=66)
+    completed_at: dt.datetime | None = None
+    completed_hash: str | None = Field(default=None, max_length=66)
+    disputed: bool = False

@@ -1,0 +1,481 @@
+"""Reads the chain back: blocks and logs in, events handled, the cursor by block hash.
+
+One block = one database transaction: the block, its logs, every handler's work and the cursor commit
+together or not at all. What a node says about a block is believed only if it fits the block's own
+header (count of transactions, gas used, logs bloom, numbering), so an empty or partial answer is
+asked again instead of taken for "nothing happened".
+
+Finality. Handlers run only for blocks ``confirmations`` deep, so a reorganisation above that never
+reaches a projection. Below it the service stops with an alarm. One case is different: a local node
+that was killed wakes up with fewer blocks, and the writer sends the stored bytes again. Then the
+logs that were handled must come again, equal and in order; they are matched, not handled twice, and
+the first one that differs is the same alarm.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from eth_utils.crypto import keccak
+from sqlmodel import Session, col, delete, func, select
+
+from chain.abi import Event, Occurred, address, hash32
+from chain.bindings.events import EVENTS
+from chain.client import NodeError, block_ref, raw_bytes, whole
+from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
+from chain.ids import Hash32
+from chain.tables import BlockRow, CursorRow, EventLogRow, OwedLogRow
+from chain.transactions import remember_chain
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from chain.client import ChainClient
+    from chain.ids import Address
+    from chain.ports import BlockRef
+    from chain.storage import Storage
+
+log = structlog.get_logger(__name__)
+
+CURSOR = "projection"
+
+Handler = Callable[[Session, Occurred[Any]], None]
+"""Works on the session given; raises to stop the indexer at this block; may see an event again after
+a rebuild, so it writes what the event says and asks nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One log of a block."""
+
+    address: Address
+    topics: tuple[bytes, ...]
+    data: bytes
+    transaction_hash: Hash32
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlock:
+    """A block with all logs of our contracts, checked against its header."""
+
+    block: BlockRef
+    logs: tuple[Log, ...]
+
+
+@dataclass(slots=True)
+class Advance:
+    """What one round of the indexer did.
+
+    Attributes:
+        head: number of the chain's head; handled: last block whose events were handled.
+        rolled_back: blocks taken back, none of them handled.
+        matched: logs that came again after a local node had lost them.
+    """
+
+    head: int = -1
+    handled: int = -1
+    blocks: int = 0
+    events: int = 0
+    rolled_back: int = 0
+    matched: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """True if anything changed."""
+        return bool(self.blocks or self.events or self.rolled_back or self.matched)
+
+
+class Indexer:
+    """Follows one chain into one database. One thread calls ``index_once`` again and again.
+
+    Args:
+        handlers: for each event class what to do with it, in order (``api/flow.py``).
+        confirmations: blocks above its own after which a block's events are handled.
+        is_local: the chain is a local node's: what it lost may come again.
+        batch: most blocks read in one round.
+        observe: told the time of each new head (a ChainClock's ``observe``).
+    """
+
+    def __init__(
+        self,
+        *,
+        client: ChainClient,
+        storage: Storage,
+        handlers: Mapping[type[Event], Sequence[Handler]],
+        confirmations: int = 0,
+        is_local: bool = False,
+        batch: int = 200,
+        observe: Callable[[dt.datetime], None] | None = None,
+        events: Mapping[bytes, type[Event]] = EVENTS,
+    ) -> None:
+        self._client = client
+        self._storage = storage
+        self._handlers = handlers
+        self._confirmations = confirmations
+        self._is_local = is_local
+        self._batch = batch
+        self._observe = observe
+        self._events = events
+        self._genesis: str | None = None
+
+    def index_once(self) -> Advance:
+        """Reads up to ``batch`` new blocks and handles what is deep enough.
+
+        Raises:
+            ChainUnavailableError: the node gives no believable answer; nothing was taken.
+            DeepReorganisationError: handled blocks are gone from the chain.
+            WrongChainError: another chain.
+        """
+        done = Advance()
+        head = self._client.fetch_head()
+        self._check_identity()
+        done.head = head.number
+        if self._observe is not None:
+            self._observe(head.at)
+        tip = self._agree(head, done)
+        start = self._client.deployment.first_block if tip is None else tip.number + 1
+        end = min(head.number, start + self._batch - 1)
+        if start <= end:
+            self._take(self._read(start, end, tip), head.number, done)
+        self._handle(head.number - self._confirmations, done)
+        done.handled = self._cursor()
+        return done
+
+    def rebuild(self, drop: Callable[[Session], None]) -> Advance:
+        """Forgets blocks, logs and projections and reads everything again from the chain.
+
+        Args:
+            drop: empties the projections; runs in the transaction that empties the log.
+        """
+        with self._storage.write() as session:
+            drop(session)
+            session.execute(delete(EventLogRow))
+            session.execute(delete(OwedLogRow))
+            session.execute(delete(BlockRow))
+            session.execute(delete(CursorRow).where(col(CursorRow.name) == CURSOR))
+        total = Advance()
+        while True:
+            done = self.index_once()
+            total.head, total.handled = done.head, done.handled
+            total.blocks += done.blocks
+            total.events += done.events
+            if not done.moved:
+                return total
+
+    # --- agreeing on where we are ---
+
+    def _check_identity(self) -> None:
+        genesis = self._client.fetch_genesis_hash()
+        if self._genesis is None:
+            kept = remember_chain(self._storage, self._client.chain_id, genesis)
+            self._genesis = kept.genesis_hash
+        if self._genesis != genesis:
+            self._genesis = None
+            raise WrongChainError(
+                "the node's chain is not the one this database was written for (its first block "
+                "differs); point to the right node, or rebuild the local chain with `make demo`",
+                found=genesis,
+            )
+
+    def _cursor(self) -> int:
+        with self._storage.read() as session:
+            row = session.get(CursorRow, CURSOR)
+            return -1 if row is None else row.block_number
+
+    def _agree(self, head: BlockRef, done: Advance) -> BlockRow | None:
+        """The highest block that this database and the chain share; takes back what is above."""
+        with self._storage.read() as session:
+            tip = session.exec(select(BlockRow).order_by(col(BlockRow.number).desc())).first()
+        # One odd answer proves nothing: a node must deny a block three times.
+        if tip is None or any(self._is_on_chain([tip])[0] for _ in range(3)):
+            return tip
+        if tip.number > head.number and not self._is_local:
+            # A stale head or a real loss: only a block that differs proves a loss.
+            found = self._client.find_block(tip.number)
+            if found is None and self._is_on_chain([self._block_at(head.number)])[0]:
+                raise ChainUnavailableError(
+                    f"the node is at block {head.number}, behind block {tip.number} seen before"
+                )
+        with self._storage.read() as session:
+            rows = session.exec(
+                select(BlockRow).order_by(col(BlockRow.number).desc()).limit(5000)
+            ).all()
+        fork: BlockRow | None = None
+        for at in range(0, len(rows), 50):
+            part = rows[at : at + 50]
+            fork = next(
+                (r for r, on in zip(part, self._is_on_chain(part), strict=True) if on), None
+            )
+            if fork is not None:
+                break
+        self._take_back(fork, done)
+        return fork
+
+    def _block_at(self, number: int) -> BlockRow | None:
+        with self._storage.read() as session:
+            return session.get(BlockRow, number)
+
+    def _is_on_chain(self, rows: Sequence[BlockRow | None]) -> list[bool]:
+        known = [row for row in rows if row is not None]
+        answers = self._client.request_many(
+            [("eth_getBlockByNumber", [hex(row.number), False]) for row in known]
+        )
+        by_number = {
+            row.number: isinstance(body, dict) and body.get("hash") == row.hash
+            for row, body in zip(known, answers, strict=True)
+        }
+        return [row is not None and by_number[row.number] for row in rows]
+
+    def _take_back(self, fork: BlockRow | None, done: Advance) -> None:
+        """Forgets the blocks above the fork; handled ones only if they are sure to come again."""
+        above = fork.number if fork is not None else -1
+        cursor = self._cursor()
+        if cursor > above and not self._is_local:
+            raise DeepReorganisationError(
+                f"the chain was reorganised down to block {above}, but events up to block {cursor} "
+                "were handled as final; stop, find out why, and rebuild the projection",
+                fork=above,
+                handled=cursor,
+            )
+        with self._storage.write() as session:
+            gone = session.execute(delete(BlockRow).where(col(BlockRow.number) > above))
+            self._owe(session, above)
+            session.execute(delete(EventLogRow).where(col(EventLogRow.block_number) > above))
+            row = session.get(CursorRow, CURSOR)
+            if row is not None and row.block_number > above:
+                if fork is None:
+                    session.delete(row)
+                else:
+                    row.block_number, row.block_hash, row.block_time = (
+                        fork.number,
+                        fork.hash,
+                        fork.at,
+                    )
+        done.rolled_back += gone.rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
+        log.warning("blocks taken back", above=above, handled=cursor, blocks=done.rolled_back)
+
+    def _owe(self, session: Session, above: int) -> None:
+        """Notes the handled logs above a block as owed, in front of what was owed before."""
+        lost = session.exec(
+            select(EventLogRow)
+            .where(col(EventLogRow.block_number) > above, col(EventLogRow.is_handled))
+            .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
+        ).all()
+        first = session.exec(select(func.min(OwedLogRow.position))).one()
+        start = (0 if first is None else first) - len(lost)
+        for at, row in enumerate(lost):
+            session.add(
+                OwedLogRow(
+                    position=start + at,
+                    block_number=row.block_number,
+                    address=row.address,
+                    topics=row.topics,
+                    data=row.data,
+                )
+            )
+        session.flush()
+
+    # --- reading ---
+
+    def _read(self, start: int, end: int, tip: BlockRow | None) -> list[SeenBlock]:
+        """Blocks in order with the logs of our contracts; checked, linked by their parents."""
+        bodies = self._client.request_many(
+            [("eth_getBlockByNumber", [hex(number), False]) for number in range(start, end + 1)]
+        )
+        blocks: list[tuple[BlockRef, dict[str, Any]]] = []
+        parent = tip.hash if tip is not None else None
+        for number, body in zip(range(start, end + 1), bodies, strict=True):
+            if not isinstance(body, dict):
+                break  # a node behind a balancer may not have it yet
+            block = block_ref(body)
+            if block.number != number or (parent is not None and block.parent != parent):
+                break  # the chain turned while we read; the next round finds the fork
+            parent = block.hash
+            blocks.append((block, body))
+        busy = [(block, body) for block, body in blocks if body.get("transactions")]
+        answers = self._client.request_many(
+            [("eth_getBlockReceipts", [{"blockHash": block.hash}]) for block, _ in busy]
+        )
+        logs = {
+            block.hash: self._logs_of(block, body, receipts)
+            for (block, body), receipts in zip(busy, answers, strict=True)
+        }
+        return [SeenBlock(block, logs.get(block.hash, ())) for block, _ in blocks]
+
+    def _logs_of(self, block: BlockRef, body: dict[str, Any], receipts: Any) -> tuple[Log, ...]:
+        """The logs of our contracts in a block.
+
+        Raises:
+            ChainUnavailableError: the receipts are not those of this block's header.
+        """
+        if isinstance(receipts, NodeError):
+            raise receipts
+        try:
+            hashes = [receipt["transactionHash"] for receipt in receipts]
+            raw = [one for receipt in receipts for one in receipt["logs"]]
+            fits = (
+                hashes == body["transactions"]
+                and whole(receipts[-1]["cumulativeGasUsed"]) == whole(body["gasUsed"])
+                and [whole(one["logIndex"]) for one in raw] == list(range(len(raw)))
+                and all(one["blockHash"] == block.hash for one in raw)
+                and bloom_of(raw) == raw_bytes(body["logsBloom"])
+            )
+            if not fits:
+                raise ChainUnavailableError(
+                    f"the node's receipts of block {block.number} do not fit its header"
+                )
+            ours = {one.address for one in self._client.deployment.contracts.values()}
+            return tuple(
+                Log(
+                    address=account,
+                    topics=tuple(raw_bytes(topic) for topic in one["topics"]),
+                    data=raw_bytes(one["data"]),
+                    transaction_hash=hash32(raw_bytes(one["transactionHash"])),
+                    log_index=whole(one["logIndex"]),
+                )
+                for one in raw
+                if (account := address(one["address"])) in ours
+            )
+        except (TypeError, KeyError, IndexError) as error:
+            raise ChainUnavailableError(
+                f"the node's receipts of block {block.number} cannot be read"
+            ) from error
+
+    # --- writing ---
+
+    def _take(self, seen: list[SeenBlock], head: int, done: Advance) -> None:
+        """Remembers blocks, and handles those deep enough in the same database transaction."""
+        if not seen:
+            return
+        with self._storage.write() as session:
+            for one in seen:
+                session.add(
+                    BlockRow(
+                        number=one.block.number,
+                        hash=one.block.hash,
+                        parent=one.block.parent,
+                        at=one.block.at,
+                    )
+                )
+                for entry in one.logs:
+                    session.add(
+                        EventLogRow(
+                            block_hash=one.block.hash,
+                            log_index=entry.log_index,
+                            block_number=one.block.number,
+                            transaction_hash=entry.transaction_hash,
+                            address=entry.address,
+                            topics=",".join(hash32(topic) for topic in entry.topics),
+                            data=entry.data,
+                        )
+                    )
+            done.blocks += len(seen)
+            self._handle_in(session, head - self._confirmations, done)
+
+    def _handle(self, up_to: int, done: Advance) -> None:
+        with self._storage.read() as session:
+            waiting = session.exec(
+                select(func.count())
+                .select_from(BlockRow)
+                .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
+            ).one()
+        if waiting:
+            with self._storage.write() as session:
+                self._handle_in(session, up_to, done)
+
+    def _handle_in(self, session: Session, up_to: int, done: Advance) -> None:
+        session.flush()
+        blocks = session.exec(
+            select(BlockRow)
+            .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
+            .order_by(col(BlockRow.number))
+        ).all()
+        if not blocks:
+            return
+        rows = session.exec(
+            select(EventLogRow)
+            .where(
+                col(EventLogRow.block_number) >= blocks[0].number,
+                col(EventLogRow.block_number) <= blocks[-1].number,
+                ~col(EventLogRow.is_handled),
+            )
+            .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
+        ).all()
+        owed = deque(
+            session.exec(
+                select(OwedLogRow).order_by(col(OwedLogRow.position)).limit(len(rows))
+            ).all()
+        )
+        times = {block.number: block for block in blocks}
+        for row in rows:
+            row.is_handled = True
+            if owed:
+                self._match(session, row, owed.popleft())
+                done.matched += 1
+            else:
+                self._dispatch(session, row, times[row.block_number].at)
+                done.events += 1
+        for block in blocks:
+            block.is_handled = True
+        last = blocks[-1]
+        session.merge(
+            CursorRow(
+                name=CURSOR, block_number=last.number, block_hash=last.hash, block_time=last.at
+            )
+        )
+
+    def _match(self, session: Session, row: EventLogRow, owed: OwedLogRow) -> None:
+        """A log that was handled before the local node lost it."""
+        if (row.address, row.topics, row.data) != (owed.address, owed.topics, owed.data):
+            raise DeepReorganisationError(
+                f"the local chain came back with another log in block {row.block_number} than the "
+                f"one handled before in block {owed.block_number}; rebuild it with `make demo`",
+                block=row.block_number,
+                handled=owed.block_number,
+            )
+        session.delete(owed)
+
+    def _dispatch(self, session: Session, row: EventLogRow, at: dt.datetime) -> None:
+        topics = [bytes.fromhex(topic[2:]) for topic in row.topics.split(",") if topic]
+        known = self._events.get(topics[0]) if topics else None
+        handlers = self._handlers.get(known, ()) if known is not None else ()
+        if known is None or not handlers:
+            return
+        account = address(row.address)
+        occurred = Occurred(
+            event=known.decode(topics, row.data),
+            contract=self._client.deployment.name_of(account) or "",
+            address=account,
+            at=at,
+            block_number=row.block_number,
+            block_hash=Hash32(row.block_hash),
+            transaction_hash=Hash32(row.transaction_hash),
+            log_index=row.log_index,
+        )
+        for handle in handlers:
+            handle(session, occurred)
+
+
+def bloom_of(logs: Sequence[Mapping[str, Any]]) -> bytes:
+    """The logs bloom (256 bytes) of a header over these logs (Yellow Paper, section 4.3.1)."""
+    bits = 0
+    for entry in logs:
+        for item in (entry["address"], *entry["topics"]):
+            bits |= _bloom_bits(item)
+    return bits.to_bytes(256, "big")
+
+
+@functools.lru_cache(maxsize=20_000)
+def _bloom_bits(item: str) -> int:
+    digest = keccak(raw_bytes(item))
+    bits = 0
+    for at in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
+    return bits
