@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chain.abi import ContractCall, Read, Struct
-    from chain.ids import Address, Hash32
+    from chain.delivery import HeldTrip
+    from chain.ids import Address, Hash32, PartyId, TripId, WaybillId
+    from chain.party import Party
+    from chain.waybill import HeldWaybill
 
 T = TypeVar("T")
 
@@ -186,4 +189,76 @@ class ChainReader(Protocol):
 
     def fetch_many(self, reads: Sequence[Read[T]], *, block: int | Hash32 | None = None) -> list[T]:
         """The answers to several questions at one block, in one round trip."""
+        ...
+
+
+class Records(Protocol):
+    """Parties, waybills and trips as rows of one database transaction."""
+
+    def find_party(self, party: PartyId) -> Party | None:
+        """A party by its id."""
+        ...
+
+    def find_party_by_key(self, key: Address) -> Party | None:
+        """The party that a key speaks for."""
+        ...
+
+    def get_party(self, party: PartyId) -> Party:
+        """A party that must exist."""
+        ...
+
+    def list_parties(self, parties: Sequence[PartyId]) -> dict[PartyId, Party]:
+        """Several parties in one query."""
+        ...
+
+    def add_party(self, party: Party) -> None:
+        """A new party."""
+        ...
+
+    def save_party(self, party: Party) -> None:
+        """A party as it now is."""
+        ...
+
+    def find_waybill(self, waybill: WaybillId) -> HeldWaybill | None:
+        """A waybill by its id."""
+        ...
+
+    def get_waybill(self, waybill: WaybillId) -> HeldWaybill:
+        """A waybill that must exist."""
+        ...
+
+    def list_ancestors(self, waybill: WaybillId) -> list[HeldWaybill]:
+        """The waybill itself first, then upwards to its root; empty if it is unknown."""
+        ...
+
+    def list_children(self, waybill: WaybillId) -> list[HeldWaybill]:
+        """The waybills right below one, oldest first."""
+        ...
+
+    def list_chain(self, root: WaybillId) -> list[HeldWaybill]:
+        """Every waybill below a root and the root itself, by tier, oldest first."""
+        ...
+
+    def find_leaf(self, trip: TripId) -> HeldWaybill | None:
+        """The latest waybill that names a trip."""
+        ...
+
+    def add_waybill(self, waybill: HeldWaybill) -> None:
+        """A new waybill."""
+        ...
+
+    def save_waybill(self, waybill: HeldWaybill) -> None:
+        """A waybill as it now is."""
+        ...
+
+    def find_trip(self, trip: TripId) -> HeldTrip | None:
+        """A trip by its id."""
+        ...
+
+    def add_trip(self, trip: HeldTrip) -> None:
+        """A new trip."""
+        ...
+
+    def save_trip(self, trip: HeldTrip) -> None:
+        """A trip as it now is."""
         ...

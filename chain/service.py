@@ -6,23 +6,34 @@ chain move in the ``on_`` methods alone, which ``api.flow`` calls for each event
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chain.abi import hash32
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.enums import TripState
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.waybill_registry import WaybillRegistry
 from chain.delivery import HeldTrip
-from chain.errors import InvalidValueError, NotFoundError, SignatureRefusedError, UnexpectedStateError
+from chain.errors import (
+    InvalidValueError,
+    NotFoundError,
+    SignatureRefusedError,
+    UnexpectedStateError,
+)
 from chain.party import Party, PartyStage
 from chain.typed_data import recover, struct_hash
-from chain.waybill import STAGE_OF, ZERO, HeldWaybill, Stage, check_closure, check_fields, waybill_id
+from chain.waybill import (
+    STAGE_OF,
+    ZERO,
+    HeldWaybill,
+    Stage,
+    check_closure,
+    check_fields,
+    waybill_id,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from chain.abi import ContractCall, Occurred, Struct
@@ -75,7 +86,9 @@ class Registry:
         self._require_fresh(form.expires)
         domain = self._reader.domain("PartyRegistry")
         if recover(form, domain, signature) != form.key:
-            raise SignatureRefusedError("the form is not signed by the key it names", field="signature")
+            raise SignatureRefusedError(
+                "the form is not signed by the key it names", field="signature"
+            )
         known = self._records.find_party(form.party)
         if known is not None:
             if known.key == form.key:
@@ -83,10 +96,14 @@ class Registry:
             raise InvalidValueError("this party id is taken; choose another", field="party")
         if self._records.find_party_by_key(form.key) is not None:
             raise InvalidValueError("this key speaks for another party already", field="key")
-        party = Party(form.party, name_zh, name_en, kind, PartyStage.PENDING, form.key, form.profile)
+        party = Party(
+            form.party, name_zh, name_en, kind, PartyStage.PENDING, form.key, form.profile
+        )
         self._records.add_party(party)
         countersignature = self._registrar.sign_typed_data(form, domain)
-        self._queue(PartyRegistry.register(form, signature, countersignature), form, f"party:{form.party}")
+        self._queue(
+            PartyRegistry.register(form, signature, countersignature), form, f"party:{form.party}"
+        )
         return party
 
     def rotate_key(self, form: KeyRotation, old_signature: bytes, new_signature: bytes) -> None:
@@ -95,7 +112,9 @@ class Registry:
         if recover(form, self._reader.domain("PartyRegistry"), new_signature) != form.new_key:
             raise SignatureRefusedError("the new key has not signed", field="new_signature")
         self._queue(
-            PartyRegistry.rotate_key(form, old_signature, new_signature), form, f"party:{form.party}"
+            PartyRegistry.rotate_key(form, old_signature, new_signature),
+            form,
+            f"party:{form.party}",
         )
 
     # -- waybills -----------------------------------------------------------------------------
@@ -128,7 +147,9 @@ class Registry:
                 raise InvalidValueError("only a root can be declared unsigned", field="declared")
             ancestors = self._records.list_ancestors(form.parent)
             if not ancestors:
-                raise NotFoundError("the parent waybill is unknown", field="parent", given=form.parent)
+                raise NotFoundError(
+                    "the parent waybill is unknown", field="parent", given=form.parent
+                )
             siblings = [w for w in self._records.list_children(form.parent) if _is_live(w)]
             check_closure(form, ancestors, siblings)
         if form.trip != ZERO:
@@ -164,7 +185,10 @@ class Registry:
             UnexpectedStateError: the parent has not been signed yet.
         """
         waybill = self._records.get_waybill(wid)
-        sides = {waybill.form.issuer: "issuer_signature", waybill.form.performer: "performer_signature"}
+        sides = {
+            waybill.form.issuer: "issuer_signature",
+            waybill.form.performer: "performer_signature",
+        }
         if party not in sides:
             raise SignatureRefusedError("only issuer and performer sign a waybill", field="party")
         self._require_signed(
@@ -174,7 +198,11 @@ class Registry:
             return waybill
         waybill = replace(waybill, **{sides[party]: signature})  # type: ignore[arg-type]
         if not waybill.missing:
-            parent = None if waybill.form.parent == ZERO else self._records.get_waybill(waybill.form.parent)
+            parent = (
+                None
+                if waybill.form.parent == ZERO
+                else self._records.get_waybill(waybill.form.parent)
+            )
             if parent is not None and parent.stage in {Stage.DRAFT, Stage.REFUSED}:
                 raise UnexpectedStateError(
                     "the parent waybill must be signed by both sides first",
@@ -195,14 +223,18 @@ class Registry:
     ) -> None:
         """New terms for an issued waybill, signed by both sides (and the pledgee)."""
         waybill = self._records.get_waybill(form.waybill)
-        self._require_signed("WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires)
+        self._require_signed(
+            "WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires
+        )
         self._require_signed("WaybillRegistry", form, waybill.form.performer, performer)
         self._queue(WaybillRegistry.amend(form, issuer, performer, pledgee), form, form.waybill)
 
     def cancel_waybill(self, form: Cancellation, issuer: bytes, performer: bytes) -> None:
         """Ends an issued waybill before loading, signed by both sides."""
         waybill = self._records.get_waybill(form.waybill)
-        self._require_signed("WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires)
+        self._require_signed(
+            "WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires
+        )
         self._require_signed("WaybillRegistry", form, waybill.form.performer, performer)
         self._queue(WaybillRegistry.cancel(form, issuer, performer), form, form.waybill)
 
@@ -211,7 +243,9 @@ class Registry:
     ) -> None:
         """Lowers what is owed on a waybill, signed by both sides (and the pledgee)."""
         waybill = self._records.get_waybill(form.waybill)
-        self._require_signed("WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires)
+        self._require_signed(
+            "WaybillRegistry", form, waybill.form.issuer, issuer, expires=form.expires
+        )
         self._require_signed("WaybillRegistry", form, waybill.form.performer, performer)
         self._queue(WaybillRegistry.credit(form, issuer, performer, pledgee), form, form.waybill)
 
@@ -228,7 +262,9 @@ class Registry:
             return
         if trip.state is not TripState.OPEN:
             raise UnexpectedStateError(
-                "the trip is not waiting to be loaded", field="trip", current=trip.state.name.lower()
+                "the trip is not waiting to be loaded",
+                field="trip",
+                current=trip.state.name.lower(),
             )
         self._require_same_trip(form, leaf)
         if form.quantity != leaf.quantity:
@@ -261,7 +297,10 @@ class Registry:
         self._require_same_trip(form, leaf)
         if form.accepted > trip.loaded:
             raise InvalidValueError(
-                "more accepted than was loaded", field="accepted", most=trip.loaded, given=form.accepted
+                "more accepted than was loaded",
+                field="accepted",
+                most=trip.loaded,
+                given=form.accepted,
             )
         self._require_signed("DeliveryRegistry", form, form.by, signature, expires=form.expires)
         self._queue(DeliveryRegistry.confirm(form, signature), form, form.trip)
@@ -269,7 +308,10 @@ class Registry:
     def dispute(self, form: Dispute, signature: bytes) -> None:
         """A party of the chain holds a delivery, or marks the receivable after it."""
         _, leaf = self._trip(form.trip)
-        chain = [leaf, *(self._records.list_ancestors(leaf.form.parent) if leaf.form.parent != ZERO else [])]
+        chain = [
+            leaf,
+            *(self._records.list_ancestors(leaf.form.parent) if leaf.form.parent != ZERO else []),
+        ]
         if not any(form.by in {w.form.issuer, w.form.performer, w.form.consignee} for w in chain):
             raise SignatureRefusedError("only a party of the chain may dispute", field="by")
         self._require_signed("DeliveryRegistry", form, form.by, signature, expires=form.expires)
@@ -283,7 +325,9 @@ class Registry:
         known = self._records.find_party(event.party)
         if known is None:
             label = f"party {event.party}"
-            known = Party(event.party, label, label, "unknown", PartyStage.PENDING, event.key, event.profile)
+            known = Party(
+                event.party, label, label, "unknown", PartyStage.PENDING, event.key, event.profile
+            )
             self._records.add_party(known)
         self._records.save_party(
             replace(known, stage=PartyStage.REGISTERED, key=event.key, registered_at=seen.at)
@@ -292,7 +336,9 @@ class Registry:
     def on_key_rotated(self, seen: Occurred[events.KeyRotated]) -> None:
         """A party has a new key."""
         known = self._records.get_party(seen.event.party)
-        self._records.save_party(replace(known, stage=PartyStage.REGISTERED, key=seen.event.new_key))
+        self._records.save_party(
+            replace(known, stage=PartyStage.REGISTERED, key=seen.event.new_key)
+        )
 
     def on_key_revoked(self, seen: Occurred[events.KeyRevoked]) -> None:
         """A party's key is out of use."""
@@ -358,7 +404,10 @@ class Registry:
         if trip is not None:
             self._records.save_trip(
                 trip.move(
-                    TripState.LOADED, vehicle=event.vehicle, loaded=event.quantity, loaded_at=seen.at
+                    TripState.LOADED,
+                    vehicle=event.vehicle,
+                    loaded=event.quantity,
+                    loaded_at=seen.at,
                 )
             )
 
@@ -408,7 +457,11 @@ class Registry:
         """A dispute has ended; a void trip is told by its own event."""
         trip = self._records.find_trip(seen.event.trip)
         if trip is not None:
-            freed = trip.move(TripState.LOADED) if trip.state is TripState.HELD and seen.event.outcome == 1 else trip
+            freed = (
+                trip.move(TripState.LOADED)
+                if trip.state is TripState.HELD and seen.event.outcome == 1
+                else trip
+            )
             self._records.save_trip(replace(freed, disputed=False))
 
     def on_trip_voided(self, seen: Occurred[events.TripVoided]) -> None:
@@ -452,7 +505,13 @@ class Registry:
             )
 
     def _require_signed(
-        self, contract: str, form: Struct, party: PartyId, signature: bytes, *, expires: int | None = None
+        self,
+        contract: str,
+        form: Struct,
+        party: PartyId,
+        signature: bytes,
+        *,
+        expires: int | None = None,
     ) -> None:
         if expires is not None:
             self._require_fresh(expires)
@@ -460,7 +519,9 @@ class Registry:
         if known is None:
             raise NotFoundError(f"party {party} is not registered", field="party")
         if known.key is None:
-            raise SignatureRefusedError("the party's key is revoked; it needs a new one", field="signature")
+            raise SignatureRefusedError(
+                "the party's key is revoked; it needs a new one", field="signature"
+            )
         signer = recover(form, self._reader.domain(contract), signature)
         if signer != known.key:
             raise SignatureRefusedError(
@@ -477,17 +538,3 @@ class Registry:
 
 def _is_live(waybill: HeldWaybill) -> bool:
     return waybill.stage not in {Stage.CANCELLED, Stage.REFUSED}
-
-
-def profile_hash(salt: bytes, content: bytes) -> str:
-    """Salted hash of a document: Keccak of 32 bytes of salt and the canonical JSON."""
-    from eth_utils.crypto import keccak  # noqa: PLC0415
-
-    if len(salt) != 32:
-        raise InvalidValueError("a salt has 32 bytes", field="salt")
-    return hash32(keccak(salt + content))
-
-
-def fields_of(form: Struct) -> Sequence[str]:
-    """The field names of a form."""
-    return [field.name for field in dataclasses.fields(form)]

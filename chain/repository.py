@@ -1,0 +1,319 @@
+"""Parties, waybills and trips as rows (keeps ``chain.ports.Records``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from chain.abi import json_value
+from chain.bindings.enums import TripState
+from chain.bindings.structs import Waybill
+from chain.delivery import HeldTrip
+from chain.errors import NotFoundError
+from chain.ids import Address, Hash32, PartyId, TripId, WaybillId
+from chain.party import Party, PartyStage
+from chain.tables import PartyRow, TripRow, WaybillRow
+from chain.waybill import MOST_TIERS, ZERO, HeldWaybill, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlmodel import Session
+
+_INTEGERS = (
+    "issuer", "performer", "consignee", "freight", "quantity", "load_from", "deliver_by", "term_days", "expires",
+)  # fmt: skip
+
+
+class SqlRecords:
+    """The rows of one database transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # -- parties ------------------------------------------------------------------------------
+
+    def find_party(self, party: PartyId) -> Party | None:
+        """A party by its id."""
+        row = self._session.get(PartyRow, str(party))
+        return None if row is None else _party(row)
+
+    def find_party_by_key(self, key: Address) -> Party | None:
+        """The party that a key speaks for."""
+        row = self._session.exec(select(PartyRow).where(col(PartyRow.key) == key)).first()
+        return None if row is None else _party(row)
+
+    def get_party(self, party: PartyId) -> Party:
+        """A party that must exist."""
+        found = self.find_party(party)
+        if found is None:
+            raise NotFoundError(f"party {party} is not registered")
+        return found
+
+    def list_parties(self, parties: Sequence[PartyId]) -> dict[PartyId, Party]:
+        """Several parties in one query."""
+        wanted = sorted({str(party) for party in parties})
+        rows = self._session.exec(select(PartyRow).where(col(PartyRow.party_id).in_(wanted)))
+        return {found.id: found for found in map(_party, rows)}
+
+    def add_party(self, party: Party) -> None:
+        """A new party."""
+        self._session.add(PartyRow(**_party_values(party)))
+        self._session.flush()
+
+    def save_party(self, party: Party) -> None:
+        """A party as it now is."""
+        self._update(PartyRow, PartyRow.party_id, str(party.id), _party_values(party))
+
+    # -- waybills -----------------------------------------------------------------------------
+
+    def find_waybill(self, waybill: WaybillId) -> HeldWaybill | None:
+        """A waybill by its id."""
+        row = self._row(waybill)
+        return None if row is None else held_waybill(row)
+
+    def get_waybill(self, waybill: WaybillId) -> HeldWaybill:
+        """A waybill that must exist."""
+        found = self.find_waybill(waybill)
+        if found is None:
+            raise NotFoundError("there is no such waybill", given=waybill)
+        return found
+
+    def list_ancestors(self, waybill: WaybillId) -> list[HeldWaybill]:
+        """The waybill itself first, then upwards to its root; empty if it is unknown."""
+        first = self._row(waybill)
+        if first is None:
+            return []
+        if first.parent_id is None:
+            return [held_waybill(first)]
+        # One query for the chain (a chain is small), then the path is walked in memory.
+        rows = {row.waybill_id: row for row in self._chain_rows(first.root_id)}
+        path: list[HeldWaybill] = []
+        at: str | None = waybill
+        while at is not None and len(path) <= MOST_TIERS:
+            path.append(held_waybill(rows[at]))
+            at = rows[at].parent_id
+        return path
+
+    def list_children(self, waybill: WaybillId) -> list[HeldWaybill]:
+        """The waybills right below one, oldest first."""
+        rows = self._session.exec(
+            select(WaybillRow)
+            .where(col(WaybillRow.parent_id) == waybill)
+            .order_by(col(WaybillRow.number))
+        )
+        return [held_waybill(row) for row in rows]
+
+    def list_chain(self, root: WaybillId) -> list[HeldWaybill]:
+        """Every waybill below a root and the root itself, by tier, oldest first."""
+        return [held_waybill(row) for row in self._chain_rows(root)]
+
+    def find_leaf(self, trip: TripId) -> HeldWaybill | None:
+        """The latest waybill that names a trip."""
+        row = self._session.exec(
+            select(WaybillRow)
+            .where(col(WaybillRow.trip_id) == trip)
+            .order_by(col(WaybillRow.number).desc())
+            .limit(1)
+        ).first()
+        return None if row is None else held_waybill(row)
+
+    def list_waybills(
+        self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int
+    ) -> list[tuple[int, HeldWaybill]]:
+        """A page of waybills, newest first, each with the number that the next page begins before.
+
+        Args:
+            party: only those in which it is issuer, performer or consignee.
+            stage: only those in this stage.
+            before: only those submitted before this number.
+            limit: most of them.
+        """
+        query = select(WaybillRow).order_by(col(WaybillRow.number).desc()).limit(limit)
+        if party is not None:
+            sides = (WaybillRow.issuer, WaybillRow.performer, WaybillRow.consignee)
+            query = query.where(sa.or_(*(col(side) == str(party) for side in sides)))
+        if stage is not None:
+            query = query.where(col(WaybillRow.stage) == stage.value)
+        if before is not None:
+            query = query.where(col(WaybillRow.number) < before)
+        return [(row.number or 0, held_waybill(row)) for row in self._session.exec(query)]
+
+    def add_waybill(self, waybill: HeldWaybill) -> None:
+        """A new waybill."""
+        self._session.add(WaybillRow(**_waybill_values(waybill)))
+        self._session.flush()
+
+    def save_waybill(self, waybill: HeldWaybill) -> None:
+        """A waybill as it now is."""
+        self._update(WaybillRow, WaybillRow.waybill_id, waybill.id, _waybill_values(waybill))
+
+    # -- trips --------------------------------------------------------------------------------
+
+    def find_trip(self, trip: TripId) -> HeldTrip | None:
+        """A trip by its id."""
+        row = self._session.get(TripRow, trip)
+        return None if row is None else held_trip(row)
+
+    def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:
+        """A page of trips by id."""
+        rows = self._session.exec(
+            select(TripRow)
+            .where(col(TripRow.trip_id) > after)
+            .order_by(col(TripRow.trip_id))
+            .limit(limit)
+        )
+        return [held_trip(row) for row in rows]
+
+    def add_trip(self, trip: HeldTrip) -> None:
+        """A new trip."""
+        self._session.add(TripRow(**_trip_values(trip)))
+        self._session.flush()
+
+    def save_trip(self, trip: HeldTrip) -> None:
+        """A trip as it now is."""
+        self._update(TripRow, TripRow.trip_id, trip.id, _trip_values(trip))
+
+    # -- the rest -----------------------------------------------------------------------------
+
+    def _row(self, waybill: WaybillId) -> WaybillRow | None:
+        query = select(WaybillRow).where(col(WaybillRow.waybill_id) == waybill)
+        return self._session.exec(query).first()
+
+    def _chain_rows(self, root: str) -> list[WaybillRow]:
+        query = select(WaybillRow).where(col(WaybillRow.root_id) == root)
+        return list(
+            self._session.exec(query.order_by(col(WaybillRow.tier), col(WaybillRow.number)))
+        )
+
+    def _update(self, table: Any, key: Any, value: str, values: dict[str, Any]) -> None:
+        row = self._session.exec(select(table).where(col(key) == value)).one()
+        for name, new in values.items():
+            setattr(row, name, new)
+        self._session.add(row)
+        self._session.flush()
+
+
+def _party(row: PartyRow) -> Party:
+    return Party(
+        id=PartyId(int(row.party_id)),
+        name_zh=row.name_zh,
+        name_en=row.name_en,
+        kind=row.kind,
+        stage=PartyStage(row.stage),
+        key=Address(row.key) if row.key else None,
+        profile=Hash32(row.profile),
+        registered_at=row.registered_at,
+    )
+
+
+def _party_values(party: Party) -> dict[str, Any]:
+    return {
+        "party_id": str(party.id),
+        "name_zh": party.name_zh,
+        "name_en": party.name_en,
+        "kind": party.kind,
+        "stage": party.stage.value,
+        "key": party.key,
+        "profile": party.profile,
+        "registered_at": party.registered_at,
+    }
+
+
+def held_waybill(row: WaybillRow) -> HeldWaybill:
+    """A row as services see it."""
+    form: dict[str, Any] = {
+        name: int(value) if name in _INTEGERS else value for name, value in row.form.items()
+    }
+    return HeldWaybill(
+        id=WaybillId(row.waybill_id),
+        form=Waybill(**form),
+        root=WaybillId(row.root_id),
+        tier=row.tier,
+        stage=Stage(row.stage),
+        papers=row.papers,
+        plan=row.plan,
+        issuer_signature=row.issuer_signature,
+        performer_signature=row.performer_signature,
+        declared=row.declared,
+        version=row.version,
+        freight=row.freight,
+        quantity=row.quantity,
+        vehicle=Hash32(row.vehicle) if row.vehicle else None,
+        paid=row.paid,
+        credited=row.credited,
+        accepted=row.accepted,
+        delivered_at=row.delivered_at,
+        refusal=row.refusal,
+    )
+
+
+def _waybill_values(waybill: HeldWaybill) -> dict[str, Any]:
+    form = waybill.form
+    return {
+        "waybill_id": waybill.id,
+        "parent_id": form.parent if form.parent != ZERO else None,
+        "root_id": waybill.root,
+        "trip_id": form.trip if waybill.is_leaf else None,
+        "tier": waybill.tier,
+        "issuer": str(form.issuer),
+        "performer": str(form.performer),
+        "consignee": str(form.consignee),
+        "form": json_value(form),
+        "papers": dict(waybill.papers),
+        "plan": None if waybill.plan is None else dict(waybill.plan),
+        "stage": waybill.stage.value,
+        "declared": waybill.declared,
+        "issuer_signature": waybill.issuer_signature,
+        "performer_signature": waybill.performer_signature,
+        "version": waybill.version,
+        "freight": waybill.freight,
+        "quantity": waybill.quantity,
+        "vehicle": waybill.vehicle,
+        "paid": waybill.paid,
+        "credited": waybill.credited,
+        "accepted": waybill.accepted,
+        "delivered_at": waybill.delivered_at,
+        "refusal": waybill.refusal,
+    }
+
+
+def held_trip(row: TripRow) -> HeldTrip:
+    """A row as services see it."""
+    return HeldTrip(
+        id=TripId(row.trip_id),
+        leaf=WaybillId(row.leaf_id),
+        state=TripState(row.state),
+        vehicle=Hash32(row.vehicle) if row.vehicle else None,
+        loaded=row.loaded,
+        loaded_at=row.loaded_at,
+        accepted=row.accepted,
+        condition=row.condition,
+        confirmed_by=PartyId(int(row.confirmed_by)) if row.confirmed_by else None,
+        confirmed_at=row.confirmed_at,
+        receipt=Hash32(row.receipt) if row.receipt else None,
+        completed_at=row.completed_at,
+        completed_hash=Hash32(row.completed_hash) if row.completed_hash else None,
+        disputed=row.disputed,
+    )
+
+
+def _trip_values(trip: HeldTrip) -> dict[str, Any]:
+    return {
+        "trip_id": trip.id,
+        "leaf_id": trip.leaf,
+        "state": int(trip.state),
+        "vehicle": trip.vehicle,
+        "loaded": trip.loaded,
+        "loaded_at": trip.loaded_at,
+        "accepted": trip.accepted,
+        "condition": trip.condition,
+        "confirmed_by": str(trip.confirmed_by) if trip.confirmed_by is not None else None,
+        "confirmed_at": trip.confirmed_at,
+        "receipt": trip.receipt,
+        "completed_at": trip.completed_at,
+        "completed_hash": trip.completed_hash,
+        "disputed": trip.disputed,
+    }
