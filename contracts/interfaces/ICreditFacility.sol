@@ -55,6 +55,16 @@ interface ICreditFacility {
         external
         view
         returns (CreditLine memory terms, uint128 limit, bool frozen, uint64 validUntil);
+    /// @notice The rates of the terms, which never change; all zero for a line that is not open.
+    function ratesOf(LineId line)
+        external
+        view
+        returns (uint32 ratePpm, uint32 penaltyPpm, uint32 ceilingPpm, uint16 feeBps);
+    /// @notice What the terms say of a release; all zero for a line that is not open.
+    function releaseTermsOf(LineId line)
+        external
+        view
+        returns (bool gated, uint16 toleranceBps, uint16 tenorDays, uint16 graceDays);
     function reserved(LineId line) external view returns (uint128);
     function drawn(LineId line) external view returns (uint128);
     function headroom(LineId line) external view returns (uint128);

@@ -69,6 +69,11 @@ interface ISettlementToken {
     function payoutOf(bytes32 payout) external view returns (PayoutRecord memory);
     /// @return balance of the party's account that is not queued for a payout.
     function freeBalance(PartyId party) external view returns (uint128);
+    /// @return tokens minted on a Beijing day, held against the daily cap.
+    function mintedOn(uint32 day) external view returns (uint256);
+    function dailyCap() external view returns (uint128);
+    function firstCustodian() external view returns (PartyId);
+    function secondCustodian() external view returns (PartyId);
     function setCustodian(PartyId first, PartyId second) external;
     function setDailyCap(uint128 cap) external;
 }
