@@ -226,6 +226,11 @@ contract CreditFacility is ICreditFacility, EIP712 {
     }
 
     /// @inheritdoc ICreditFacility
+    function attestorOf(LineId line) external view returns (PartyId) {
+        return _lines[line].terms.attestor;
+    }
+
+    /// @inheritdoc ICreditFacility
     function reserved(LineId line) external view returns (uint128) {
         return _lines[line].reserved;
     }

@@ -65,6 +65,8 @@ interface ICreditFacility {
         external
         view
         returns (bool gated, uint16 toleranceBps, uint16 tenorDays, uint16 graceDays);
+    /// @notice The attestor whom the lender chose in the terms.
+    function attestorOf(LineId line) external view returns (PartyId);
     function reserved(LineId line) external view returns (uint128);
     function drawn(LineId line) external view returns (uint128);
     function headroom(LineId line) external view returns (uint128);

@@ -58,6 +58,7 @@ interface IFreightAdvance is IDeliveryListener {
         AdvanceId indexed advance, PartyId indexed lender, uint128 principal, uint64 approvedUntil
     );
     event AdvanceReleasable(AdvanceId indexed advance, bytes32 reason);
+    event AdvanceGateOpened(AdvanceId indexed advance, bytes32 reason);
     event AdvanceReleased(
         AdvanceId indexed advance, uint128 amount, uint32 startDay, uint32 dueDay
     );
@@ -139,8 +140,22 @@ interface IFreightAdvance is IDeliveryListener {
     /// @return used what the loan took (fee, penalty, interest, principal).
     function settle(AdvanceId advance, address from, uint128 amount) external returns (uint128 used);
 
+    /// @notice Pays one payee what was granted to him. Only this contract itself, so that each payee is tried separately.
+    function payPayee(AdvanceId advance, uint256 index) external;
+
+    /// @notice Seconds in which the lender answers a RELEASABLE advance: five business days lie in seven days.
+    function GATE_WAIT() external view returns (uint64);
+    /// @notice Most payees of one advance.
+    function MAX_PAYEES() external view returns (uint256);
+    /// @notice Most advances alive on one waybill, so that a settlement ends.
+    function MAX_ADVANCES() external view returns (uint256);
     function get(AdvanceId advance) external view returns (AdvanceRecord memory);
     function payeesOf(AdvanceId advance) external view returns (Payee[] memory);
+    /// @return granted fen at release; @return consented the payee signed; @return paid his money has moved.
+    function grantOf(AdvanceId advance, uint256 index)
+        external
+        view
+        returns (uint128 granted, bool consented, bool paid);
     /// @notice What would close the advance on a Beijing day.
     function due(AdvanceId advance, uint32 day) external view returns (Due memory);
     function advanceOf(TripId trip) external view returns (AdvanceId);

@@ -23,6 +23,7 @@ interface IFreightSettlement {
     error SettlementNothingToSettle(WaybillId waybill);
     error SettlementFormExpired(uint64 expires, uint64 nowAt);
     error SettlementFormUsed(bytes32 digest);
+    error SettlementCascadesTooMany(WaybillId waybill, uint256 most);
     error SettlementChildInvalid(WaybillId waybill, WaybillId child);
 
     function signCascade(Cascade calldata form, bytes calldata performerSignature) external;
@@ -30,5 +31,9 @@ interface IFreightSettlement {
 
     /// @return the pseudo address whose token balance is what was paid in for this waybill.
     function collectionAccount(WaybillId waybill) external pure returns (address);
+    /// @notice Most cascades signed on one waybill.
+    function MAX_CASCADES() external view returns (uint256);
+    /// @return fen that a cascade may still spend.
+    function cascadeLeft(WaybillId waybill, uint256 index) external view returns (uint128);
     function cascadesOf(WaybillId waybill) external view returns (WaybillId[] memory);
 }

@@ -19,6 +19,7 @@ type LineId is bytes32;
 using {samePartyId as ==, otherPartyId as !=} for PartyId global;
 using {sameWaybillId as ==, otherWaybillId as !=} for WaybillId global;
 using {sameTripId as ==, otherTripId as !=} for TripId global;
+using {sameAdvanceId as ==, otherAdvanceId as !=} for AdvanceId global;
 
 function samePartyId(PartyId a, PartyId b) pure returns (bool) {
     return PartyId.unwrap(a) == PartyId.unwrap(b);
@@ -44,6 +45,15 @@ function otherTripId(TripId a, TripId b) pure returns (bool) {
     return TripId.unwrap(a) != TripId.unwrap(b);
 }
 
+function sameAdvanceId(AdvanceId a, AdvanceId b) pure returns (bool) {
+    return AdvanceId.unwrap(a) == AdvanceId.unwrap(b);
+}
+
+function otherAdvanceId(AdvanceId a, AdvanceId b) pure returns (bool) {
+    return AdvanceId.unwrap(a) != AdvanceId.unwrap(b);
+}
+
 PartyId constant NOBODY = PartyId.wrap(0);
 WaybillId constant NO_WAYBILL = WaybillId.wrap(bytes32(0));
 TripId constant NO_TRIP = TripId.wrap(bytes32(0));
+AdvanceId constant NO_ADVANCE = AdvanceId.wrap(bytes32(0));
