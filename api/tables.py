@@ -1,6 +1,7 @@
 """Rows of the doors: keys of callers and the answers kept for repeated requests."""
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field
@@ -38,3 +39,31 @@ class KeptAnswerRow(Row, table=True):
     status: int
     body: str
     created_at: dt.datetime
+
+
+class PlannedRouteRow(Row, table=True):
+    """A planned route that a party uses again and again, by a name of its own."""
+
+    __tablename__ = "planned_route"
+
+    party_id: str = Field(primary_key=True, max_length=20)
+    name: str = Field(primary_key=True, max_length=80)
+    plan: dict[str, Any] = Field(sa_type=sa.JSON)
+    origin: str = Field(max_length=80)
+    destination: str = Field(max_length=80)
+    created_at: dt.datetime
+
+
+class MomentRow(Row, table=True):
+    """One event of the chain under one of the ids it is about (a trip, a waybill, an advance ...)."""
+
+    __tablename__ = "moment"
+
+    about: str = Field(primary_key=True, max_length=66)
+    transaction_hash: str = Field(primary_key=True, max_length=66)
+    log_index: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    event: str = Field(max_length=64)
+    facts: dict[str, Any] = Field(sa_type=sa.JSON)
+    at: dt.datetime
+    block_number: int = Field(sa_type=sa.BigInteger)
+    block_hash: str = Field(max_length=66)

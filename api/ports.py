@@ -1,0 +1,116 @@
+"""What the doors need of the composition root; ``api.bootstrap`` keeps it, routes and pages use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from api.auth import ApiKeys
+from api.idempotency import KeptAnswers
+from api.planned_routes import PlannedRoutes
+from api.settings import Settings
+from api.timeline import Timeline
+from chain.clock import Clock
+from chain.delivery import HeldTrip
+from chain.ids import PartyId
+from chain.ports import BlockRef, ChainReader, Outbox, Records
+from chain.service import Registry
+from chain.waybill import HeldWaybill, Stage
+
+
+class Shelf(Records, Protocol):
+    """The records of the chain package, and the lists that only a door asks for."""
+
+    def list_waybills(
+        self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int
+    ) -> list[tuple[int, HeldWaybill]]:
+        """A page of waybills, newest first, each with the number that the next page begins before."""
+        ...
+
+    def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:
+        """A page of trips by id."""
+        ...
+
+
+class Services(Protocol):
+    """Every use case in one database transaction; what is written commits with it."""
+
+    @property
+    def registry(self) -> Registry:
+        """Parties, waybills, deliveries."""
+        ...
+
+    @property
+    def records(self) -> Shelf:
+        """The rows behind it."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What was sent to the chain and what became of it."""
+        ...
+
+    @property
+    def keys(self) -> ApiKeys:
+        """API keys."""
+        ...
+
+    @property
+    def answers(self) -> KeptAnswers:
+        """Answers kept for repeated requests."""
+        ...
+
+    @property
+    def routes(self) -> PlannedRoutes:
+        """Planned routes by name."""
+        ...
+
+    @property
+    def timeline(self) -> Timeline:
+        """What the chain has said, by what it is about."""
+        ...
+
+
+class Container(Protocol):
+    """A whole system, wired."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it was wired from."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the business (in a demo it follows the chain)."""
+        ...
+
+    @property
+    def reader(self) -> ChainReader:
+        """Asks contracts."""
+        ...
+
+    @property
+    def hash_key(self) -> bytes:
+        """Secret of the keyed hashes of numbers and plates."""
+        ...
+
+    def write(self) -> AbstractContextManager[Services]:
+        """Services in one transaction that commits when the block ends well."""
+        ...
+
+    def read(self) -> AbstractContextManager[Services]:
+        """Services that only read."""
+        ...
+
+    def find_handled_block(self) -> BlockRef | None:
+        """The last block whose events were handled; None before the first."""
+        ...
+
+    def problems(self) -> Sequence[str]:
+        """Why this system is not ready; empty if it is."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back."""
+        ...
