@@ -110,7 +110,7 @@ def test_a_final_row_whose_block_is_reorganised_away_is_sent_again(desk):
         desk.queue(pay(number), f"pay:{number}")
         desk.run()
     raws = [desk.row(f"pay:{n}").raw for n in range(1, 6)]
-    desk.client.request("anvil_reorg", [{"depth": 3, "tx_block_pairs": []}])
+    desk.client.request("anvil_reorg", [3, []])
     assert desk.client.fetch(total()) < 25
     desk.writer.send_once()
     desk.run()

@@ -62,7 +62,7 @@ def pay_after(number: int, before: int, amount: int = 5) -> ContractCall:
     return ContractCall("Till", "payAfter", data)
 
 
-def set_open(value: bool, **more: Any) -> ContractCall:
+def set_open(value, **more: Any) -> ContractCall:
     return ContractCall("Till", "setOpen", _data("setOpen(bool)", value), **more)
 
 
@@ -82,7 +82,9 @@ def artifact():
 class Desk:
     """A database, a client, a key and a writer, as a process of the product has them."""
 
-    def __init__(self, chain, url: str, key: bytes = b"\x17" * 32, local=None, **settings: Any) -> None:
+    def __init__(
+        self, chain, url: str, key: bytes = b"\x17" * 32, local=None, **settings: Any
+    ) -> None:
         self.chain = chain
         self.client = chain.client()
         self.storage = Storage(url)
@@ -123,6 +125,7 @@ class Desk:
         """Rounds until nothing moves and nothing waits."""
         for _ in range(rounds):
             done = self.writer.send_once()
+            assert done.is_writer
             if not done.moved and not done.waiting:
                 return
 
