@@ -1,0 +1,138 @@
+"""The contracts behind ``finance.ports.OnChain``: several questions, one block, one round trip."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from chain.bindings.credit_facility import CreditFacility
+from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.freight_advance import FreightAdvance
+from chain.bindings.party_registry import PartyRegistry
+from chain.bindings.settlement_token import SettlementToken
+from chain.bindings.waybill_registry import WaybillRegistry
+from chain.ids import AdvanceId, Hash32
+from chain.typed_data import typed_digest
+from finance.audit import ChainFacts
+from finance.records import PayeeFacts, RequestFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from chain.abi import Read, Struct
+    from chain.bindings.structs import AdvanceRecord, AdvanceRequest, CreditLine, Payee
+    from chain.ids import Address, LineId, PartyId
+    from chain.ports import ChainReader
+
+_NO_HASH = "0x" + "0" * 64
+
+
+class ContractsOnChain:
+    """``OnChain`` by reads of the deployed contracts."""
+
+    def __init__(self, reader: ChainReader) -> None:
+        self._reader = reader
+
+    def fetch_request_facts(
+        self, line: LineId, form: AdvanceRequest, fingerprint: str
+    ) -> RequestFacts:
+        """Everything the rules want to know, at the latest block."""
+        reads: list[Read[Any]] = [
+            CreditFacility.get(line),
+            CreditFacility.reserved(line),
+            CreditFacility.drawn(line),
+            WaybillRegistry.get(form.waybill),
+            DeliveryRegistry.get(form.trip),
+            WaybillRegistry.leaf_of(form.trip),
+            FreightAdvance.is_pledged(Hash32(fingerprint)),
+            FreightAdvance.advance_of(form.trip),
+            *(WaybillRegistry.get(payee.waybill) for payee in form.payees),
+        ]
+        head = self._reader.fetch_head()
+        answers = self._reader.fetch_many(reads, block=head.hash)
+        (_, limit, frozen, valid_until), reserved, drawn, waybill, trip, leaf, pledged, taken = (
+            answers[:8]
+        )
+        return RequestFacts(
+            block=head.number,
+            limit_fen=limit,
+            reserved_fen=reserved,
+            drawn_fen=drawn,
+            line_frozen=frozen,
+            line_valid_until=dt.datetime.fromtimestamp(valid_until, dt.UTC),
+            receivable_fen=_owed(waybill),
+            debtor=waybill.issuer,
+            debtor_signed=not waybill.declared,
+            performer=waybill.performer,
+            term_days=waybill.term_days,
+            trip_state=trip.state.name.lower(),
+            leaf=leaf,
+            pledged=pledged,
+            trip_taken=taken != _NO_HASH,
+            payees=tuple(PayeeFacts(own.performer, _owed(own)) for own in answers[8:]),
+        )
+
+    def fetch_line(self, line: LineId) -> CreditLine:
+        """The terms of a line."""
+        return self._reader.fetch(CreditFacility.get(line))[0]
+
+    def fetch_advance(self, advance: AdvanceId) -> tuple[AdvanceRecord, tuple[Payee, ...]]:
+        """An advance with its payees."""
+        reads: list[Read[Any]] = [FreightAdvance.get(advance), FreightAdvance.payees_of(advance)]
+        record, payees = self._reader.fetch_many(reads)
+        return record, payees
+
+    def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:
+        """Whether the party's present key (or its ERC-1271 contract) signed the form."""
+        digest = typed_digest(form, self._reader.domain(contract))
+        hashed = Hash32("0x" + digest.hex())
+        return self._reader.fetch(PartyRegistry.is_signature(party, hashed, signature))
+
+    def fetch_facts(
+        self,
+        *,
+        accounts: Iterable[Address],
+        lenders: Iterable[PartyId],
+        lines: Mapping[LineId, PartyId],
+        advances: Mapping[AdvanceId, LineId],
+    ) -> ChainFacts:
+        """Supply, balances, vaults, lines and advances at the latest block."""
+        addresses, parties, ids = sorted(set(accounts)), sorted(set(lenders)), sorted(lines)
+        loans = sorted(advances)
+        reads: list[Read[Any]] = [
+            SettlementToken.total_supply(),
+            *(SettlementToken.balance_of(address) for address in addresses),
+            *(CreditFacility.cash(lender) for lender in parties),
+            *(CreditFacility.reserved(line) for line in ids),
+            *(CreditFacility.drawn(line) for line in ids),
+            *(FreightAdvance.get(advance) for advance in loans),
+        ]
+        head = self._reader.fetch_head()
+        answers = iter(self._reader.fetch_many(reads, block=head.hash))
+        supply = next(answers)
+        balances = {address: next(answers) for address in addresses}
+        free = {str(lender): next(answers) for lender in parties}
+        reserved = {str(lender): 0 for lender in parties}
+        for line in ids:
+            reserved[str(lines[line])] = reserved.get(str(lines[line]), 0) + next(answers)
+        drawn = {line: next(answers) for line in ids}
+        records = {advance: next(answers) for advance in loans}
+        return ChainFacts(
+            block=head.number,
+            supply=supply,
+            balances={str(account): fen for account, fen in balances.items()},
+            vault_free=free,
+            vault_reserved=reserved,
+            outstanding={advance: _in_books(record) for advance, record in records.items()},
+            drawn={str(line): fen for line, fen in drawn.items()},
+            line_of={str(advance): str(line) for advance, line in advances.items()},
+        )
+
+
+def _owed(waybill: Any) -> int:
+    """Freight not yet credited or paid; the quantity is taken to be accepted in full."""
+    return max(0, int(waybill.freight) - int(waybill.credited) - int(waybill.paid))
+
+
+def _in_books(record: Any) -> int:
+    return 0 if record.state.name == "WRITTEN_OFF" else int(record.outstanding)

@@ -1,0 +1,235 @@
+"""What the use cases of the money need; no implementation here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from chain.abi import Struct
+    from chain.bindings.structs import AdvanceRecord as ChainAdvance
+    from chain.bindings.structs import AdvanceRequest, CreditLine, Payee
+    from chain.ids import Address, AdvanceId, LineId, PartyId, TripId, WaybillId
+    from finance.advance import AdvanceEvent, AdvanceState
+    from finance.audit import ChainFacts, Discrepancy
+    from finance.ledger import Entry
+    from finance.records import (
+        AdvanceRecord,
+        BorrowerFacts,
+        DecisionRecord,
+        Difference,
+        LenderPolicy,
+        LineRecord,
+        PayeeRecord,
+        ReceivableRecord,
+        RequestFacts,
+        SettlementRecord,
+    )
+
+
+class Books(Protocol):
+    """Everything finance keeps, seen from inside one database transaction."""
+
+    # -- lenders and lines
+
+    def save_policy(self, policy: LenderPolicy, at: dt.datetime) -> None:
+        """Keeps what a lender decides from a day on; the same day replaces."""
+        ...
+
+    def find_policy(self, lender: PartyId, day: int) -> LenderPolicy | None:
+        """What is in force on a day."""
+        ...
+
+    def save_line(self, line: LineRecord) -> None:
+        """Writes a line, new or known. ``held_fen`` of a known line is left alone (see ``hold``)."""
+        ...
+
+    def find_line(self, line: LineId) -> LineRecord | None:
+        """A line."""
+        ...
+
+    def list_lines(
+        self, *, lender: PartyId | None = None, borrower: PartyId | None = None
+    ) -> list[LineRecord]:
+        """Lines of a lender, of a borrower, or all, newest first."""
+        ...
+
+    def hold(self, line: LineId, amount: int) -> bool:
+        """Claims headroom in one conditional statement; False if there is less. No race overdraws."""
+        ...
+
+    def unhold(self, line: LineId, amount: int) -> None:
+        """Gives a claim back."""
+        ...
+
+    # -- decisions
+
+    def add_decision(self, decision: DecisionRecord) -> None:
+        """Keeps a decision; the same bytes again change nothing."""
+        ...
+
+    def find_decision(self, decision: str) -> DecisionRecord | None:
+        """A decision by its hash."""
+        ...
+
+    def list_decisions(self, since: dt.datetime | None = None) -> Iterator[DecisionRecord]:
+        """Decisions since an instant, oldest first."""
+        ...
+
+    def borrower_facts(
+        self, borrower: PartyId, lender: PartyId, debtor: PartyId, now: dt.datetime
+    ) -> BorrowerFacts:
+        """What the books know of a borrower with a lender."""
+        ...
+
+    def is_account_shared(self, accounts: Mapping[str, PartyId]) -> bool:
+        """Whether one of these payout accounts (hash to party) was used for another party before."""
+        ...
+
+    def count_similar(self, fingerprint: str, trip: TripId, advance: AdvanceId | None) -> int:
+        """Other live advances on the same receivable or trip."""
+        ...
+
+    # -- advances
+
+    def save_advance(self, advance: AdvanceRecord) -> None:
+        """Writes an advance, new or known."""
+        ...
+
+    def find_advance(self, advance: AdvanceId) -> AdvanceRecord | None:
+        """An advance."""
+        ...
+
+    def find_advance_of_trip(self, trip: TripId) -> AdvanceRecord | None:
+        """The latest advance on a trip."""
+        ...
+
+    def list_advances(
+        self,
+        *,
+        lender: PartyId | None = None,
+        borrower: PartyId | None = None,
+        trips: Collection[TripId] | None = None,
+        states: Collection[AdvanceState] | None = None,
+        after: str = "",
+        limit: int | None = None,
+    ) -> list[AdvanceRecord]:
+        """Advances that fit every filter, by id; ``after`` and ``limit`` page through them."""
+        ...
+
+    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> bool:
+        """Keeps an event; False if it is known already."""
+        ...
+
+    def list_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
+        """The events of many advances in one question."""
+        ...
+
+    def save_payees(self, payees: Iterable[PayeeRecord]) -> None:
+        """Writes payees, new or known."""
+        ...
+
+    def list_payees(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[PayeeRecord]]:
+        """The payees of many advances, each in order of payment, in one question."""
+        ...
+
+    def find_payee_of_payout(self, payout: str) -> PayeeRecord | None:
+        """Who is paid by a payout."""
+        ...
+
+    def save_receivable(self, receivable: ReceivableRecord) -> None:
+        """Writes a receivable, new or known."""
+        ...
+
+    def find_receivable(self, waybill: WaybillId) -> ReceivableRecord | None:
+        """What is owed on a waybill."""
+        ...
+
+    def list_receivables(self, *, lender: PartyId | None = None) -> list[ReceivableRecord]:
+        """Receivables pledged to a lender, or all."""
+        ...
+
+    def add_settlement(self, settlement: SettlementRecord) -> bool:
+        """Keeps a settlement; False if it is known already."""
+        ...
+
+    def list_settlements(self, waybill: WaybillId) -> list[SettlementRecord]:
+        """Settlements of a waybill, oldest first."""
+        ...
+
+    # -- the journal
+
+    def post(self, entries: Sequence[Entry]) -> int:
+        """Books entries; one booked before changes nothing. How many were new.
+
+        Raises:
+            DuplicateError: an id was used for another content.
+        """
+        ...
+
+    def balances(
+        self, *, until_day: int | None = None, known_by: dt.datetime | None = None
+    ) -> dict[tuple[str, str], int]:
+        """Balances by (book, account), debit positive, at a business date as known at an instant."""
+        ...
+
+    def balances_about(self, account: str, *, book: str | None = None) -> dict[str, int]:
+        """The balance of an account by what its lines are about; zeros left out."""
+        ...
+
+    def accrued_about(self, advances: Collection[AdvanceId]) -> dict[str, dict[str, int]]:
+        """Cumulative accruals booked (interest, fee, penalty), by advance; waivers not subtracted."""
+        ...
+
+    def list_entries(
+        self, book: str, *, until_day: int | None = None, about: str | None = None
+    ) -> Iterator[Entry]:
+        """Entries of a book in order of business day."""
+        ...
+
+    # -- differences
+
+    def record_differences(
+        self, found: Sequence[Discrepancy], *, day: int, now: dt.datetime
+    ) -> None:
+        """Keeps what is new, dates what is still there, closes what is gone."""
+        ...
+
+    def list_differences(self) -> list[Difference]:
+        """Open differences, oldest first."""
+        ...
+
+
+class OnChain(Protocol):
+    """What the use cases ask of the contracts; every answer is of one block."""
+
+    def fetch_request_facts(
+        self, line: LineId, form: AdvanceRequest, fingerprint: str
+    ) -> RequestFacts:
+        """Everything the rules want to know when an advance is asked for."""
+        ...
+
+    def fetch_line(self, line: LineId) -> CreditLine:
+        """The terms of a line that was opened elsewhere."""
+        ...
+
+    def fetch_advance(self, advance: AdvanceId) -> tuple[ChainAdvance, tuple[Payee, ...]]:
+        """An advance that was requested elsewhere, with its payees."""
+        ...
+
+    def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:
+        """Whether the party's present key signed the form for the contract."""
+        ...
+
+    def fetch_facts(
+        self,
+        *,
+        accounts: Iterable[Address],
+        lenders: Iterable[PartyId],
+        lines: Mapping[LineId, PartyId],
+        advances: Mapping[AdvanceId, LineId],
+    ) -> ChainFacts:
+        """What the chain says of all these at its latest block."""
+        ...

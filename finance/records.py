@@ -1,0 +1,267 @@
+"""What finance keeps, as frozen values: the repository turns them into rows and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from finance.advance import AdvanceState
+from finance.credit import Line
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
+    from finance.risk import Decision
+    from finance.terms import Terms
+
+
+class LineState(StrEnum):
+    """Where a credit line stands; freezing and ending are facts beside it."""
+
+    SUBMITTED = "submitted"
+    """Signed by both sides here; the chain has not opened it yet."""
+    OPEN = "open"
+
+
+class PayeeState(StrEnum):
+    """How far a payee's money has come."""
+
+    ASKED = "asked"
+    FROZEN = "frozen"
+    """The lender has approved: nobody can change party, account or amount any more."""
+    PAID = "paid"
+    """On his account, queued for the bank."""
+    CLAIMABLE = "claimable"
+    """The transfer failed; the amount waits for him and anyone may try again."""
+    BANKED = "banked"
+    """The bank has paid it out."""
+    CUT = "cut"
+    """A shortage left nothing for him, or the advance ended without a release."""
+
+
+@dataclass(frozen=True, slots=True)
+class LenderPolicy:
+    """What a lender decides or must report, from a Beijing day on.
+
+    Attributes:
+        net_assets_fen: audited net assets of last year end (10% and 15% rules); None if not reported.
+        lpr_ppm: one-year loan prime rate, ppm; None if not entered.
+        debtor_cap_bps: most of a line that may hang on one debtor.
+    """
+
+    lender: PartyId
+    effective_day: int
+    net_assets_fen: int | None = None
+    lpr_ppm: int | None = None
+    debtor_cap_bps: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """A credit line: frozen terms and moving facts; amounts in fen."""
+
+    line: LineId
+    lender: PartyId
+    borrower: PartyId
+    state: LineState
+    limit_fen: int
+    valid_until: dt.datetime
+    terms: Terms
+    advance_bps: int
+    tolerance_bps: int
+    attestor: PartyId
+    gated: bool
+    terms_hash: Hash32
+    form: Mapping[str, Any]
+    submitted_at: dt.datetime
+    reserved_fen: int = 0
+    drawn_fen: int = 0
+    held_fen: int = 0
+    frozen: bool = False
+    opened_at: dt.datetime | None = None
+
+    @property
+    def as_line(self) -> Line:
+        """The line for the arithmetic of headroom; what is held counts as reserved."""
+        return Line(
+            limit=self.limit_fen,
+            reserved=self.reserved_fen + self.held_fen,
+            drawn=self.drawn_fen,
+            frozen=self.frozen,
+            valid_until=self.valid_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeRecord:
+    """One payee of an advance, in order of payment (the driver is place 0)."""
+
+    advance: AdvanceId
+    place: int
+    party: PartyId
+    waybill: WaybillId
+    account: Hash32
+    amount_fen: int
+    state: PayeeState = PayeeState.ASKED
+    paid_fen: int = 0
+    payout: str = ""
+    consented_at: dt.datetime | None = None
+    paid_at: dt.datetime | None = None
+    bank_paid_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceRecord:
+    """An advance as the chain last said; amounts in fen.
+
+    Attributes:
+        state: NONE until the chain has the request.
+        held_fen: what it holds of its line's headroom until the chain reserves or refuses.
+        reason: the chain's reason hash of a void or a wait.
+    """
+
+    advance: AdvanceId
+    line: LineId
+    lender: PartyId
+    borrower: PartyId
+    waybill: WaybillId
+    trip: TripId
+    principal_fen: int
+    decision: str
+    submitted_at: dt.datetime
+    state: AdvanceState = AdvanceState.NONE
+    debtor: str = ""
+    held_fen: int = 0
+    released_fen: int = 0
+    outstanding_fen: int = 0
+    start_day: int = 0
+    due_day: int = 0
+    fingerprint: str = ""
+    approved_until: dt.datetime | None = None
+    reason: str = ""
+    form: Mapping[str, Any] = field(default_factory=dict)
+    requested_at: dt.datetime | None = None
+    released_at: dt.datetime | None = None
+    closed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivableRecord:
+    """What a debtor owes on the borrower's waybill; amounts in fen."""
+
+    waybill: WaybillId
+    debtor: PartyId
+    owner: PartyId
+    freight_fen: int
+    term_days: int = 0
+    lender: str = ""
+    received_fen: int = 0
+    due_day: int | None = None
+    notice: str = ""
+    acknowledged_at: dt.datetime | None = None
+    settled_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementRecord:
+    """Freight paid in and how it was shared; amounts in fen."""
+
+    id: str
+    waybill: WaybillId
+    received_fen: int
+    to_loans_fen: int
+    to_children_fen: int
+    to_performer_fen: int
+    refunded_fen: int
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A stored decision and how long it took."""
+
+    decision: Decision
+    subject: str
+    stage: str
+    forest: str
+    asked_fen: int | None
+    elapsed_us: int
+    decided_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowerFacts:
+    """What the books know of a borrower with a lender, for the rules; amounts in fen.
+
+    Attributes:
+        overdue_days: of the loan that is most days past due.
+        balance_fen: outstanding and reserved.
+        debtor_exposure_fen: of that, what hangs on the debtor asked about.
+        delivered_trips: advances that were released, ever.
+        week_trips: advances asked in the last 7 days.
+        usual_week_trips: mean of the 8 weeks before, rounded down.
+    """
+
+    overdue_days: int
+    balance_fen: int
+    debtor_exposure_fen: int
+    delivered_trips: int
+    week_trips: int
+    usual_week_trips: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeFacts:
+    """What the chain says of a payee's own waybill; amounts in fen."""
+
+    performer: PartyId
+    owed_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What the chain says when an advance is asked for, all of one block; amounts in fen.
+
+    Attributes:
+        block: the block's number.
+        limit_fen: and the next four: the line as it stands.
+        receivable_fen: freight of the borrower's waybill less credits and payments.
+        debtor: its issuer; ``debtor_signed`` is false on a declared, unsigned root.
+        performer: its performer, who may borrow on it.
+        trip_state: none, open, loaded, held, delivered or void.
+        leaf: the trip's own waybill.
+    """
+
+    block: int
+    limit_fen: int
+    reserved_fen: int
+    drawn_fen: int
+    line_frozen: bool
+    line_valid_until: dt.datetime
+    receivable_fen: int
+    debtor: PartyId
+    debtor_signed: bool
+    performer: PartyId
+    term_days: int
+    trip_state: str
+    leaf: WaybillId
+    pledged: bool
+    trip_taken: bool
+    payees: tuple[PayeeFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference on record; ``first_day`` is the Beijing day on which it was first seen."""
+
+    kind: str
+    subject: str
+    chain_fen: int
+    ledger_fen: int
+    first_day: int
+    last_day: int
+    owner: str = "finance"
+    closed_at: dt.datetime | None = None

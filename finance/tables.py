@@ -1,0 +1,296 @@
+"""Rows of the money: lines, decisions, advances and their events, payees, receivables, the journal.
+
+Amounts are fen in BIGINT; parties are decimal text (an id may pass 2^63); exact numerators are text. What
+the journal holds is never changed or deleted. Pydantic does not validate tables: CHECK does.
+"""
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field
+
+from chain.storage import Row
+
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+HASH = 66
+PARTY = 20
+
+
+class LenderPolicyRow(Row, table=True):
+    """What a lender decides or must report, in force from a day on."""
+
+    __tablename__ = "lender_policy"
+    __table_args__ = (
+        sa.CheckConstraint("net_assets_fen IS NULL OR net_assets_fen >= 0", name="net_assets"),
+        sa.CheckConstraint("debtor_cap_bps BETWEEN 0 AND 10000", name="debtor_cap"),
+    )
+
+    lender: str = Field(max_length=PARTY, primary_key=True)
+    effective_day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    net_assets_fen: int | None = Field(default=None, sa_type=BIG)
+    lpr_ppm: int | None = None
+    debtor_cap_bps: int = Field(default=10_000)
+    recorded_at: dt.datetime
+
+
+class CreditLineRow(Row, table=True):
+    """A credit line; ``limit_fen``, ``reserved_fen``, ``drawn_fen``, ``frozen`` follow the chain alone.
+
+    ``held_fen`` is what requests made here have claimed and the chain has not yet reserved.
+    """
+
+    __tablename__ = "credit_line"
+    __table_args__ = (
+        sa.CheckConstraint("limit_fen >= 0", name="limit"),
+        sa.CheckConstraint("reserved_fen >= 0", name="reserved"),
+        sa.CheckConstraint("drawn_fen >= 0", name="drawn"),
+        sa.CheckConstraint("held_fen >= 0", name="held"),
+    )
+
+    line: str = Field(max_length=HASH, primary_key=True)
+    lender: str = Field(max_length=PARTY, index=True)
+    borrower: str = Field(max_length=PARTY, index=True)
+    state: str = Field(max_length=12)
+    limit_fen: int = Field(sa_type=BIG)
+    reserved_fen: int = Field(default=0, sa_type=BIG)
+    drawn_fen: int = Field(default=0, sa_type=BIG)
+    held_fen: int = Field(default=0, sa_type=BIG)
+    frozen: bool = Field(default=False)
+    valid_until: dt.datetime
+    rate_ppm: int
+    penalty_ppm: int
+    ceiling_ppm: int
+    fee_bps: int
+    advance_bps: int
+    tolerance_bps: int
+    tenor_days: int
+    grace_days: int
+    attestor: str = Field(max_length=PARTY)
+    gated: bool
+    terms_hash: str = Field(max_length=HASH)
+    form: dict[str, Any] = Field(sa_type=sa.JSON)
+    submitted_at: dt.datetime
+    opened_at: dt.datetime | None = None
+
+
+class RiskDecisionRow(Row, table=True):
+    """A decision and the bytes that replay it; never changed."""
+
+    __tablename__ = "risk_decision"
+
+    hash: str = Field(max_length=HASH, primary_key=True)
+    subject: str = Field(max_length=200, index=True)
+    stage: str = Field(max_length=10)
+    forest: str = Field(max_length=HASH)
+    verdict: str = Field(max_length=10)
+    score: int
+    asked_fen: int | None = Field(default=None, sa_type=BIG)
+    cap_fen: int | None = Field(default=None, sa_type=BIG)
+    record: bytes = Field(sa_type=sa.LargeBinary)
+    reasons: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    elapsed_us: int = Field(sa_type=BIG)
+    decided_at: dt.datetime = Field(index=True)
+
+
+class AdvanceRow(Row, table=True):
+    """An advance as the chain last said; what was asked here and is not yet on chain has state ``none``."""
+
+    __tablename__ = "advance"
+    __table_args__ = (
+        sa.CheckConstraint("principal_fen > 0", name="principal"),
+        sa.CheckConstraint("released_fen BETWEEN 0 AND principal_fen", name="released"),
+        sa.CheckConstraint("outstanding_fen BETWEEN 0 AND released_fen", name="outstanding"),
+        sa.CheckConstraint("held_fen BETWEEN 0 AND principal_fen", name="held"),
+        sa.Index("ix_advance_owing", "state", "due_day"),
+    )
+
+    advance: str = Field(max_length=HASH, primary_key=True)
+    line: str = Field(max_length=HASH, foreign_key="credit_line.line", index=True)
+    lender: str = Field(max_length=PARTY, index=True)
+    borrower: str = Field(max_length=PARTY, index=True)
+    debtor: str = Field(default="", max_length=PARTY, index=True)
+    waybill: str = Field(max_length=HASH, index=True)
+    trip: str = Field(max_length=HASH, index=True)
+    state: str = Field(max_length=12)
+    principal_fen: int = Field(sa_type=BIG)
+    held_fen: int = Field(default=0, sa_type=BIG)
+    released_fen: int = Field(default=0, sa_type=BIG)
+    outstanding_fen: int = Field(default=0, sa_type=BIG)
+    start_day: int = Field(default=0)
+    due_day: int = Field(default=0)
+    decision: str = Field(max_length=HASH)
+    fingerprint: str = Field(default="", max_length=HASH)
+    approved_until: dt.datetime | None = None
+    reason: str = Field(default="", max_length=HASH)
+    form: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    submitted_at: dt.datetime = Field(index=True)
+    requested_at: dt.datetime | None = None
+    released_at: dt.datetime | None = None
+    closed_at: dt.datetime | None = None
+
+
+class AdvanceEventRow(Row, table=True):
+    """What happened to an advance; the advance is a replay of these. Append only."""
+
+    __tablename__ = "advance_event"
+    __table_args__ = (sa.CheckConstraint("amount_fen >= 0", name="amount"),)
+
+    id: str = Field(max_length=90, primary_key=True)
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", index=True)
+    kind: str = Field(max_length=14)
+    at: dt.datetime
+    known: dt.datetime
+    amount_fen: int = Field(default=0, sa_type=BIG)
+    day: int = Field(default=0)
+    block_number: int = Field(default=0, sa_type=BIG)
+    log_index: int = Field(default=0)
+    target: str = Field(default="", max_length=90)
+    facts: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+
+
+class PayeeRow(Row, table=True):
+    """One payee of an advance, in order of payment; frozen when the advance is approved."""
+
+    __tablename__ = "payee"
+    __table_args__ = (
+        sa.CheckConstraint("amount_fen > 0", name="amount"),
+        sa.CheckConstraint("paid_fen BETWEEN 0 AND amount_fen", name="paid"),
+    )
+
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
+    place: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    party: str = Field(max_length=PARTY, index=True)
+    waybill: str = Field(max_length=HASH)
+    account: str = Field(max_length=HASH, index=True)
+    amount_fen: int = Field(sa_type=BIG)
+    paid_fen: int = Field(default=0, sa_type=BIG)
+    state: str = Field(max_length=10)
+    payout: str = Field(default="", max_length=HASH, index=True)
+    consented_at: dt.datetime | None = None
+    paid_at: dt.datetime | None = None
+    bank_paid_at: dt.datetime | None = None
+
+
+class ReceivableRow(Row, table=True):
+    """What a debtor owes on the borrower's waybill, and that he was told to whom."""
+
+    __tablename__ = "receivable"
+    __table_args__ = (
+        sa.CheckConstraint("freight_fen >= 0", name="freight"),
+        sa.CheckConstraint("received_fen >= 0", name="received"),
+    )
+
+    waybill: str = Field(max_length=HASH, primary_key=True)
+    debtor: str = Field(max_length=PARTY, index=True)
+    owner: str = Field(max_length=PARTY, index=True)
+    lender: str = Field(default="", max_length=PARTY, index=True)
+    freight_fen: int = Field(sa_type=BIG)
+    received_fen: int = Field(default=0, sa_type=BIG)
+    term_days: int = Field(default=0)
+    due_day: int | None = None
+    notice: str = Field(default="", max_length=HASH)
+    acknowledged_at: dt.datetime | None = None
+    settled_at: dt.datetime | None = None
+
+
+class SettlementRow(Row, table=True):
+    """Freight that was paid in and how it was shared; what comes in goes out."""
+
+    __tablename__ = "settlement"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "received_fen = to_loans_fen + to_children_fen + to_performer_fen + refunded_fen",
+            name="conserved",
+        ),
+    )
+
+    id: str = Field(max_length=90, primary_key=True)
+    waybill: str = Field(max_length=HASH, index=True)
+    received_fen: int = Field(sa_type=BIG)
+    to_loans_fen: int = Field(sa_type=BIG)
+    to_children_fen: int = Field(sa_type=BIG)
+    to_performer_fen: int = Field(sa_type=BIG)
+    refunded_fen: int = Field(sa_type=BIG)
+    at: dt.datetime
+
+
+class JournalEntryRow(Row, table=True):
+    """A journal entry; append only, its lines sum to zero."""
+
+    __tablename__ = "journal_entry"
+    __table_args__ = (sa.Index("ix_journal_entry_book_day", "book", "day"),)
+
+    id: str = Field(max_length=120, primary_key=True)
+    book: str = Field(max_length=40)
+    kind: str = Field(max_length=32)
+    day: int
+    at: dt.datetime
+    known: dt.datetime = Field(index=True)
+    source: str = Field(default="", max_length=HASH)
+    reverses: str = Field(default="", max_length=120)
+
+
+class JournalLineRow(Row, table=True):
+    """One side of an entry: a debit is positive, a credit negative."""
+
+    __tablename__ = "journal_line"
+    __table_args__ = (
+        sa.CheckConstraint("amount_fen <> 0", name="amount"),
+        sa.Index("ix_journal_line_book_account", "book", "account"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    entry: str = Field(max_length=120, foreign_key="journal_entry.id", index=True)
+    book: str = Field(max_length=40)
+    account: str = Field(max_length=60)
+    amount_fen: int = Field(sa_type=BIG)
+    about: str = Field(default="", max_length=HASH, index=True)
+
+
+class LoanDayRow(Row, table=True):
+    """A loan at the end of a business day, as the day end wrote it."""
+
+    __tablename__ = "loan_day"
+
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
+    day: int = Field(primary_key=True, index=True, sa_column_kwargs={"autoincrement": False})
+    principal_fen: int = Field(sa_type=BIG)
+    interest_due_fen: int = Field(sa_type=BIG)
+    penalty_due_fen: int = Field(sa_type=BIG)
+    fee_due_fen: int = Field(sa_type=BIG)
+    days_past_due: int
+    tier: int
+    clean_days: int = Field(default=0)
+
+
+class DayEndRow(Row, table=True):
+    """A business date's end, lender by lender; ``seal`` is set when every step is done."""
+
+    __tablename__ = "day_end"
+
+    lender: str = Field(max_length=PARTY, primary_key=True)
+    day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    step: str = Field(max_length=16)
+    resume_after: str = Field(default="", max_length=HASH)
+    block_number: int = Field(sa_type=BIG)
+    seal: str = Field(default="", max_length=HASH)
+    report: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    started_at: dt.datetime
+    sealed_at: dt.datetime | None = None
+
+
+class DifferenceRow(Row, table=True):
+    """A difference between chain, books and bank: its class, owner and age."""
+
+    __tablename__ = "difference"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    kind: str = Field(max_length=20)
+    subject: str = Field(max_length=120, index=True)
+    chain_fen: int = Field(sa_type=BIG)
+    ledger_fen: int = Field(sa_type=BIG)
+    owner: str = Field(default="finance", max_length=40)
+    first_day: int
+    last_day: int
+    closed_at: dt.datetime | None = Field(default=None, index=True)
