@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         bank_url: the bank's API.
         relayer_key: key that sends transactions; it has no authority. 0x and 64 hex digits.
         registrar_key: key that countersigns registrations (know your customer).
+        attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`.
+        attestor_party: party id of that attestor.
+        api_url: where `yundan attestor` finds the API; empty means host and port.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
         poll_seconds: pause between two looks at the chain.
     """
@@ -71,6 +74,9 @@ class Settings(BaseSettings):
     bank_url: str = "http://127.0.0.1:8100"
     relayer_key: SecretStr = SecretStr("")
     registrar_key: SecretStr = SecretStr("")
+    attestor_key: SecretStr = SecretStr("")
+    attestor_party: int = Field(default=0, ge=0, lt=2**64)
+    api_url: str = ""
     hash_key: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
 
@@ -95,6 +101,11 @@ class Settings(BaseSettings):
     def storage_url(self) -> str:
         """Where rows go."""
         return self.database_url or f"sqlite:///{self.var / 'yundan.db'}"
+
+    @property
+    def deployments(self) -> Path:
+        """Folder of the records of where contracts stand: a local chain's lies with its run."""
+        return self.var / "deployments" if self.demo else ROOT / "deploy" / "deployments"
 
     @property
     def secure_cookies(self) -> bool:

@@ -1,0 +1,241 @@
+"""The composition root: the one place where adapters are built and joined to the use cases."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from api import flow
+from api.auth import ApiKeys
+from api.idempotency import KeptAnswers
+from api.planned_routes import PlannedRoutes
+from api.settings import Settings
+from api.timeline import Timeline
+from chain.bindings.events import EVENTS
+from chain.client import ChainClient
+from chain.clock import ChainClock, Clock, SystemClock
+from chain.deployments import find_deployment
+from chain.errors import YundanError
+from chain.ids import Hash32
+from chain.indexer import CURSOR, Handler, Indexer
+from chain.local_node import LocalNode
+from chain.outbox import SqlOutbox
+from chain.ports import BlockRef, ChainReader, Signer
+from chain.repository import SqlRecords
+from chain.service import Registry
+from chain.signers import LocalSigner
+from chain.storage import Storage
+from chain.tables import BlockRow, CursorRow
+from chain.transactions import TransactionWriter, WriterSettings
+from finance.onchain import ContractsOnChain
+from finance.repository import SqlBooks
+from finance.service import FinanceService
+from tracking.ingest.arrivals import Answer, Arrival
+from tracking.ingest.gateway import Gateway, GatewaySettings
+from tracking.repository import SqlRecords as SqlTracks
+from tracking.service import TrackingService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases over one database transaction."""
+
+    session: Session
+    outbox: SqlOutbox
+    records: SqlRecords
+    registry: Registry
+    tracks: SqlTracks
+    tracking: TrackingService
+    books: SqlBooks
+    finance: FinanceService
+    keys: ApiKeys
+    answers: KeptAnswers
+    routes: PlannedRoutes
+    timeline: Timeline
+
+
+class Container:
+    """Everything a process shares: settings, database, chain, clock, signers.
+
+    Args:
+        settings: of this process.
+        wall: the machine's clock, for leases and records that are not evidence.
+    """
+
+    def __init__(self, settings: Settings, *, wall: Clock | None = None) -> None:
+        self.settings = settings
+        self.wall = wall or SystemClock()
+        self.storage = Storage(settings.storage_url)
+        self.wake = threading.Event()
+        """Set when a transaction with outgoing calls commits: the writer need not wait for its turn."""
+
+    # -- the chain ----------------------------------------------------------------------------
+
+    @cached_property
+    def client(self) -> ChainClient:
+        """The node, checked for chain id; with the deployment, where one is recorded."""
+        deployment = find_deployment(self.settings.deployments, self.settings.chain_id)
+        return ChainClient(
+            self.settings.rpc_url, chain_id=self.settings.chain_id, deployment=deployment
+        )
+
+    @property
+    def reader(self) -> ChainReader:
+        """Asks contracts."""
+        return self.client
+
+    @cached_property
+    def local(self) -> LocalNode | None:
+        """Control of a local node, in demo mode alone."""
+        return LocalNode(self.client) if self.settings.demo else None
+
+    @cached_property
+    def clock(self) -> ChainClock:
+        """Time as the chain has it: what is compared with signed times must not run ahead of it."""
+        return ChainClock(lambda: self.client.fetch_head().at)
+
+    @cached_property
+    def relayer(self) -> Signer:
+        """Pays for gas and has no authority."""
+        return LocalSigner(self.settings.relayer_key.get_secret_value())
+
+    @cached_property
+    def registrar(self) -> Signer:
+        """Countersigns registrations."""
+        return LocalSigner(self.settings.registrar_key.get_secret_value())
+
+    @cached_property
+    def attestor(self) -> Signer:
+        """Signs this platform's track commitments, or an attestor process's verdicts."""
+        return LocalSigner(self.settings.attestor_key.get_secret_value())
+
+    @cached_property
+    def hash_key(self) -> bytes:
+        """Secret of the keyed hashes of numbers and plates."""
+        return bytes.fromhex(self.settings.hash_key.get_secret_value().removeprefix("0x"))
+
+    # -- use cases ----------------------------------------------------------------------------
+
+    def services(self, session: Session) -> Services:
+        """The use cases over a session that somebody else begins and ends."""
+        outbox = SqlOutbox(session, signer=self.relayer.address, clock=self.wall, wake=self.wake)
+        records, tracks, books = SqlRecords(session), SqlTracks(session), SqlBooks(session)
+        return Services(
+            session=session,
+            outbox=outbox,
+            records=records,
+            registry=Registry(
+                records=records,
+                outbox=outbox,
+                reader=self.client,
+                registrar=self.registrar,
+                clock=self.clock,
+            ),
+            tracks=tracks,
+            tracking=TrackingService(records=tracks, clock=self.clock, outbox=outbox),
+            books=books,
+            finance=FinanceService(
+                books=books,
+                outbox=outbox,
+                chain=ContractsOnChain(self.client),
+                clock=self.clock,
+            ),
+            keys=ApiKeys(session, self.wall),
+            answers=KeptAnswers(session, self.wall),
+            routes=PlannedRoutes(session, self.wall),
+            timeline=Timeline(session),
+        )
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Services]:
+        """The use cases in a transaction that commits when the block ends well."""
+        with self.storage.write() as session:
+            yield self.services(session)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Services]:
+        """The use cases for looking only."""
+        with self.storage.read() as session:
+            yield self.services(session)
+
+    # -- what runs by itself ------------------------------------------------------------------
+
+    def writer(self) -> TransactionWriter:
+        """The sender of outgoing transactions."""
+        return TransactionWriter(
+            client=self.client,
+            storage=self.storage,
+            signer=self.relayer,
+            clock=self.wall,
+            settings=WriterSettings(confirmations=self.settings.finality_depth),
+            local=self.local,
+        )
+
+    def indexer(self) -> Indexer:
+        """The reader of the chain, with every handler of the flow."""
+        return Indexer(
+            client=self.client,
+            storage=self.storage,
+            handlers={
+                event: [
+                    self._handler(use_case)
+                    for use_case in (flow.file_away, *flow.ON.get(event, ()))
+                ]
+                for event in EVENTS.values()
+            },
+            confirmations=self.settings.finality_depth,
+            is_local=self.local is not None,
+            observe=self.clock.observe,
+        )
+
+    def gateway(self) -> Gateway:
+        """The JT/T 808 door."""
+        return Gateway(
+            take=self._take_arrivals,
+            clock=self.clock,
+            settings=GatewaySettings(
+                host=self.settings.gateway_host, port=self.settings.gateway_port
+            ),
+        )
+
+    def find_handled_block(self) -> BlockRef | None:
+        """The last block whose events were handled; None before the first."""
+        with self.storage.read() as session:
+            cursor = session.get(CursorRow, CURSOR)
+            block = None if cursor is None else session.get(BlockRow, cursor.block_number)
+            if block is None:
+                return None
+            return BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at)
+
+    def problems(self) -> list[str]:
+        """Why this system is not ready; empty if it is."""
+        found = []
+        try:
+            with self.storage.read() as session:
+                session.exec(sa.text("SELECT 1"))  # type: ignore[call-overload]  # any statement will do
+        except sa.exc.SQLAlchemyError:
+            found.append("the database does not answer")
+        try:
+            self.client.check_deployment()
+        except YundanError as error:
+            found.append(str(error))
+        return found
+
+    def close(self) -> None:
+        """Gives connections back."""
+        self.storage.close()
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def _handler(self, use_case: flow.UseCase) -> Handler:
+        return lambda session, seen: use_case(self.services(session), seen)
+
+    def _take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
+        with self.write() as services:
+            return services.tracking.take_arrivals(arrivals)

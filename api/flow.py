@@ -1,0 +1,116 @@
+"""What happens when: each event of the chain and the use cases it sets in motion, in product order.
+
+Read it as the story of a trip. The indexer calls these inside the transaction that moves its cursor, so an
+event is handled once or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from chain.abi import Event, Occurred
+from chain.bindings import events
+from chain.bindings.enums import TripState
+from chain.errors import YundanError
+from chain.ids import Hash32
+
+if TYPE_CHECKING:
+    from api.bootstrap import Services
+
+_log = structlog.get_logger(__name__)
+
+UseCase = Callable[["Services", Occurred[Any]], None]
+
+WINDOW_MARGIN_S = 3600
+"""Fixes this long before loading may begin and after delivery is due still belong to a trip."""
+
+
+def file_away(to: Services, seen: Occurred[Any]) -> None:
+    """Every event is filed under what it is about: the story of a trip, in the order of the chain."""
+    to.timeline.file(seen)
+
+
+def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
+    """A leaf stands on chain: its vehicle's terminal is watched from now on."""
+    leaf = to.records.find_waybill(seen.event.waybill)
+    if leaf is None or not leaf.is_leaf or leaf.plan is None or leaf.vehicle is None:
+        return
+    try:
+        terminal = str(leaf.plan.get("terminal", ""))
+        to.tracking.register_terminal(terminal, leaf.vehicle)
+        to.tracking.open_trip(
+            leaf.form.trip,
+            terminal=terminal,
+            vehicle=leaf.vehicle,
+            plan=leaf.plan,
+            opens=leaf.form.load_from - WINDOW_MARGIN_S,
+            closes=leaf.form.deliver_by + WINDOW_MARGIN_S,
+            version=leaf.version,
+            policy_hash=Hash32(leaf.form.policy),
+        )
+    except YundanError as error:
+        # The waybill stands whatever its plan is worth; a trip nobody watches is never attested.
+        _log.warning("trip_not_watched", trip=leaf.form.trip, code=error.code, why=str(error))
+
+
+def amend_watch(to: Services, seen: Occurred[events.WaybillAmended]) -> None:
+    """A leaf was amended: its trip is judged by the new version."""
+    leaf = to.records.find_waybill(seen.event.waybill)
+    if leaf is not None and leaf.is_leaf and to.tracks.find_trip(leaf.form.trip) is not None:
+        to.tracking.amend_trip(leaf.form.trip, version=seen.event.version)
+
+
+def trip_loaded(to: Services, seen: Occurred[events.TripLoaded]) -> None:
+    """The truck is loaded: from now on its positions are committed while it drives."""
+    to.tracking.on_trip_moved(seen.event.trip, TripState.LOADED)
+
+
+def trip_delivered(to: Services, seen: Occurred[events.DeliveryCompleted]) -> None:
+    """The delivery is complete: nothing more is committed."""
+    to.tracking.on_trip_moved(seen.event.trip, TripState.DELIVERED)
+
+
+def trip_held(to: Services, seen: Occurred[events.DeliveryDisputed]) -> None:
+    """A dispute holds the delivery."""
+    if not seen.event.after_completion:
+        to.tracking.on_trip_moved(seen.event.trip, TripState.HELD)
+
+
+def trip_freed(to: Services, seen: Occurred[events.DisputeResolved]) -> None:
+    """A dispute has ended and the delivery goes on."""
+    if seen.event.outcome == 1:
+        to.tracking.on_trip_moved(seen.event.trip, TripState.LOADED)
+
+
+def trip_void(to: Services, seen: Occurred[events.TripVoided]) -> None:
+    """The trip has ended without delivery."""
+    to.tracking.on_trip_moved(seen.event.trip, TripState.VOID)
+
+
+ON: Mapping[type[Event], tuple[UseCase, ...]] = {
+    # parties
+    events.PartyRegistered: (lambda to, seen: to.registry.on_party_registered(seen),),
+    events.KeyRotated: (lambda to, seen: to.registry.on_key_rotated(seen),),
+    events.KeyRevoked: (lambda to, seen: to.registry.on_key_revoked(seen),),
+    # waybills
+    events.WaybillIssued: (lambda to, seen: to.registry.on_waybill_issued(seen), watch_trip),
+    events.WaybillAmended: (lambda to, seen: to.registry.on_waybill_amended(seen), amend_watch),
+    events.WaybillMoved: (lambda to, seen: to.registry.on_waybill_moved(seen),),
+    events.WaybillCancelled: (lambda to, seen: to.registry.on_waybill_cancelled(seen),),
+    events.WaybillCredited: (lambda to, seen: to.registry.on_waybill_credited(seen),),
+    # the road
+    events.TripLoaded: (lambda to, seen: to.registry.on_trip_loaded(seen), trip_loaded),
+    events.TrackCommitted: (lambda to, seen: to.tracking.on_track_committed(seen),),
+    events.DriveAttested: (lambda to, seen: to.tracking.on_attested(seen),),
+    events.DeliveryConfirmed: (lambda to, seen: to.registry.on_delivery_confirmed(seen),),
+    events.DeliveryDisputed: (lambda to, seen: to.registry.on_delivery_disputed(seen), trip_held),
+    events.DisputeResolved: (lambda to, seen: to.registry.on_dispute_resolved(seen), trip_freed),
+    events.TripVoided: (lambda to, seen: to.registry.on_trip_voided(seen), trip_void),
+    events.DeliveryCompleted: (
+        lambda to, seen: to.registry.on_delivery_completed(seen),
+        trip_delivered,
+    ),
+}
