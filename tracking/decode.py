@@ -155,8 +155,8 @@ def _body(message: jt808.Message) -> dict[str, Any]:
         case jt808.Batch(kind, locations, surplus):
             extra = {"batch_surplus_bytes": surplus} if surplus else {}
             return {"batch_count": len(locations), "batch_type": kind, **extra}
-        case jt808.ResendPieces(first, indexes):
-            return {"resend": {"first_serial": first, "indexes": list(indexes)}}
+        case jt808.ResendPieces(first, pieces):
+            return {"resend": {"first_serial": first, "indexes": list(pieces)}}
         case _:
             return {}
 

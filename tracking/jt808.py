@@ -70,6 +70,9 @@ STATUS_GNSS = {"gps": 1 << 18, "beidou": 1 << 19, "glonass": 1 << 20, "galileo":
 
 ITEM_MILEAGE, ITEM_FUEL, ITEM_RECORDER_SPEED = 0x01, 0x02, 0x03
 ITEM_SIGNAL, ITEM_SATELLITES = 0x30, 0x31
+ITEM_NOT_GIVEN = 0xE9
+"""Our own item, in the range left to makers: which of the 28 bytes are only zeros because the source of a
+replayed fix did not say. Value ``YD`` and a byte of bits: 0 speed, 1 heading, 2 altitude."""
 
 REFUSALS: dict[str, str] = {
     "too_short": "shorter than a header and a checksum",
@@ -239,7 +242,7 @@ class ResendPieces(NamedTuple):
     """0x8003: which pieces of a message to send again; ``first_serial`` is that of its first piece."""
 
     first_serial: int
-    indexes: tuple[int, ...]
+    pieces: tuple[int, ...]
 
 
 class Plain(NamedTuple):
@@ -596,6 +599,7 @@ def to_fix(
     if location.time is None:
         return Refusal("invalid_time")
     satellites = odometer = recorder = None
+    absent = 0
     for item, value in location.items:
         if item == ITEM_SATELLITES:
             if len(value) == 1:
@@ -605,16 +609,18 @@ def to_fix(
                 odometer = int.from_bytes(value, "big")
         elif item == ITEM_RECORDER_SPEED and len(value) == 2:
             recorder = int.from_bytes(value, "big")
+        elif item == ITEM_NOT_GIVEN and len(value) == 3 and value[:2] == b"YD":
+            absent = value[2]
     heading = location.heading
     return Fix(
         location.time,
         location.lat_e6,
         location.lon_e6,
-        location.speed_dkmh,
-        heading % 360 if heading <= 360 else None,
+        None if absent & 1 else location.speed_dkmh,
+        None if absent & 2 or heading > 360 else heading % 360,
         received,
         terminal,
-        location.altitude_m,
+        None if absent & 4 else location.altitude_m,
         satellites,
         bool(location.status & STATUS_POSITIONED),
         odometer,
@@ -647,7 +653,7 @@ class _Pieces:
 
     def __init__(self, first: int, touched: int) -> None:
         self.first = first
-        self.frames: dict[int, Frame] = {}
+        self.frames: dict[int, tuple[Frame, bytes]] = {}
         self.size = 0
         self.touched = touched
 
@@ -659,7 +665,7 @@ class Missing(NamedTuple):
     version_byte: int | None
     message_id: int
     first_serial: int
-    indexes: tuple[int, ...]
+    pieces: tuple[int, ...]
 
 
 class Reassembler:
@@ -691,12 +697,15 @@ class Reassembler:
         """Bytes of pieces waiting for the others."""
         return self._bytes
 
-    def add(self, piece: Frame, now: int) -> tuple[Frame, list[Frame]] | Refusal | None:
+    def add(
+        self, piece: Frame, now: int, payload: bytes = b""
+    ) -> tuple[Frame, list[tuple[Frame, bytes]]] | Refusal | None:
         """Takes a piece; gives the whole message and its pieces (in order) with the last one.
 
         Args:
             piece: a frame with ``pieces`` > 0.
             now: any clock in whole seconds that does not go back.
+            payload: the piece's raw bytes, given back with it.
 
         Returns:
             None while pieces are missing; ``Refusal("subpackage_conflict")`` where a piece was sent
@@ -709,16 +718,16 @@ class Reassembler:
         pieces.touched = now
         known = pieces.frames.get(piece.piece)
         if known is not None:
-            if known.body == piece.body:
+            if known[0].body == piece.body:
                 return None
             return Refusal("subpackage_conflict", piece.message_id, piece.phone, piece.serial)
-        pieces.frames[piece.piece] = piece
-        pieces.size += len(piece.body)
-        self._bytes += len(piece.body)
+        pieces.frames[piece.piece] = (piece, payload)
+        pieces.size += len(piece.body) + len(payload)
+        self._bytes += len(piece.body) + len(payload)
         if len(pieces.frames) == piece.pieces:
             self._drop(key)
             ordered = [pieces.frames[i] for i in range(1, piece.pieces + 1)]
-            body = b"".join(frame.body for frame in ordered)
+            body = b"".join(frame.body for frame, _ in ordered)
             return piece._replace(serial=first, pieces=0, piece=0, body=body), ordered
         self._bound(now)
         return None
@@ -734,7 +743,7 @@ class Reassembler:
                 continue
             pieces.touched = now
             gaps = [i for i in range(1, total + 1) if i not in pieces.frames][:255]
-            version_byte = next(iter(pieces.frames.values())).version_byte
+            version_byte = next(iter(pieces.frames.values()))[0].version_byte
             found.append(Missing(phone, version_byte, message_id, first, tuple(gaps)))
         return found
 
@@ -837,8 +846,9 @@ def write_time(unix_s: int) -> bytes:
 def write_location(fix: Fix) -> bytes:
     """The body of 0x0200 for a fix: what a terminal would have sent.
 
-    What the fix does not know is sent as zero, for the 28 bytes have no way to leave a field out; the
-    status word is the fix's own where it has one.
+    What the fix does not know is sent as zero, for the 28 bytes have no way to leave a field out, and
+    named in ``ITEM_NOT_GIVEN``, so that it comes back as unknown here and never accuses. The status word
+    is the fix's own where it has one.
 
     Raises:
         ValueError: the fix cannot be said in this form (time, coordinates or altitude out of range).
@@ -870,6 +880,13 @@ def write_location(fix: Fix) -> bytes:
         ):
             if value is not None:
                 body += bytes((item, size)) + value.to_bytes(size, "big")
+        absent = sum(
+            1 << bit
+            for bit, value in enumerate((fix.speed_dkmh, fix.heading, fix.altitude_m))
+            if value is None
+        )
+        if absent:
+            body += bytes((ITEM_NOT_GIVEN, 3)) + b"YD" + bytes((absent,))
     except (struct.error, OverflowError) as error:
         raise ValueError(f"a field is outside what JT/T 808 can say: {error}") from error
     return body
@@ -927,6 +944,6 @@ def write_register_ack(reply_serial: int, result: int, code: str = "") -> bytes:
     return struct.pack(">HB", reply_serial, result) + tail
 
 
-def write_resend(first_serial: int, indexes: Sequence[int]) -> bytes:
+def write_resend(first_serial: int, pieces: Sequence[int]) -> bytes:
     """The body of 0x8003 for at most 255 pieces."""
-    return struct.pack(f">HB{len(indexes)}H", first_serial, len(indexes), *indexes)
+    return struct.pack(f">HB{len(pieces)}H", first_serial, len(pieces), *pieces)

@@ -18,9 +18,9 @@ FIXES = st.builds(
     time=st.integers(946_684_800, 4_102_400_000),
     lat_e6=st.integers(-90_000_000, 90_000_000),
     lon_e6=st.integers(-180_000_000, 180_000_000),
-    speed_dkmh=st.integers(0, 2_200),
-    heading=st.integers(0, 359),
-    altitude_m=st.integers(-154, 6_000),
+    speed_dkmh=st.none() | st.integers(0, 2_200),
+    heading=st.none() | st.integers(0, 359),
+    altitude_m=st.none() | st.integers(-154, 6_000),
     satellites=st.none() | st.integers(0, 60),
     valid=st.booleans(),
     odometer_dkm=st.none() | st.integers(0, 2**32 - 1),
@@ -230,7 +230,7 @@ def test_missing_pieces_are_asked_for_once_in_a_while():
         reassembler.add(frame, now=10)
     assert reassembler.missing(12, after_s=5) == []
     (missing,) = reassembler.missing(15, after_s=5)
-    assert (missing.first_serial, missing.indexes) == (65_535, (2, 4))
+    assert (missing.first_serial, missing.pieces) == (65_535, (2, 4))
     assert reassembler.missing(16, after_s=5) == []
     assert reassembler.add(sent[1], now=16) is None
     whole, ordered = reassembler.add(sent[3], now=16)
@@ -260,7 +260,7 @@ def decode_everything(data, chunk=None):
                 continue
             if frame.pieces:
                 done = reassembler.add(frame, 0)
-                if not isinstance(done, tuple):
+                if done is None or isinstance(done, jt808.Refusal):
                     continue
                 frame = done[0]
             message = jt808.read_message(frame)

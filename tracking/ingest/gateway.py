@@ -1,0 +1,550 @@
+"""The JT/T 808 door over TCP: sessions, limits and acknowledgements; it decides nothing about trips.
+
+An acknowledgement (0x8001) leaves only after what it acknowledges is durable. Messages of all connections
+wait in one queue; a worker thread takes what has gathered, in order, and hands it over in one database
+transaction (group commit), so that a slow disk makes groups larger and never loses their order.
+
+Everything a peer can make grow is bounded: connections, strangers (not yet authenticated), bytes waiting
+for an end flag, unfinished pieces, messages waiting, bytes it does not read, and time without a word. A bad
+frame costs neither its connection nor its neighbour; a stream of nothing but bad bytes is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import structlog
+
+from tracking import jt808
+from tracking.ingest.arrivals import Answer, Arrival, unrecorded_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chain.clock import Clock
+    from tracking.fix import Fix
+
+log = structlog.get_logger("tracking.gateway")
+
+POSITIONS = frozenset(
+    {jt808.LOCATION, jt808.BATCH, jt808.LOCATION_ANSWER, jt808.VEHICLE_CONTROL_ANSWER}
+)
+"""Messages that carry evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Where to listen, and what a peer may cost.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on, 0 for any free one.
+        most_connections: connections in all; further ones are refused.
+        most_strangers: connections that have not authenticated; the oldest makes room for a new one.
+        login_s: seconds a stranger has to authenticate.
+        idle_s: seconds without a good frame after which a session is closed.
+        most_bad_bytes: bytes of bad frames and garbage since the last good frame.
+        most_waiting: messages waiting to become durable, in all; reading stops above.
+        most_waiting_each: the same for one connection.
+        most_group: messages made durable in one transaction.
+        most_unread_bytes: acknowledgements the peer does not read; reading from it stops above.
+        resend_after_s: seconds after which missing pieces are asked for (0x8003).
+        piece_bytes: bytes of unfinished pieces of one connection.
+        pieces_expiry_s: seconds after which an unfinished message is given up.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    most_connections: int = 20_000
+    most_strangers: int = 2_000
+    login_s: float = 60.0
+    idle_s: float = 900.0
+    most_bad_bytes: int = 64 * 1024
+    most_waiting: int = 20_000
+    most_waiting_each: int = 512
+    most_group: int = 4_000
+    most_unread_bytes: int = 32 * 1024
+    resend_after_s: int = 5
+    piece_bytes: int = 128 * 1024
+    pieces_expiry_s: int = 300
+
+
+class _Waiting(NamedTuple):
+    session: Session
+    arrival: Arrival
+    serials: tuple[int, ...]
+
+
+_CHUNK = 16 * 1024
+
+
+class Session(asyncio.BufferedProtocol):
+    """One connection: what it has said and what it still waits for."""
+
+    __slots__ = (
+        "_gateway",
+        "bad_bytes",
+        "number",
+        "opened",
+        "phone",
+        "reassembler",
+        "serial",
+        "splitter",
+        "stopped",
+        "terminal",
+        "terminal_number",
+        "told",
+        "touched",
+        "transport",
+        "unread",
+        "version_byte",
+        "waiting",
+    )
+
+    def __init__(self, gateway: Gateway, number: int, now: float) -> None:
+        self._gateway = gateway
+        self.number = number
+        self.transport: asyncio.Transport | None = None
+        self.splitter = jt808.Splitter()
+        self.reassembler: jt808.Reassembler | None = None
+        self.terminal = ""
+        self.phone = ""
+        self.version_byte: int | None = None
+        self.terminal_number: int | None = None
+        self.serial = 0
+        self.waiting = 0
+        self.bad_bytes = 0
+        self.opened = self.touched = now
+        self.stopped = False
+        self.unread = False
+        self.told = False
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called once at the start."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=self._gateway.settings.most_unread_bytes)
+        self._gateway.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """Called once at the end."""
+        self._gateway.left(self)
+        self.transport = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Where to read into; what was read is handed over before the next call for any session."""
+        return self._gateway.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have been read."""
+        self._gateway.received(self, bytes(self._gateway.buffer[:nbytes]))
+
+    def pause_writing(self) -> None:
+        """The peer does not read what it is sent."""
+        self.unread = True
+        self._gateway.regulate(self)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self.unread = False
+        self._gateway.regulate(self)
+
+    # what the gateway calls
+
+    def send(self, message_id: int, body: bytes) -> None:
+        """Writes one message to the terminal in the form of header it uses."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write(
+            jt808.write_frame(
+                message_id, self.phone, self.serial, body, version_byte=self.version_byte
+            )
+        )
+        self.serial = self.serial + 1 & 0xFFFF
+
+    def close(self) -> None:
+        """Closes after what was written has left."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def read(self, *, go_on: bool) -> None:
+        """Stops or resumes reading from the peer."""
+        if self.transport is None or self.transport.is_closing() or self.stopped is not go_on:
+            return
+        if go_on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        self.stopped = not go_on
+
+
+class Gateway:
+    """A server of terminals.
+
+    Args:
+        take: makes arrivals durable, in order, in one transaction, and says what to answer each; called
+            in a worker thread, never twice at once. If it raises, nothing was kept and every terminal
+            is told so (result 1), so that it sends again.
+        clock: gives the instant of receipt.
+        settings: where to listen and what a peer may cost.
+    """
+
+    def __init__(
+        self,
+        *,
+        take: Callable[[Sequence[Arrival]], Sequence[Answer]],
+        clock: Clock,
+        settings: GatewaySettings | None = None,
+    ) -> None:
+        self.settings = settings or GatewaySettings()
+        self.counts: Counter[str] = Counter()
+        """What has happened since the start, by word; refusals as ``refused:CODE``."""
+        # one buffer for all: asyncio reads into it and hands it over before it reads again
+        self.buffer = memoryview(bytearray(_CHUNK))
+        self._take = take
+        self._clock = clock
+        self._sessions: dict[int, Session] = {}
+        self._strangers: dict[int, Session] = {}
+        self._by_terminal: dict[int, Session] = {}
+        self._queue: list[_Waiting] = []
+        self._numbers = 0
+        self._full = False
+        self._stopping = False
+        self._server: asyncio.Server | None = None
+        self._worker: ThreadPoolExecutor | None = None
+        self._drainer: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> tuple[str, int]:
+        """Begins to listen; the address, with the port that was chosen.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="gateway")
+        self._server = await loop.create_server(
+            self._new_session, self.settings.host, self.settings.port, backlog=1024
+        )
+        self._sweeper = loop.create_task(self._sweep())
+        host, port = self._server.sockets[0].getsockname()[:2]
+        log.info("gateway_listens", host=host, port=port)
+        return host, port
+
+    async def stop(self) -> None:
+        """Stops listening and reading, makes durable and answers what has come in, closes."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for session in list(self._sessions.values()):
+            session.read(go_on=False)
+        if self._drainer is not None:
+            await self._drainer
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        for session in list(self._sessions.values()):
+            session.close()
+        for _ in range(100):  # what was written leaves first, but nobody may hold up the end
+            if not self._sessions:
+                break
+            await asyncio.sleep(0.02)
+        for session in list(self._sessions.values()):
+            session.abort()
+        await asyncio.sleep(0)
+        if self._server is not None:
+            await self._server.wait_closed()
+        if self._worker is not None:
+            self._worker.shutdown()
+        log.info("gateway_stopped", **{k: v for k, v in self.counts.items() if ":" not in k})
+
+    @property
+    def sessions(self) -> int:
+        """Connections now."""
+        return len(self._sessions)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not durable yet and not in the worker's hands."""
+        return len(self._queue)
+
+    # --- sessions ------------------------------------------------------------------------------
+
+    def _new_session(self) -> Session:
+        self._numbers += 1
+        return Session(self, self._numbers, asyncio.get_running_loop().time())
+
+    def joined(self, session: Session) -> None:
+        """A connection was made."""
+        self.counts["connections"] += 1
+        if self._stopping or len(self._sessions) >= self.settings.most_connections:
+            self.counts["connections_refused"] += 1
+            session.abort()
+            return
+        if len(self._strangers) >= self.settings.most_strangers:
+            self.counts["strangers_displaced"] += 1
+            self._strangers.pop(next(iter(self._strangers))).abort()
+        self._sessions[session.number] = session
+        self._strangers[session.number] = session
+        if self._full:
+            session.read(go_on=False)
+
+    def left(self, session: Session) -> None:
+        """A connection is gone."""
+        self._sessions.pop(session.number, None)
+        self._strangers.pop(session.number, None)
+        number = session.terminal_number
+        if number is not None and self._by_terminal.get(number) is session:
+            del self._by_terminal[number]
+
+    def _authenticated(self, session: Session, number: int) -> None:
+        session.terminal_number = number
+        self._strangers.pop(session.number, None)
+        before = self._by_terminal.get(number)
+        self._by_terminal[number] = session
+        if before is not None and before is not session:
+            # the newest wins: a terminal that lost its connection must not wait for the old one to expire
+            self.counts["sessions_superseded"] += 1
+            log.info("session_superseded", terminal=_masked(session.terminal))
+            before.close()
+
+    async def _sweep(self) -> None:
+        """Closes what is silent, asks for missing pieces."""
+        settings = self.settings
+        pause = max(0.05, min(1.0, settings.idle_s / 4, settings.login_s / 4))
+        while True:
+            await asyncio.sleep(pause)
+            now = asyncio.get_running_loop().time()
+            for session in list(self._sessions.values()):
+                stranger = session.terminal_number is None
+                if now - session.touched > settings.idle_s or (
+                    stranger and now - session.opened > settings.login_s
+                ):
+                    if session.waiting:
+                        continue
+                    self.counts["sessions_expired"] += 1
+                    session.abort()
+                elif session.reassembler:
+                    session.reassembler.expire(int(now))
+                    for missing in session.reassembler.missing(int(now), settings.resend_after_s):
+                        self.counts["pieces_asked"] += len(missing.pieces)
+                        session.send(
+                            jt808.RESEND_PIECES,
+                            jt808.write_resend(missing.first_serial, missing.pieces),
+                        )
+
+    # --- what comes in -------------------------------------------------------------------------
+
+    def received(self, session: Session, chunk: bytes) -> None:
+        """Bytes from a peer."""
+        now = asyncio.get_running_loop().time()
+        received = int(self._clock.now().timestamp())
+        skipped = session.splitter.skipped
+        for payload in session.splitter.feed(chunk):
+            frame = jt808.parse_frame(payload)
+            if isinstance(frame, jt808.Refusal):
+                self.counts[f"refused:{frame.code}"] += 1
+                session.bad_bytes += len(payload)
+                continue
+            session.touched = now
+            session.bad_bytes = 0
+            self.counts["frames"] += 1
+            self._frame(session, frame, payload, received, int(now))
+        session.bad_bytes += session.splitter.skipped - skipped
+        if session.bad_bytes > self.settings.most_bad_bytes:
+            self.counts["sessions_cut"] += 1
+            log.warning("session_cut", terminal=_masked(session.terminal), bytes=session.bad_bytes)
+            session.abort()
+            return
+        self.regulate(session)
+
+    def _frame(
+        self, session: Session, frame: jt808.Frame, payload: bytes, received: int, now: int
+    ) -> None:
+        if not session.terminal:
+            session.terminal, session.phone = frame.terminal, frame.phone
+        elif session.terminal != frame.terminal:
+            # a connection speaks for one terminal, else one stolen code would speak for all
+            self.counts["refused:other_terminal"] += 1
+            self._acknowledge(session, (frame.serial,), frame.message_id, jt808.ACK_FAILED)
+            return
+        session.version_byte = frame.version_byte
+        if frame.message_id == jt808.TERMINAL_ACK:
+            return  # an answer is not answered
+        payloads: tuple[bytes, ...] = (payload,)
+        serials: tuple[int, ...] = (frame.serial,)
+        if frame.pieces and not frame.encryption:
+            if session.terminal_number is None and not session.waiting:
+                self._acknowledge(session, serials, frame.message_id, jt808.ACK_FAILED)
+                return
+            whole = self._piece(session, frame, payload, now)
+            if whole is None:
+                return
+            frame, payloads, serials = whole
+        message = jt808.read_message(frame)
+        fixes: tuple[Fix, ...] = ()
+        kept: jt808.Message | None = None
+        if isinstance(message, jt808.Refusal):
+            self.counts[f"refused:{message.code}"] += 1
+        else:
+            kept = message
+            if frame.message_id in POSITIONS:
+                found = list(jt808.fixes_of(frame, message, received=received))
+                fixes = tuple(f for f in found if not isinstance(f, jt808.Refusal))
+                for refused in found:
+                    if isinstance(refused, jt808.Refusal):
+                        self.counts[f"refused:{refused.code}"] += 1
+        arrival = Arrival(
+            session.number,
+            session.terminal_number,
+            frame.terminal,
+            frame.message_id,
+            kept,
+            payloads if frame.message_id in POSITIONS else (),
+            fixes,
+            received,
+        )
+        needs_records = frame.message_id in POSITIONS or frame.message_id in (
+            jt808.REGISTER,
+            jt808.AUTHENTICATE,
+        )
+        waiting = _Waiting(session, arrival, serials)
+        if not session.waiting and (
+            not needs_records or (session.terminal_number is None and frame.message_id in POSITIONS)
+        ):
+            self._answer(waiting, unrecorded_answer(arrival, session.terminal_number))
+            return
+        session.waiting += 1
+        self._queue.append(waiting)
+        self._drain()
+
+    def _piece(
+        self, session: Session, frame: jt808.Frame, payload: bytes, now: int
+    ) -> tuple[jt808.Frame, tuple[bytes, ...], tuple[int, ...]] | None:
+        if session.reassembler is None:
+            session.reassembler = jt808.Reassembler(
+                most_bytes=self.settings.piece_bytes, expiry_s=self.settings.pieces_expiry_s
+            )
+        done = session.reassembler.add(frame, now, payload)
+        if isinstance(done, jt808.Refusal):
+            self.counts[f"refused:{done.code}"] += 1
+            self._acknowledge(session, (frame.serial,), frame.message_id, jt808.ACK_BAD_MESSAGE)
+            return None
+        if done is None:
+            return None  # not acknowledged: it is not durable before the whole message is
+        whole, pieces = done
+        if not len(session.reassembler):
+            session.reassembler = None
+        return (
+            whole,
+            tuple(raw for _, raw in pieces),
+            tuple(piece.serial for piece, _ in pieces),
+        )
+
+    # --- making durable, answering -------------------------------------------------------------
+
+    def _drain(self) -> None:
+        if self._drainer is None or self._drainer.done():
+            self._drainer = asyncio.get_running_loop().create_task(self._drain_queue())
+
+    async def _drain_queue(self) -> None:
+        assert self._worker is not None
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            group = self._queue[: self.settings.most_group]
+            del self._queue[: len(group)]
+            arrivals = [
+                # a connection may have authenticated while its message waited
+                waiting.arrival._replace(terminal_number=waiting.session.terminal_number)
+                for waiting in group
+            ]
+            try:
+                answers = await loop.run_in_executor(self._worker, self._take, arrivals)
+            except Exception:
+                log.exception("group_failed", messages=len(group))
+                self.counts["groups_failed"] += 1
+                answers = [Answer(jt808.ACK_FAILED, reason="not_stored")] * len(group)
+                await asyncio.sleep(0.2)  # a database in trouble is not asked in a tight loop
+            self.counts["groups"] += 1
+            for waiting, answer in zip(group, answers, strict=True):
+                waiting.session.waiting -= 1
+                self._answer(waiting, answer)
+            for waiting in group:
+                if waiting.session.stopped:
+                    self.regulate(waiting.session)
+            self.regulate(None)
+
+    def _answer(self, waiting: _Waiting, answer: Answer) -> None:
+        session, arrival = waiting.session, waiting.arrival
+        if answer.terminal_number is not None and session.transport is not None:
+            self._authenticated(session, answer.terminal_number)
+        if answer.result:
+            self.counts[f"answered:{answer.reason or answer.result}"] += 1
+            if not session.told:  # once a session: a peer must not be able to flood the log
+                session.told = True
+                log.info(
+                    "message_refused",
+                    terminal=_masked(arrival.terminal),
+                    message=f"0x{arrival.message_id:04x}",
+                    reason=answer.reason,
+                )
+        elif arrival.fixes:
+            self.counts["fixes"] += len(arrival.fixes)
+        if arrival.message_id == jt808.REGISTER:
+            body = jt808.write_register_ack(waiting.serials[0], answer.result, answer.code)
+            session.send(jt808.REGISTER_ACK, body)
+            return
+        self._acknowledge(session, waiting.serials, arrival.message_id, answer.result)
+        if arrival.message_id == jt808.LOGOUT:
+            session.close()
+
+    def _acknowledge(
+        self, session: Session, serials: tuple[int, ...], message_id: int, result: int
+    ) -> None:
+        for serial in serials:
+            session.send(jt808.PLATFORM_ACK, jt808.write_ack(serial, message_id, result))
+
+    # --- not growing ---------------------------------------------------------------------------
+
+    def regulate(self, session: Session | None) -> None:
+        """Stops or resumes reading, from one peer or from all, by what waits."""
+        settings = self.settings
+        if not self._full and len(self._queue) > settings.most_waiting:
+            self._full = True
+            self.counts["stopped_reading"] += 1
+            for one in self._sessions.values():
+                one.read(go_on=False)
+        elif self._full and len(self._queue) <= settings.most_waiting // 2 and not self._stopping:
+            self._full = False
+            for one in list(self._sessions.values()):
+                one.read(go_on=self._may_read(one))
+        if session is not None and not self._full:
+            session.read(go_on=self._may_read(session))
+
+    def _may_read(self, session: Session) -> bool:
+        if self._stopping or session.unread:
+            return False
+        most = self.settings.most_waiting_each
+        if session.terminal_number is None:
+            most = min(most, 8)
+        # hysteresis, so that a busy terminal is not stopped and resumed with every message
+        return session.waiting < (most // 2 if session.stopped else most)
+
+
+def _masked(terminal: str) -> str:
+    """The last four digits: enough to find it in our tables, too little to call it."""
+    return f"…{terminal[-4:]}" if terminal else ""

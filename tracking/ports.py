@@ -1,0 +1,144 @@
+"""What the use cases of the road need: records in one database transaction; no implementation here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from chain.bindings.enums import TripState
+    from chain.ids import Hash32, PartyId, TripId
+    from tracking.fix import Fix
+    from tracking.trip import (
+        AttestationRecord,
+        Member,
+        RawFrame,
+        Terminal,
+        TrackBatchRecord,
+        Trip,
+        VerdictRecord,
+    )
+
+
+class RawEntry(NamedTuple):
+    """A raw frame on its way into the records, with the span of the fixes inside."""
+
+    terminal_number: int
+    frame: RawFrame
+    first_time: int
+    last_time: int
+    piece: bool = False
+
+
+class Records(Protocol):
+    """Everything tracking keeps, seen from inside one database transaction.
+
+    What is bulk here is one statement (or a few), never one a row.
+    """
+
+    def find_terminals(self, terminals: Collection[str]) -> dict[str, Terminal]:
+        """Known terminals by normalised id."""
+        ...
+
+    def add_terminal(self, terminal: str, vehicle: Hash32, *, now: int) -> Terminal:
+        """Writes a new terminal down; the id must not be known yet."""
+        ...
+
+    def save_terminals(self, terminals: Iterable[Terminal]) -> None:
+        """Writes vehicle, authentication and device hashes of known terminals."""
+        ...
+
+    def add_raw(self, entries: Sequence[RawEntry]) -> None:
+        """Keeps raw frames; one kept before on the same day changes nothing."""
+        ...
+
+    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> int:
+        """Keeps fixes (terminal number, fix); one known before changes nothing. How many were new."""
+        ...
+
+    def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:
+        """Fixes of a terminal by its own clock, both ends included, in canonical order."""
+        ...
+
+    def list_members(
+        self, terminal: str, since: int, until: int
+    ) -> list[tuple[Member, int | None]]:
+        """Fixes on Earth of a terminal as leaves of a batch, each with its receipt, in leaf order."""
+        ...
+
+    def last_fixes(self, terminals: Collection[str], since: int) -> dict[str, Fix]:
+        """The latest fix of each terminal not older than ``since`` by its own clock."""
+        ...
+
+    def list_raw(self, terminal: str, since: int, until: int) -> list[RawFrame]:
+        """Raw frames of a terminal that were received, or hold fixes, in the span; by receipt."""
+        ...
+
+    def add_trip(self, trip: Trip) -> None:
+        """Writes a new trip down; its terminal must be known, the trip must not."""
+        ...
+
+    def find_trip(self, trip: TripId) -> Trip | None:
+        """A trip under watch."""
+        ...
+
+    def list_trips(self, states: Collection[TripState] | None = None) -> list[Trip]:
+        """Trips under watch, by opening."""
+        ...
+
+    def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:
+        """The trip a terminal is on at an instant: open window, not over; the one opened last."""
+        ...
+
+    def save_trip(self, trip: Trip) -> None:
+        """Writes state, verdict, version, plan and window of a known trip."""
+        ...
+
+    def add_batch(self, batch: TrackBatchRecord, members: Sequence[Member]) -> None:
+        """Keeps a batch that was closed, with its leaves."""
+        ...
+
+    def save_batch(self, batch: TrackBatchRecord) -> None:
+        """Writes attestor and commitment of a known batch."""
+        ...
+
+    def list_batches(self, trip: TripId) -> list[TrackBatchRecord]:
+        """Batches of a trip by index."""
+        ...
+
+    def list_batch_members(self, trip: TripId) -> dict[int, tuple[Member, ...]]:
+        """The leaves of every batch of a trip, by index, in leaf order."""
+        ...
+
+    def save_verdict(self, verdict: VerdictRecord) -> None:
+        """Keeps what the judge said; an earlier verdict on the same trip is replaced."""
+        ...
+
+    def find_verdict(self, trip: TripId) -> VerdictRecord | None:
+        """What the judge said last."""
+        ...
+
+    def save_evidence(self, trip: TripId, document: Mapping[str, Any]) -> None:
+        """Freezes the evidence a trip was judged on; an earlier one is replaced."""
+        ...
+
+    def find_evidence(self, trip: TripId) -> dict[str, Any] | None:
+        """The evidence a trip was judged on."""
+        ...
+
+    def save_attestation(self, attestation: AttestationRecord) -> None:
+        """Keeps an attestation; the same attestor's earlier one on the trip is replaced."""
+        ...
+
+    def list_attestations(self, trip: TripId) -> list[AttestationRecord]:
+        """Attestations on a trip, by attestor."""
+        ...
+
+    def find_attestation(self, trip: TripId, attestor: PartyId) -> AttestationRecord | None:
+        """What one attestor signed on a trip."""
+        ...
+
+    def list_verdicts(self, trips: Collection[TripId]) -> Mapping[TripId, VerdictRecord]:
+        """Verdicts of many trips in one question."""
+        ...

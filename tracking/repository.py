@@ -1,0 +1,576 @@
+"""Rows to values and back, inside a session that is given; every bulk write is one statement."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chain.bindings.enums import TripState
+from chain.ids import Hash32, PartyId, TripId
+from tracking.errors import TripUnknownError
+from tracking.fix import Fix
+from tracking.tables import (
+    FixRow,
+    RawFrameRow,
+    TerminalRow,
+    TrackAttestationRow,
+    TrackBatchRow,
+    TrackedTripRow,
+    TrackEvidenceRow,
+    TrackVerdictRow,
+)
+from tracking.trip import (
+    OVER,
+    AttestationRecord,
+    Member,
+    RawFrame,
+    Terminal,
+    TrackBatchRecord,
+    Trip,
+    VerdictRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from sqlmodel import Session
+
+    from tracking.ports import RawEntry
+
+_IN_AT_ONCE = 500
+"""Values of one IN list; SQLite takes 32,766 variables, planners like fewer."""
+
+_NO_NUMBER = -(1 << 63)
+_DIGEST = struct.Struct(">13q")
+_MEMBER = struct.Struct(">qiiq")
+_DAY_S = 86_400
+
+
+def fix_digest(fix: Fix) -> int:
+    """64 bits over what the device said, not over when and how it reached us.
+
+    With terminal and time it names a fix: the same fix sent live, later from a blind area, or twice, is
+    one row.
+    """
+    numbers = (
+        fix.time,
+        fix.lat_e6,
+        fix.lon_e6,
+        *(
+            _NO_NUMBER if value is None else value
+            for value in (
+                fix.speed_dkmh,
+                fix.heading,
+                fix.altitude_m,
+                fix.satellites,
+                fix.odometer_dkm,
+                fix.recorder_dkmh,
+                fix.status,
+                fix.alarm,
+            )
+        ),
+        fix.valid,
+        fix.items_ok,
+    )
+    hashed = hashlib.blake2b(_DIGEST.pack(*numbers), digest_size=8)
+    return int.from_bytes(hashed.digest(), "big", signed=True)
+
+
+def _batches(values: Collection[Any]) -> Iterator[list[Any]]:
+    ordered = list(values)
+    for at in range(0, len(ordered), _IN_AT_ONCE):
+        yield ordered[at : at + _IN_AT_ONCE]
+
+
+class SqlRecords:
+    """``tracking.ports.Records`` on SQLite and PostgreSQL."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        dialect = session.get_bind().dialect.name
+        self._insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    # --- terminals -----------------------------------------------------------------------------
+
+    def find_terminals(self, terminals: Collection[str]) -> dict[str, Terminal]:
+        """Known terminals by normalised id."""
+        table = _table(TerminalRow)
+        found = {}
+        for some in _batches(set(terminals)):
+            for row in self._session.execute(sa.select(table).where(table.c.terminal.in_(some))):
+                found[row.terminal] = _terminal(row)
+        return found
+
+    def add_terminal(self, terminal: str, vehicle: Hash32, *, now: int) -> Terminal:
+        """Writes a new terminal down; the id must not be known yet."""
+        row = TerminalRow(terminal=terminal, vehicle=vehicle, registered=now)
+        self._session.add(row)
+        self._session.flush()
+        return _terminal(row)
+
+    def save_terminals(self, terminals: Iterable[Terminal]) -> None:
+        """Writes vehicle, authentication and device hashes of known terminals."""
+        values = [
+            {
+                "b_number": one.number,
+                "b_vehicle": one.vehicle,
+                "b_auth": one.auth_hash,
+                "b_device": one.device_hash,
+            }
+            for one in terminals
+        ]
+        if values:
+            table = _table(TerminalRow)
+            self._session.connection().execute(
+                sa.update(table)
+                .where(table.c.number == sa.bindparam("b_number"))
+                .values(
+                    vehicle=sa.bindparam("b_vehicle"),
+                    auth_hash=sa.bindparam("b_auth"),
+                    device_hash=sa.bindparam("b_device"),
+                ),
+                values,
+            )
+
+    def _number(self, terminal: str) -> int | None:
+        table = _table(TerminalRow)
+        return self._session.execute(
+            sa.select(table.c.number).where(table.c.terminal == terminal)
+        ).scalar_one_or_none()
+
+    # --- raw frames and fixes ------------------------------------------------------------------
+
+    def add_raw(self, entries: Sequence[RawEntry]) -> None:
+        """Keeps raw frames; one kept before on the same day changes nothing."""
+        if entries:
+            table = _table(RawFrameRow)
+            self._session.connection().execute(
+                self._insert(table).on_conflict_do_nothing(), [_raw_values(one) for one in entries]
+            )
+
+    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> int:
+        """Keeps fixes (terminal number, fix); one known before changes nothing. How many were new."""
+        if not fixes:
+            return 0
+        table = _table(FixRow)
+        done = self._session.connection().execute(
+            self._insert(table).on_conflict_do_nothing(),
+            [
+                {
+                    "terminal_number": number,
+                    "time": fix.time,
+                    "digest": fix_digest(fix),
+                    "lat_e6": fix.lat_e6,
+                    "lon_e6": fix.lon_e6,
+                    "speed_dkmh": fix.speed_dkmh,
+                    "heading": fix.heading,
+                    "received": fix.received,
+                    "altitude_m": fix.altitude_m,
+                    "satellites": fix.satellites,
+                    "valid": fix.valid,
+                    "odometer_dkm": fix.odometer_dkm,
+                    "recorder_dkmh": fix.recorder_dkmh,
+                    "status": fix.status,
+                    "alarm": fix.alarm,
+                    "late": fix.late,
+                    "items_ok": fix.items_ok,
+                }
+                for number, fix in fixes
+            ],
+        )
+        return max(done.rowcount, 0)
+
+    def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:
+        """Fixes of a terminal by its own clock, both ends included, in canonical order."""
+        table = _table(FixRow)
+        number = self._number(terminal)
+        if number is None:
+            return []
+        rows = self._session.execute(
+            sa.select(table)
+            .where(table.c.terminal_number == number, table.c.time.between(since, until))
+            .order_by(table.c.time, table.c.digest)
+        )
+        return [_fix(row, terminal) for row in rows]
+
+    def list_members(
+        self, terminal: str, since: int, until: int
+    ) -> list[tuple[Member, int | None]]:
+        """Fixes on Earth of a terminal as leaves of a batch, each with its receipt, in leaf order."""
+        columns = _table(FixRow).c
+        number = self._number(terminal)
+        if number is None:
+            return []
+        rows = self._session.execute(
+            sa.select(
+                columns.time, columns.lat_e6, columns.lon_e6, columns.digest, columns.received
+            )
+            .where(
+                columns.terminal_number == number,
+                columns.time.between(since, until),
+                columns.lat_e6.between(-90_000_000, 90_000_000),
+                columns.lon_e6.between(-180_000_000, 180_000_000),
+            )
+            .order_by(columns.time, columns.lat_e6, columns.lon_e6, columns.digest)
+        )
+        return [(Member(*row[:4]), row[4]) for row in rows]
+
+    def last_fixes(self, terminals: Collection[str], since: int) -> dict[str, Fix]:
+        """The latest fix of each terminal not older than ``since`` by its own clock."""
+        table, known = _table(FixRow), _table(TerminalRow)
+        found: dict[str, Fix] = {}
+        for some in _batches(set(terminals)):
+            rank = (
+                sa.func.row_number()
+                .over(
+                    partition_by=table.c.terminal_number,
+                    order_by=(table.c.time.desc(), table.c.digest.desc()),
+                )
+                .label("rank")
+            )
+            ranked = (
+                sa.select(table, known.c.terminal, rank)
+                .join(known, known.c.number == table.c.terminal_number)
+                .where(known.c.terminal.in_(some), table.c.time >= since)
+                .subquery()
+            )
+            for row in self._session.execute(sa.select(ranked).where(ranked.c.rank == 1)):
+                found[row.terminal] = _fix(row, row.terminal)
+        return found
+
+    def list_raw(self, terminal: str, since: int, until: int) -> list[RawFrame]:
+        """Raw frames of a terminal that were received, or hold fixes, in the span; by receipt."""
+        table = _table(RawFrameRow)
+        number = self._number(terminal)
+        if number is None:
+            return []
+        rows = self._session.execute(
+            sa.select(table)
+            .where(
+                table.c.terminal_number == number,
+                sa.or_(
+                    table.c.received.between(since, until),
+                    sa.and_(table.c.first_time <= until, table.c.last_time >= since),
+                ),
+            )
+            .order_by(table.c.received, table.c.first_time, table.c.digest)
+        )
+        return [
+            RawFrame(
+                row.source, row.received, zlib.decompress(row.data) if row.packed else row.data
+            )
+            for row in rows
+        ]
+
+    # --- trips ---------------------------------------------------------------------------------
+
+    def add_trip(self, trip: Trip) -> None:
+        """Writes a new trip down; its terminal must be known, the trip must not."""
+        number = self._number(trip.terminal)
+        if number is None:
+            raise LookupError(trip.terminal)
+        values = _trip_values(trip) | {"trip": trip.trip, "terminal_number": number}
+        self._session.connection().execute(sa.insert(_table(TrackedTripRow)), [values])
+
+    def find_trip(self, trip: TripId) -> Trip | None:
+        """A trip under watch."""
+        found = self._trips(_table(TrackedTripRow).c.trip == trip)
+        return found[0] if found else None
+
+    def list_trips(self, states: Collection[TripState] | None = None) -> list[Trip]:
+        """Trips under watch, by opening."""
+        if states is None:
+            return self._trips()
+        return self._trips(_table(TrackedTripRow).c.state.in_([int(state) for state in states]))
+
+    def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:
+        """The trip a terminal is on at an instant: open window, not over; the one opened last."""
+        columns = _table(TrackedTripRow).c
+        found = self._trips(
+            _table(TerminalRow).c.terminal == terminal,
+            columns.opens <= at,
+            columns.closes >= at,
+            columns.state.not_in([int(state) for state in OVER]),
+        )
+        return found[-1] if found else None
+
+    def save_trip(self, trip: Trip) -> None:
+        """Writes state, verdict, version, plan and window of a known trip."""
+        table = _table(TrackedTripRow)
+        self._update(table, table.c.trip == trip.trip, _trip_values(trip))
+
+    def _trips(self, *conditions: Any) -> list[Trip]:
+        table, known = _table(TrackedTripRow), _table(TerminalRow)
+        rows = self._session.execute(
+            sa.select(table, known.c.terminal)
+            .join(known, known.c.number == table.c.terminal_number)
+            .where(*conditions)
+            .order_by(table.c.opens, table.c.trip)
+        )
+        return [
+            Trip(
+                trip=TripId(row.trip),
+                terminal=row.terminal,
+                vehicle=Hash32(row.vehicle),
+                plan=json.loads(row.plan),
+                plan_hash=Hash32(row.plan_hash),
+                policy_hash=Hash32(row.policy_hash),
+                version=row.version,
+                opens=row.opens,
+                closes=row.closes,
+                state=TripState(row.state),
+                verdict=row.verdict,
+            )
+            for row in rows
+        ]
+
+    # --- batches -------------------------------------------------------------------------------
+
+    def add_batch(self, batch: TrackBatchRecord, members: Sequence[Member]) -> None:
+        """Keeps a batch that was closed, with its leaves."""
+        packed = zlib.compress(
+            b"".join(_MEMBER.pack(m.time, m.lat_e6, m.lon_e6, m.digest) for m in members)
+        )
+        values = _batch_values(batch) | {
+            "trip": batch.trip,
+            "number": batch.index,
+            "members": packed,
+        }
+        self._session.connection().execute(sa.insert(_table(TrackBatchRow)), [values])
+
+    def save_batch(self, batch: TrackBatchRecord) -> None:
+        """Writes attestor and commitment of a known batch."""
+        table = _table(TrackBatchRow)
+        which = sa.and_(table.c.trip == batch.trip, table.c.number == batch.index)
+        self._update(
+            table, which, {"attestor": _party_text(batch.attestor), "committed": batch.committed}
+        )
+
+    def list_batches(self, trip: TripId) -> list[TrackBatchRecord]:
+        """Batches of a trip by index."""
+        columns = _table(TrackBatchRow).c
+        rows = self._session.execute(
+            sa.select(*[column for column in columns if column.name != "members"])
+            .where(columns.trip == trip)
+            .order_by(columns.number)
+        )
+        return [
+            TrackBatchRecord(
+                trip=TripId(row.trip),
+                index=row.number,
+                root=Hash32(row.root),
+                count=row.fixes,
+                first_time=row.first_time,
+                last_time=row.last_time,
+                late_fixes=row.late_fixes,
+                built=row.built,
+                committed=row.committed,
+                attestor=int(row.attestor or 0),
+            )
+            for row in rows
+        ]
+
+    def list_batch_members(self, trip: TripId) -> dict[int, tuple[Member, ...]]:
+        """The leaves of every batch of a trip, by index, in leaf order."""
+        columns = _table(TrackBatchRow).c
+        rows = self._session.execute(
+            sa.select(columns.number, columns.members).where(columns.trip == trip)
+        )
+        return {
+            row.number: tuple(Member(*m) for m in _MEMBER.iter_unpack(zlib.decompress(row.members)))
+            for row in rows
+        }
+
+    # --- verdicts and attestations -------------------------------------------------------------
+
+    def save_verdict(self, verdict: VerdictRecord) -> None:
+        """Keeps what the judge said; an earlier verdict on the same trip is replaced."""
+        self._replace(
+            TrackVerdictRow,
+            ("trip",),
+            {
+                "trip": verdict.trip,
+                "verdict": verdict.verdict,
+                "document": json.dumps(verdict.document, separators=(",", ":"), sort_keys=True),
+                "findings": verdict.findings,
+                "root": verdict.root,
+                "policy_hash": verdict.policy_hash,
+                "late_bps": verdict.late_bps,
+                "judged": verdict.judged,
+            },
+        )
+
+    def find_verdict(self, trip: TripId) -> VerdictRecord | None:
+        """What the judge said last."""
+        return self.list_verdicts([trip]).get(trip)
+
+    def list_verdicts(self, trips: Collection[TripId]) -> Mapping[TripId, VerdictRecord]:
+        """Verdicts of many trips in one question."""
+        table = _table(TrackVerdictRow)
+        found = {}
+        for some in _batches(set(trips)):
+            for row in self._session.execute(sa.select(table).where(table.c.trip.in_(some))):
+                found[TripId(row.trip)] = VerdictRecord(
+                    trip=TripId(row.trip),
+                    verdict=row.verdict,
+                    document=json.loads(row.document),
+                    findings=Hash32(row.findings),
+                    root=Hash32(row.root),
+                    policy_hash=Hash32(row.policy_hash),
+                    late_bps=row.late_bps,
+                    judged=row.judged,
+                )
+        return found
+
+    def save_evidence(self, trip: TripId, document: Mapping[str, Any]) -> None:
+        """Freezes the evidence a trip was judged on; an earlier one is replaced."""
+        packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode())
+        self._replace(TrackEvidenceRow, ("trip",), {"trip": trip, "document": packed})
+
+    def find_evidence(self, trip: TripId) -> dict[str, Any] | None:
+        """The evidence a trip was judged on."""
+        table = _table(TrackEvidenceRow)
+        packed = self._session.execute(
+            sa.select(table.c.document).where(table.c.trip == trip)
+        ).scalar_one_or_none()
+        return None if packed is None else json.loads(zlib.decompress(packed))
+
+    def save_attestation(self, attestation: AttestationRecord) -> None:
+        """Keeps an attestation; the same attestor's earlier one on the trip is replaced."""
+        self._replace(
+            TrackAttestationRow,
+            ("trip", "attestor"),
+            {
+                "trip": attestation.trip,
+                "attestor": _party_text(attestation.attestor),
+                "verdict": attestation.verdict,
+                "root": attestation.root,
+                "findings": attestation.findings,
+                "queued": attestation.queued,
+                "attested": attestation.attested,
+            },
+        )
+
+    def list_attestations(self, trip: TripId) -> list[AttestationRecord]:
+        """Attestations on a trip, by attestor."""
+        table = _table(TrackAttestationRow)
+        rows = self._session.execute(sa.select(table).where(table.c.trip == trip))
+        return sorted((_attestation(row) for row in rows), key=lambda one: one.attestor)
+
+    def find_attestation(self, trip: TripId, attestor: PartyId) -> AttestationRecord | None:
+        """What one attestor signed on a trip."""
+        table = _table(TrackAttestationRow)
+        row = self._session.execute(
+            sa.select(table).where(table.c.trip == trip, table.c.attestor == _party_text(attestor))
+        ).one_or_none()
+        return None if row is None else _attestation(row)
+
+    # --- statements ----------------------------------------------------------------------------
+
+    def _update(self, table: sa.Table, which: Any, values: dict[str, Any]) -> None:
+        done = self._session.execute(sa.update(table).where(which).values(**values))
+        if done.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+            raise TripUnknownError(table=table.name)
+
+    def _replace(self, row: Any, key: tuple[str, ...], values: dict[str, Any]) -> None:
+        statement = self._insert(_table(row)).values(**values)
+        rest = {name: value for name, value in values.items() if name not in key}
+        self._session.execute(statement.on_conflict_do_update(index_elements=key, set_=rest))
+
+
+def _table(row: Any) -> sa.Table:
+    table: sa.Table = row.__table__
+    return table
+
+
+def _party_text(party: int) -> str:
+    return str(party) if party else ""
+
+
+def _terminal(row: Any) -> Terminal:
+    return Terminal(row.number, row.terminal, Hash32(row.vehicle), row.auth_hash, row.device_hash)
+
+
+def _raw_values(entry: RawEntry) -> dict[str, Any]:
+    data = entry.frame.data
+    packed = zlib.compress(data, 6) if len(data) > 200 else data
+    shorter = len(packed) < len(data)
+    hashed = hashlib.blake2b(data, digest_size=8, person=entry.frame.source.encode())
+    return {
+        "day": entry.frame.received // _DAY_S,
+        "terminal_number": entry.terminal_number,
+        "digest": int.from_bytes(hashed.digest(), "big", signed=True),
+        "source": entry.frame.source,
+        "received": entry.frame.received,
+        "first_time": entry.first_time,
+        "last_time": entry.last_time,
+        "piece": entry.piece,
+        "packed": shorter,
+        "data": packed if shorter else data,
+    }
+
+
+def _fix(row: Any, terminal: str) -> Fix:
+    return Fix(
+        time=row.time,
+        lat_e6=row.lat_e6,
+        lon_e6=row.lon_e6,
+        speed_dkmh=row.speed_dkmh,
+        heading=row.heading,
+        received=row.received,
+        terminal=terminal,
+        altitude_m=row.altitude_m,
+        satellites=row.satellites,
+        valid=row.valid,
+        odometer_dkm=row.odometer_dkm,
+        recorder_dkmh=row.recorder_dkmh,
+        status=row.status,
+        alarm=row.alarm,
+        late=row.late,
+        items_ok=row.items_ok,
+    )
+
+
+def _trip_values(trip: Trip) -> dict[str, Any]:
+    return {
+        "vehicle": trip.vehicle,
+        "plan": json.dumps(trip.plan, separators=(",", ":"), sort_keys=True),
+        "plan_hash": trip.plan_hash,
+        "policy_hash": trip.policy_hash,
+        "version": trip.version,
+        "opens": trip.opens,
+        "closes": trip.closes,
+        "state": int(trip.state),
+        "verdict": trip.verdict,
+    }
+
+
+def _batch_values(batch: TrackBatchRecord) -> dict[str, Any]:
+    return {
+        "root": batch.root,
+        "fixes": batch.count,
+        "first_time": batch.first_time,
+        "last_time": batch.last_time,
+        "late_fixes": batch.late_fixes,
+        "built": batch.built,
+        "committed": batch.committed,
+        "attestor": _party_text(batch.attestor),
+    }
+
+
+def _attestation(row: Any) -> AttestationRecord:
+    return AttestationRecord(
+        trip=TripId(row.trip),
+        attestor=PartyId(int(row.attestor)),
+        verdict=row.verdict,
+        root=Hash32(row.root),
+        findings=Hash32(row.findings),
+        queued=row.queued,
+        attested=row.attested,
+    )

@@ -1,0 +1,756 @@
+"""Use cases of the road: register terminals, watch trips, take fixes, commit batches, judge, attest.
+
+Every method works inside the database transaction of the records it is given; a trip's state moves only
+where the chain has said so (the ``on_`` methods).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import re
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.enums import TripState
+from chain.bindings.enums import Verdict as ChainVerdict
+from chain.bindings.structs import Attestation, TrackBatch
+from tracking import evidence as ground
+from tracking import jt808
+from tracking.errors import (
+    AttestationRefusedError,
+    EvidenceEmptyError,
+    FixInvalidError,
+    TerminalInvalidError,
+    TerminalTakenError,
+    TerminalUnknownError,
+    TripInvalidError,
+    TripStateError,
+    TripTakenError,
+    TripUnknownError,
+)
+from tracking.ingest.arrivals import Answer, Arrival, unrecorded_answer
+from tracking.merkle import MerkleTree
+from tracking.plan import Plan
+from tracking.policy import Policy, default_policy
+from tracking.ports import RawEntry
+from tracking.trip import (
+    CLOCK_TOLERANCE_S,
+    MOVES,
+    OVER,
+    AttestationRecord,
+    Member,
+    RawFrame,
+    Terminal,
+    TrackBatchRecord,
+    Trip,
+    VerdictRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from chain.abi import Occurred
+    from chain.bindings.events import DriveAttested, TrackCommitted
+    from chain.clock import Clock
+    from chain.ids import Hash32, PartyId, TripId
+    from chain.ports import Domain, Outbox, Signer
+    from tracking.fix import Fix
+    from tracking.ports import Records
+
+TERMINAL_ID = re.compile(r"[0-9A-Za-z._-]{1,40}")
+"""A phone number, an IMEI, or what a phone's application calls itself."""
+
+_HASH32 = re.compile(r"0x[0-9a-f]{64}")
+
+BATCH_LEAST_S, BATCH_MOST_S = 120, 900
+BATCH_METRES_A_SECOND = 16
+"""A batch spans about a quarter of the drive, counted at this speed, within the two bounds above."""
+
+MOST_OTHERS = 12
+"""Earlier trips that one trip is compared with: the latest whose plans touch the same area."""
+
+MARGIN_S = 6 * 3600
+"""Raw frames this long before and after the window go into the evidence: late uploads, wrong clocks."""
+
+
+def hash_code(code: str) -> str:
+    """How an authentication code is kept. It is random and long, so a plain hash hides it."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+class TrackingService:
+    """The use cases of tracking.
+
+    Args:
+        records: everything kept, in one transaction.
+        clock: gives the present.
+        outbox: where calls for the chain are written in the same transaction; None where a process
+            (the gateway) sends nothing.
+        policy: the judge's rules; the shipped ones unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        clock: Clock,
+        outbox: Outbox | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._outbox = outbox
+        self._policy = policy or default_policy()
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp())
+
+    # --- terminals -----------------------------------------------------------------------------
+
+    def register_terminal(self, terminal: str, vehicle: Hash32, *, auth_code: str = "") -> Terminal:
+        """Lets a terminal in and fixes it to a vehicle; again with the same facts changes nothing.
+
+        Args:
+            terminal: phone, IMEI or application id; leading zeros do not count.
+            vehicle: keyed hash of the plate, as on chain.
+            auth_code: for a terminal that is set up by hand and never registers (0x0100).
+
+        Raises:
+            TerminalInvalidError: not an id, or not a hash.
+            TerminalTakenError: it is fixed to another vehicle.
+        """
+        name = self._terminal_id(terminal)
+        if not _HASH32.fullmatch(vehicle):
+            raise TerminalInvalidError(field="vehicle", given=vehicle)
+        known = self._records.find_terminals([name]).get(name)
+        if known is None:
+            known = self._records.add_terminal(name, vehicle, now=self._now())
+        elif known.vehicle != vehicle:
+            raise TerminalTakenError(field="terminal", terminal=name)
+        if auth_code and known.auth_hash != hash_code(auth_code):
+            known = replace(known, auth_hash=hash_code(auth_code))
+            self._records.save_terminals([known])
+        return known
+
+    def move_terminal(self, terminal: str, vehicle: Hash32) -> Terminal:
+        """Fixes a known terminal to another vehicle and forgets its device and code.
+
+        Raises:
+            TerminalUnknownError: it is not registered.
+            TerminalInvalidError: not a hash.
+            TripStateError: it is on a trip that is not over.
+        """
+        known = self._known(terminal)
+        if not _HASH32.fullmatch(vehicle):
+            raise TerminalInvalidError(field="vehicle", given=vehicle)
+        on = self._records.find_trip_of_terminal(known.terminal, self._now())
+        if on is not None:
+            raise TripStateError("the terminal is on a trip", trip=on.trip, terminal=known.terminal)
+        moved = replace(known, vehicle=vehicle, auth_hash="", device_hash="")
+        self._records.save_terminals([moved])
+        return moved
+
+    def release_device(self, terminal: str) -> Terminal:
+        """Lets another device register under the same phone: after a repair or an exchange.
+
+        Raises:
+            TerminalUnknownError: it is not registered.
+        """
+        freed = replace(self._known(terminal), device_hash="", auth_hash="")
+        self._records.save_terminals([freed])
+        return freed
+
+    def _terminal_id(self, terminal: str) -> str:
+        name = jt808.normalised(terminal.strip())
+        if not TERMINAL_ID.fullmatch(name) or name == "0":
+            raise TerminalInvalidError(field="terminal", given=terminal[:64])
+        return name
+
+    def _known(self, terminal: str) -> Terminal:
+        name = self._terminal_id(terminal)
+        known = self._records.find_terminals([name]).get(name)
+        if known is None:
+            raise TerminalUnknownError(field="terminal", terminal=name)
+        return known
+
+    # --- what comes in over JT/T 808 -----------------------------------------------------------
+
+    def take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
+        """Registers, authenticates and keeps what has gathered at the gateway, in its order.
+
+        One question for the terminals and one bulk statement a table, however many arrivals.
+        """
+        names = {
+            arrival.terminal
+            for arrival in arrivals
+            if arrival.terminal_number is None
+            or arrival.message_id in (jt808.REGISTER, jt808.AUTHENTICATE)
+        }
+        terminals = self._records.find_terminals(names) if names else {}
+        changed: dict[int, Terminal] = {}
+        numbers: dict[int, int] = {}
+        answers: list[Answer] = []
+        raw: list[RawEntry] = []
+        fixes: list[tuple[int, Fix]] = []
+        for arrival in arrivals:
+            number = numbers.get(arrival.connection, arrival.terminal_number)
+            known = terminals.get(arrival.terminal)
+            if arrival.message_id == jt808.REGISTER:
+                answer, known = _register(arrival, known)
+                if known is not None and not answer.result:
+                    terminals[arrival.terminal] = changed[known.number] = known
+            elif arrival.message_id == jt808.AUTHENTICATE:
+                answer = _authenticate(arrival, known)
+                if answer.terminal_number is not None:
+                    numbers[arrival.connection] = answer.terminal_number
+            elif number is None:
+                answer = Answer(jt808.ACK_FAILED, reason="not_authenticated")
+            elif not arrival.payloads:
+                answer = unrecorded_answer(arrival, number)
+            else:
+                answer = Answer(jt808.ACK_OK)
+                if arrival.message is None:
+                    answer = Answer(jt808.ACK_BAD_MESSAGE, reason="bad_message")
+                raw += _raw_entries(number, arrival)
+                fixes += [(number, fix) for fix in arrival.fixes]
+            answers.append(answer)
+        self._records.save_terminals(changed.values())
+        self._records.add_raw(raw)
+        self._records.add_fixes(fixes)
+        return answers
+
+    # --- what comes in otherwise ---------------------------------------------------------------
+
+    def take_fixes(self, terminal: str, fixes: Sequence[Fix]) -> int:
+        """Keeps positions given as values (JSON over HTTP, a file); how many were new.
+
+        The receipt is now, whatever the values say; their own terminal does not count.
+
+        Raises:
+            TerminalUnknownError: it is not registered.
+            FixInvalidError: a fix has no usable time; its position in the list is named.
+        """
+        known, now = self._known(terminal), self._now()
+        for at, fix in enumerate(fixes):
+            if not 0 < fix.time < 1 << 33:
+                raise FixInvalidError(
+                    "unix seconds of the device's clock", field=f"fixes[{at}].time"
+                )
+        if not fixes:
+            return 0
+        frame = RawFrame(ground.FIXES, now, ground.pack_fixes(fixes))
+        return self._take(
+            known, frame, [replace(one, received=now, terminal=known.terminal) for one in fixes]
+        )
+
+    def take_report(self, source: str, data: bytes, fixes: Sequence[Fix]) -> int:
+        """Keeps a request of a phone or of another server as it came, with the fixes read from it.
+
+        Args:
+            source: ``osmand`` or ``traccar``, how to read the bytes again.
+            data: the request as it came.
+            fixes: all of one terminal.
+
+        Raises:
+            TerminalUnknownError: it is not registered.
+            FixInvalidError: no fix, or fixes of several terminals.
+        """
+        if source not in (ground.OSMAND, ground.TRACCAR):
+            raise FixInvalidError("osmand or traccar", field="source", given=source)
+        if len({fix.terminal for fix in fixes}) != 1:
+            raise FixInvalidError("one report is of one terminal", field="id")
+        now = self._now()
+        known = self._known(fixes[0].terminal)
+        return self._take(
+            known, RawFrame(source, now, data), [replace(f, received=now) for f in fixes]
+        )
+
+    def _take(self, terminal: Terminal, frame: RawFrame, fixes: Sequence[Fix]) -> int:
+        times = [fix.time for fix in fixes]
+        self._records.add_raw([RawEntry(terminal.number, frame, min(times), max(times))])
+        return self._records.add_fixes([(terminal.number, fix) for fix in fixes])
+
+    # --- trips ---------------------------------------------------------------------------------
+
+    def open_trip(
+        self,
+        trip: TripId,
+        *,
+        terminal: str,
+        vehicle: Hash32,
+        plan: Plan | Mapping[str, Any],
+        opens: int,
+        closes: int,
+        version: int = 1,
+        policy_hash: Hash32 | None = None,
+    ) -> Trip:
+        """Begins to watch a trip; again with the same facts changes nothing.
+
+        Args:
+            trip: its id on chain.
+            terminal: a registered terminal, fixed to this vehicle.
+            vehicle: keyed hash of the plate, as in the waybill.
+            plan: route, corridor, gates and windows.
+            opens: unix seconds from which fixes count.
+            closes: unix seconds until which they count.
+            version: version of the waybill.
+            policy_hash: of the judge's rules, as signed; those of this service unless given.
+
+        Raises:
+            TerminalUnknownError: the terminal is not registered.
+            TripInvalidError: names the field.
+            TripTakenError: the trip is watched with other facts.
+            PlanError: the plan is not one; names the field.
+        """
+        known = self._known(terminal)
+        if known.vehicle != vehicle:
+            raise TripInvalidError(
+                "the terminal is fixed to another vehicle",
+                field="terminal",
+                terminal=known.terminal,
+            )
+        if not opens < closes:
+            raise TripInvalidError("a window ends after it begins", field="closes")
+        if policy_hash is not None and policy_hash != self._policy.policy_hash:
+            raise TripInvalidError(
+                "signed for other rules than this judge's",
+                field="policy_hash",
+                expected=self._policy.policy_hash,
+                given=policy_hash,
+            )
+        form = (plan if isinstance(plan, Plan) else Plan.from_json(plan)).to_json()
+        new = Trip(
+            trip=trip,
+            terminal=known.terminal,
+            vehicle=vehicle,
+            plan=form,
+            plan_hash=ground.plan_hash(form),
+            policy_hash=self._policy.policy_hash,
+            version=version,
+            opens=opens,
+            closes=closes,
+        )
+        before = self._records.find_trip(trip)
+        if before is None:
+            self._records.add_trip(new)
+            return new
+        if replace(before, state=new.state, verdict="") != new:
+            raise TripTakenError(field="trip", trip=trip)
+        return before
+
+    def get_trip(self, trip: TripId) -> Trip:
+        """A trip under watch.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+        """
+        known = self._records.find_trip(trip)
+        if known is None:
+            raise TripUnknownError(field="trip", trip=trip)
+        return known
+
+    def list_track(self, trip: TripId) -> list[Fix]:
+        """The fixes of a trip so far, by the device's clock: for maps, not for judging.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+        """
+        known = self.get_trip(trip)
+        return self._records.list_fixes(known.terminal, known.opens, known.closes)
+
+    def amend_trip(
+        self, trip: TripId, *, version: int, plan: Mapping[str, Any] | None = None
+    ) -> Trip:
+        """Follows an amendment of the waybill: a new version, perhaps a new plan.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+            TripStateError: it is over.
+            PlanError: the plan is not one.
+        """
+        known = self.get_trip(trip)
+        if known.state in OVER:
+            raise TripStateError("an amendment after the end", trip=trip, state=known.state.name)
+        form = known.plan if plan is None else Plan.from_json(plan).to_json()
+        amended = replace(known, version=version, plan=form, plan_hash=ground.plan_hash(form))
+        self._records.save_trip(amended)
+        return amended
+
+    def on_trip_moved(self, trip: TripId, to: TripState) -> None:
+        """The chain moved a trip (loaded, held, delivered, void); a trip not watched here is left alone.
+
+        Raises:
+            TripStateError: the table of moves does not know this one.
+        """
+        known = self._records.find_trip(trip)
+        if known is None or known.state == to:
+            return
+        if to not in MOVES[known.state]:
+            raise TripStateError(trip=trip, state=known.state.name, wanted=to.name)
+        self._records.save_trip(replace(known, state=to))
+
+    # --- batches -------------------------------------------------------------------------------
+
+    def close_batches(self, trip: TripId, *, finish: bool = False) -> list[TrackBatchRecord]:
+        """Closes batches over the fixes that no batch holds yet; what has gathered may be several.
+
+        A batch is closed when the fixes after it are further in time than its span; with ``finish`` the
+        last one is closed too (the truck has arrived, or the window is over). Fixes from a blind area
+        that come after their time go into the next batch, marked by ``late_fixes``.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+        """
+        known, now = self.get_trip(trip), self._now()
+        if known.state not in (TripState.LOADED, TripState.HELD):
+            return []  # the contract takes batches on the road only
+        held = {
+            (member.time, member.digest)
+            for members in self._records.list_batch_members(trip).values()
+            for member in members
+        }
+        until = min(known.closes, now + CLOCK_TOLERANCE_S)
+        fresh = [
+            (member, received)
+            for member, received in self._records.list_members(known.terminal, known.opens, until)
+            if (member.time, member.digest) not in held
+        ]
+        index = len(self._records.list_batches(trip))
+        closed: list[TrackBatchRecord] = []
+        for part in _parts(fresh, batch_span_s(known.plan), finish=finish or now > known.closes):
+            members = [member for member, _ in part]
+            batch = TrackBatchRecord(
+                trip=trip,
+                index=index + len(closed),
+                root=batch_root(members),
+                count=len(members),
+                first_time=members[0].time,
+                last_time=members[-1].time,
+                late_fixes=sum(
+                    received is not None and received - member.time > CLOCK_TOLERANCE_S
+                    for member, received in part
+                ),
+                built=now,
+            )
+            self._records.add_batch(batch, members)
+            closed.append(batch)
+        return closed
+
+    def commit_batch(
+        self, batch: TrackBatchRecord, *, attestor: PartyId, signer: Signer, domain: Domain
+    ) -> None:
+        """Signs a closed batch as an attestor and writes the call for the chain down.
+
+        Args:
+            batch: as ``close_batches`` gave it.
+            attestor: party of the attestor.
+            signer: his key.
+            domain: EIP-712 domain of DeliveryRegistry.
+        """
+        form = TrackBatch(
+            trip=batch.trip,
+            attestor=attestor,
+            index=batch.index,
+            root=batch.root,
+            count=batch.count,
+            first_time=batch.first_time,
+            last_time=batch.last_time,
+        )
+        self._queue(
+            DeliveryRegistry.commit_track(form, signer.sign_typed_data(form, domain)),
+            key=f"track:{batch.trip}:{batch.index}",
+            about=batch.trip,
+        )
+        self._records.save_batch(replace(batch, attestor=attestor))
+
+    def commit_due(
+        self, *, attestor: PartyId, signer: Signer, domain: Domain, finish: bool = False
+    ) -> int:
+        """Closes, signs and queues what is due on every trip on the road; how many batches."""
+        count = 0
+        for trip in self._records.list_trips((TripState.LOADED, TripState.HELD)):
+            for batch in self.close_batches(trip.trip, finish=finish):
+                self.commit_batch(batch, attestor=attestor, signer=signer, domain=domain)
+                count += 1
+        return count
+
+    def on_track_committed(self, occurred: Occurred[TrackCommitted]) -> None:
+        """A batch stands on chain; one that is not ours is left alone (another platform's trip).
+
+        Raises:
+            TripStateError: our batch of this number has another root.
+        """
+        event = occurred.event
+        for batch in self._records.list_batches(event.trip):
+            if batch.index == event.index:
+                if batch.root != event.root:
+                    raise TripStateError(
+                        "the chain holds another batch than ours",
+                        trip=event.trip,
+                        expected=batch.root,
+                        given=event.root,
+                    )
+                self._records.save_batch(replace(batch, committed=int(occurred.at.timestamp())))
+
+    def prove_fix(self, trip: TripId, time: int) -> list[dict[str, Any]]:
+        """Proofs that fixes of an instant stand in committed batches, as DeliveryRegistry checks them.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+        """
+        self.get_trip(trip)
+        proofs: list[dict[str, Any]] = []
+        members = self._records.list_batch_members(trip)
+        for batch in self._records.list_batches(trip):
+            tree = MerkleTree(_leaves(members[batch.index]))
+            proofs.extend(
+                {
+                    "batch": batch.index,
+                    "root": batch.root,
+                    "leaf": list(leaf),
+                    "proof": list(tree.proof(leaf[0])),
+                    "committed": batch.committed,
+                }
+                for leaf in tree.leaves
+                if leaf[1] == time
+            )
+        return proofs
+
+    # --- judging -------------------------------------------------------------------------------
+
+    def gather_evidence(self, trip: TripId) -> ground.Evidence:
+        """The raw evidence of a trip as it stands now, with the earlier trips to compare it with.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+        """
+        known = self.get_trip(trip)
+        others = tuple(replace(self._recorded(other), batches=()) for other in self._others(known))
+        return ground.Evidence(self._recorded(known), others)
+
+    def _recorded(self, trip: Trip) -> ground.Recorded:
+        frames = self._records.list_raw(
+            trip.terminal, trip.opens - MARGIN_S, trip.closes + MARGIN_S
+        )
+        members = self._records.list_batch_members(trip.trip)
+        batches = self._records.list_batches(trip.trip)
+        return ground.Recorded(
+            replace(trip, state=TripState.NONE, verdict=""),
+            tuple(sorted(frames, key=lambda raw: (raw.received, raw.source, raw.data))),
+            tuple((batch, members[batch.index]) for batch in batches),
+        )
+
+    def _others(self, trip: Trip) -> list[Trip]:
+        """Earlier or simultaneous trips whose plans touch the same area, the latest ones."""
+        area = _area(trip.plan)
+        near = [
+            other
+            for other in self._records.list_trips()
+            if other.trip != trip.trip
+            and other.opens <= trip.closes
+            and _overlap(area, _area(other.plan))
+        ]
+        return near[-MOST_OTHERS:]
+
+    def judge_trip(self, trip: TripId) -> VerdictRecord:
+        """Judges a trip on the evidence so far, freezes that evidence and keeps the verdict.
+
+        Judged again on the same evidence it says the same; new evidence makes a new verdict.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+            EvidenceEmptyError: no fix belongs to it.
+        """
+        known = self.get_trip(trip)
+        gathered = self.gather_evidence(trip)
+        judged = ground.judge_evidence(gathered, self._policy)
+        record = VerdictRecord(
+            trip=trip,
+            verdict=judged.verdict.outcome.value,
+            document=judged.verdict.to_json(),
+            findings=judged.findings,
+            root=judged.verdict.trajectory_root,
+            policy_hash=judged.verdict.policy_hash,
+            late_bps=judged.late_bps,
+            judged=self._now(),
+        )
+        self._records.save_evidence(trip, ground.to_json(gathered))
+        self._records.save_verdict(record)
+        self._records.save_trip(replace(known, verdict=record.verdict))
+        return record
+
+    def get_evidence(self, trip: TripId) -> dict[str, Any]:
+        """The evidence a trip was judged on, frozen then, as JSON: for attestors and lender packs.
+
+        Raises:
+            EvidenceEmptyError: it was not judged yet.
+        """
+        frozen = self._records.find_evidence(trip)
+        if frozen is None:
+            raise EvidenceEmptyError("the trip was not judged yet", trip=trip)
+        return frozen
+
+    # --- attestations --------------------------------------------------------------------------
+
+    def take_attestation(self, form: Attestation, signature: bytes) -> None:
+        """Queues an attestor's signed verdict for the chain, which alone decides whether it counts.
+
+        Raises:
+            TripUnknownError: it is not watched here.
+            AttestationRefusedError: it is about another plan, policy, vehicle or version than the trip's.
+        """
+        known = self.get_trip(form.trip)
+        for name, expected, given in (
+            ("plan", known.plan_hash, form.plan),
+            ("policy", known.policy_hash, form.policy),
+            ("vehicle", known.vehicle, form.vehicle),
+            ("version", known.version, form.version),
+        ):
+            if expected != given:
+                raise AttestationRefusedError(
+                    f"the attestation's {name} is not the trip's",
+                    field=name,
+                    expected=expected,
+                    given=given,
+                )
+        before = self._records.find_attestation(form.trip, form.attestor)
+        outcome = ChainVerdict(form.verdict).name.lower()
+        if before is not None and (before.root, before.findings, before.verdict) == (
+            form.root,
+            form.findings,
+            outcome,
+        ):
+            return  # the same word again: it is queued or stands on chain
+        # an attestor may say something else when new evidence came; every word is a call of its own
+        self._queue(
+            DeliveryRegistry.attest(form, signature),
+            key=f"attest:{form.trip}:{form.attestor}:{form.findings}",
+            about=form.trip,
+        )
+        self._records.save_attestation(
+            AttestationRecord(
+                trip=form.trip,
+                attestor=form.attestor,
+                verdict=outcome,
+                root=form.root,
+                findings=form.findings,
+                queued=self._now(),
+            )
+        )
+
+    def on_attested(self, occurred: Occurred[DriveAttested]) -> None:
+        """An attestation stands on chain, whoever sent it; trips not watched here are left alone."""
+        event = occurred.event
+        if self._records.find_trip(event.trip) is None:
+            return
+        before = self._records.find_attestation(event.trip, event.attestor)
+        at = int(occurred.at.timestamp())
+        self._records.save_attestation(
+            AttestationRecord(
+                trip=event.trip,
+                attestor=event.attestor,
+                verdict=event.verdict.name.lower(),
+                root=event.root,
+                findings=event.findings,
+                queued=at if before is None else before.queued,
+                attested=at,
+            )
+        )
+
+    def _queue(self, call: Any, *, key: str, about: str) -> None:
+        if self._outbox is None:
+            raise TripStateError("this process sends nothing to the chain")
+        self._outbox.queue(call, key=key, about=about)
+
+
+# --- terminals at the gateway ------------------------------------------------------------------
+
+
+def _device_hash(register: jt808.Register) -> str:
+    words = (register.manufacturer, register.model, register.terminal_id)
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _register(arrival: Arrival, known: Terminal | None) -> tuple[Answer, Terminal | None]:
+    register = arrival.message
+    if known is None:
+        return Answer(jt808.TERMINAL_UNKNOWN, reason="terminal_unknown"), None
+    if not isinstance(register, jt808.Register):
+        return Answer(jt808.TERMINAL_UNKNOWN, reason="bad_message"), None
+    device = _device_hash(register)
+    if known.device_hash and known.device_hash != device:
+        # the phone number alone must not be enough to get a code
+        return Answer(jt808.TERMINAL_REGISTERED_BEFORE, reason="other_device"), None
+    code = base64.b32encode(secrets.token_bytes(15)).decode("ascii")
+    changed = replace(known, auth_hash=hash_code(code), device_hash=device)
+    return Answer(jt808.REGISTERED, code=code), changed
+
+
+def _authenticate(arrival: Arrival, known: Terminal | None) -> Answer:
+    message = arrival.message
+    if known is None or not known.auth_hash or not isinstance(message, jt808.Authentication):
+        return Answer(jt808.ACK_FAILED, reason="terminal_unknown")
+    if not hmac.compare_digest(hash_code(message.code), known.auth_hash):
+        return Answer(jt808.ACK_FAILED, reason="wrong_code")
+    return Answer(jt808.ACK_OK, terminal_number=known.number)
+
+
+def _raw_entries(number: int, arrival: Arrival) -> Iterable[RawEntry]:
+    times = [fix.time for fix in arrival.fixes] or [arrival.received]
+    first, last = min(times), max(times)
+    piece = len(arrival.payloads) > 1
+    for payload in arrival.payloads:
+        frame = RawFrame(ground.JT808, arrival.received, payload)
+        yield RawEntry(number, frame, first, last, piece)
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+def batch_span_s(plan: Mapping[str, Any]) -> int:
+    """Seconds of fixes that one batch holds: a quarter of the drive at 16 m/s, 2 to 15 minutes.
+
+    A truck is slower than that on average, so a trip gives four batches or more.
+    """
+    points = plan["planned_route"]
+    metres = sum(
+        ((b[0] - a[0]) ** 2 * 0.6 + (b[1] - a[1]) ** 2) ** 0.5 * 111_000
+        for a, b in itertools.pairwise(points)
+    )
+    return int(min(max(metres / BATCH_METRES_A_SECOND / 4, BATCH_LEAST_S), BATCH_MOST_S))
+
+
+def batch_root(members: Sequence[Member]) -> Hash32:
+    """Root of the tree over a batch's members in their order."""
+    return MerkleTree(_leaves(members)).root
+
+
+def _leaves(members: Sequence[Member]) -> list[tuple[int, int, int, int]]:
+    return [(at, m.time, m.lat_e6, m.lon_e6) for at, m in enumerate(members)]
+
+
+def _parts(
+    fresh: Sequence[tuple[Member, int | None]], span_s: int, *, finish: bool
+) -> Iterable[list[tuple[Member, int | None]]]:
+    part: list[tuple[Member, int | None]] = []
+    for one in fresh:
+        if part and one[0].time - part[0][0].time >= span_s:
+            yield part
+            part = []
+        part.append(one)
+    if part and finish:
+        yield part
+
+
+def _area(plan: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    lons, lats = zip(*(point[:2] for point in plan["planned_route"]), strict=True)
+    return min(lons), min(lats), max(lons), max(lats)
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]

@@ -1,0 +1,157 @@
+"""Rows of the road: terminals, raw frames, fixes, trips, batches, verdicts, attestations.
+
+Times are unix seconds (BIGINT): a device's clock is evidence, never a calendar. The fix table and the raw
+frames are keyed by terminal and time so that a trip is one range, and by a digest of their content so that
+what is sent twice is stored once, whatever the order. On PostgreSQL both can be partitioned by time.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field
+
+from chain.storage import Row
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite counts up by itself only for INTEGER."""
+
+_CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
+
+
+class TerminalRow(Row, table=True):
+    """A terminal; the authentication code itself is never stored."""
+
+    __tablename__ = "terminal"
+
+    number: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
+    terminal: str = Field(max_length=40, unique=True)
+    vehicle: str = Field(max_length=66, index=True)
+    auth_hash: str = Field(default="", max_length=64)
+    device_hash: str = Field(default="", max_length=64)
+    registered: int = Field(sa_type=sa.BigInteger)
+
+
+class RawFrameRow(Row, table=True):
+    """Bytes as received, ``packed`` with zlib where that makes them shorter.
+
+    ``day`` is the UTC day of receipt (unix seconds // 86,400), ``first_time`` and ``last_time`` the span
+    of the fixes inside by the device's clock (receipt where none is readable). A ``piece`` is part of a
+    message whose other pieces stand beside it.
+    """
+
+    __tablename__ = "raw_frame"
+    __table_args__ = (
+        sa.Index("ix_raw_frame_span", "terminal_number", "first_time"),
+        sa.Index("ix_raw_frame_received", "terminal_number", "received"),
+        _CLUSTERED,
+    )
+
+    day: int = Field(primary_key=True, sa_type=sa.Integer)
+    terminal_number: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    digest: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    source: str = Field(max_length=8)
+    received: int = Field(sa_type=sa.BigInteger)
+    first_time: int = Field(sa_type=sa.BigInteger)
+    last_time: int = Field(sa_type=sa.BigInteger)
+    piece: bool = Field(default=False)
+    packed: bool = Field(default=False)
+    data: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class FixRow(Row, table=True):
+    """A fix; ``digest`` is over what the device said, not over when and how it reached us."""
+
+    __tablename__ = "fix"
+    __table_args__ = (_CLUSTERED,)
+
+    terminal_number: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    time: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    digest: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    lat_e6: int = Field(sa_type=sa.BigInteger)
+    lon_e6: int = Field(sa_type=sa.BigInteger)
+    speed_dkmh: int | None = Field(default=None, sa_type=sa.Integer)
+    heading: int | None = Field(default=None, sa_type=sa.SmallInteger)
+    received: int | None = Field(default=None, sa_type=sa.BigInteger)
+    altitude_m: int | None = Field(default=None, sa_type=sa.Integer)
+    satellites: int | None = Field(default=None, sa_type=sa.SmallInteger)
+    valid: bool = Field(default=True)
+    odometer_dkm: int | None = Field(default=None, sa_type=sa.BigInteger)
+    recorder_dkmh: int | None = Field(default=None, sa_type=sa.Integer)
+    status: int | None = Field(default=None, sa_type=sa.BigInteger)
+    alarm: int | None = Field(default=None, sa_type=sa.BigInteger)
+    late: bool = Field(default=False)
+    items_ok: bool = Field(default=True)
+
+
+class TrackedTripRow(Row, table=True):
+    """A trip under watch; its state moves only when the chain says so."""
+
+    __tablename__ = "tracked_trip"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    terminal_number: int = Field(sa_type=sa.BigInteger, index=True)
+    vehicle: str = Field(max_length=66)
+    plan: str = Field(sa_type=sa.Text)
+    plan_hash: str = Field(max_length=66)
+    policy_hash: str = Field(max_length=66)
+    version: int = Field(sa_type=sa.Integer)
+    opens: int = Field(sa_type=sa.BigInteger)
+    closes: int = Field(sa_type=sa.BigInteger)
+    state: int = Field(sa_type=sa.SmallInteger, index=True)
+    verdict: str = Field(default="", max_length=6)
+
+
+class TrackBatchRow(Row, table=True):
+    """A batch of fixes committed while driving; ``members`` holds its leaves and their digests, packed."""
+
+    __tablename__ = "track_batch"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    number: int = Field(primary_key=True, sa_type=sa.Integer)
+    root: str = Field(max_length=66)
+    fixes: int = Field(sa_type=sa.Integer)
+    first_time: int = Field(sa_type=sa.BigInteger)
+    last_time: int = Field(sa_type=sa.BigInteger)
+    late_fixes: int = Field(sa_type=sa.Integer)
+    built: int = Field(sa_type=sa.BigInteger)
+    committed: int | None = Field(default=None, sa_type=sa.BigInteger)
+    attestor: str = Field(default="", max_length=20)
+    members: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class TrackVerdictRow(Row, table=True):
+    """What our judge said last of a trip."""
+
+    __tablename__ = "track_verdict"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    verdict: str = Field(max_length=6)
+    document: str = Field(sa_type=sa.Text)
+    findings: str = Field(max_length=66)
+    root: str = Field(max_length=66)
+    policy_hash: str = Field(max_length=66)
+    late_bps: int = Field(sa_type=sa.Integer)
+    judged: int = Field(sa_type=sa.BigInteger)
+
+
+class TrackEvidenceRow(Row, table=True):
+    """The raw evidence a trip was judged on, frozen then: JSON, packed with zlib."""
+
+    __tablename__ = "track_evidence"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    document: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class TrackAttestationRow(Row, table=True):
+    """A signed verdict of an attestor, before and after the chain has it."""
+
+    __tablename__ = "track_attestation"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    attestor: str = Field(primary_key=True, max_length=20)
+    verdict: str = Field(max_length=6)
+    root: str = Field(max_length=66)
+    findings: str = Field(max_length=66)
+    queued: int = Field(sa_type=sa.BigInteger)
+    attested: int | None = Field(default=None, sa_type=sa.BigInteger)
