@@ -24,8 +24,8 @@ _log = structlog.get_logger(__name__)
 
 UseCase = Callable[["Services", Occurred[Any]], None]
 
-WINDOW_MARGIN_S = 3600
-"""Fixes this long before loading may begin and after delivery is due still belong to a trip."""
+LATENESS_S = 12 * 3600
+"""A truck may come this late after its window: its positions still belong to the trip."""
 
 
 def file_away(to: Services, seen: Occurred[Any]) -> None:
@@ -46,8 +46,8 @@ def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
             terminal=terminal,
             vehicle=leaf.vehicle,
             plan=leaf.plan,
-            opens=leaf.form.load_from - WINDOW_MARGIN_S,
-            closes=leaf.form.deliver_by + WINDOW_MARGIN_S,
+            opens=leaf.form.load_from,
+            closes=leaf.form.deliver_by + LATENESS_S,
             version=leaf.version,
             policy_hash=Hash32(leaf.form.policy),
         )

@@ -189,9 +189,13 @@ def attestor(
 @app.command()
 def migrate() -> None:
     """Brings the database to the present schema."""
-    from api.processes import run_migrate
+    from api.processes import load_settings
+    from chain.storage import Storage
+    from deploy.migrate import migrate as bring_up
 
-    run_migrate()
+    storage = Storage(load_settings().storage_url)
+    bring_up(storage)
+    storage.close()
 
 
 @app.command()

@@ -1,0 +1,123 @@
+"""What is done by the clock. Each job asks "what is due now", does it, and is harmless to run twice.
+
+A job begins its own transactions; what it cannot do now it leaves for its next turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from api.bootstrap import Container, Services
+from chain.bindings.enums import TripState
+from chain.errors import YundanError
+from chain.ids import PartyId, TripId
+from chain.ports import TransactionState
+from chain.waybill import Stage
+from tracking.trip import Trip
+
+_log = structlog.get_logger(__name__)
+
+SILENCE_S = 600
+"""A truck that has sent nothing for this long is judged on what there is."""
+
+ON_THE_ROAD = (TripState.LOADED, TripState.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job and how often it looks.
+
+    Attributes:
+        seconds: of the machine's clock between two looks.
+    """
+
+    name: str
+    seconds: float
+    run: Callable[[Container], object]
+
+
+def commit_tracks(container: Container) -> int:
+    """Commits the batches of fixes that are due, signed by this platform's attestor; how many."""
+    party = PartyId(container.settings.attestor_party)
+    if not party:
+        return 0
+    domain = container.client.domain("DeliveryRegistry")
+    with container.write() as services:
+        return services.tracking.commit_due(
+            attestor=party, signer=container.attestor, domain=domain
+        )
+
+
+def judge_arrived(container: Container) -> int:
+    """Judges the trips that have ended and whose last batch stands on chain; how many."""
+    with container.read() as services:
+        due = [
+            trip.trip
+            for trip in services.tracks.list_trips(ON_THE_ROAD)
+            if _has_ended(services, trip, container)
+        ]
+    judged = 0
+    for trip in due:
+        try:
+            judged += _judge(container, trip)
+        except YundanError as error:
+            _log.warning("trip_not_judged", trip=trip, code=error.code, why=str(error))
+    return judged
+
+
+def _has_ended(services: Services, trip: Trip, container: Container) -> bool:
+    """Whether a trip is to be judged: receipt on chain, window over, or silent; and not judged since."""
+    now = int(container.clock.now().timestamp())
+    last = services.tracks.last_fixes([trip.terminal], trip.opens).get(trip.terminal)
+    if last is None:
+        return False
+    held = services.records.find_trip(trip.trip)
+    confirmed = held is not None and held.accepted is not None
+    if not (confirmed or now > trip.closes or now - last.time > SILENCE_S):
+        return False
+    verdict = services.tracks.find_verdict(trip.trip)
+    return verdict is None or (last.received or 0) > verdict.judged
+
+
+def _judge(container: Container, trip: TripId) -> int:
+    party = PartyId(container.settings.attestor_party)
+    domain = container.client.domain("DeliveryRegistry")
+    with container.write() as services:
+        if party:
+            for batch in services.tracking.close_batches(trip, finish=True):
+                services.tracking.commit_batch(
+                    batch, attestor=party, signer=container.attestor, domain=domain
+                )
+        if any(batch.committed is None for batch in services.tracks.list_batches(trip)):
+            return 0  # its turn comes when the chain has them
+        verdict = services.tracking.judge_trip(trip)
+    _log.info("trip_judged", trip=trip, verdict=verdict.verdict)
+    return 1
+
+
+def tell_refusals(container: Container) -> int:
+    """Tells waybills whose issue the chain has refused; how many."""
+    told = 0
+    with container.write() as services:
+        for _, waybill in services.records.list_waybills(
+            party=None, stage=Stage.SIGNED, before=None, limit=500
+        ):
+            sent = services.outbox.find(f"issue:{waybill.id}")
+            if sent is not None and sent.state in {
+                TransactionState.REVERTED,
+                TransactionState.DROPPED,
+            }:
+                services.registry.on_issue_refused(waybill.id, sent.message or sent.error)
+                told += 1
+    return told
+
+
+JOBS = (
+    Job("commit tracks", 1.0, commit_tracks),
+    Job("judge arrived", 1.0, judge_arrived),
+    Job("tell refusals", 2.0, tell_refusals),
+)
+"""Every job of a worker."""
