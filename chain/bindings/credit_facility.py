@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, bytes32
+from chain.abi import ContractCall, Read, address, bytes32, hash32
 from chain.bindings.structs import CreditLine, LineChange, VaultMove
-from chain.ids import Address, LineId, PartyId
+from chain.ids import Address, Hash32, LineId, PartyId
 
 
 class CreditFacility:
@@ -16,14 +16,14 @@ class CreditFacility:
     @staticmethod
     def cash(lender: PartyId) -> Read[int]:
         """``cash``."""
-        data = bytes.fromhex("863470fd") + encode(
+        coded = bytes.fromhex("863470fd") + encode(
             ["uint64"],
             [lender],
         )
         return Read(
             "CreditFacility",
             "cash",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
         )
 
@@ -34,39 +34,55 @@ class CreditFacility:
         borrower_signature: bytes,
     ) -> ContractCall:
         """``changeLine``."""
-        data = bytes.fromhex("b84049c4") + encode(
+        coded = bytes.fromhex("b84049c4") + encode(
             ["(bytes32,uint128,bool,uint64,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), lender_signature, borrower_signature],
         )
-        return ContractCall("CreditFacility", "changeLine", data)
+        return ContractCall("CreditFacility", "changeLine", coded)
 
     @staticmethod
     def draw(line: LineId, amount: int, to: Address) -> ContractCall:
         """Takes amount out of the reserve and pays it from the vault to a token account."""
-        data = bytes.fromhex("07017d3d") + encode(
+        coded = bytes.fromhex("07017d3d") + encode(
             ["bytes32", "uint128", "address"],
             [bytes32(line), amount, to],
         )
-        return ContractCall("CreditFacility", "draw", data)
+        return ContractCall("CreditFacility", "draw", coded)
 
     @staticmethod
     def drawn(line: LineId) -> Read[int]:
         """``drawn``."""
-        data = bytes.fromhex("30fc0497") + encode(
+        coded = bytes.fromhex("30fc0497") + encode(
             ["bytes32"],
             [bytes32(line)],
         )
         return Read(
             "CreditFacility",
             "drawn",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "CreditFacility",
+            "eip712Domain",
+            coded,
+            understand,
         )
 
     @staticmethod
     def get(line: LineId) -> Read[tuple[CreditLine, int, bool, int]]:
         """``get`` → terms, limit, frozen, valid_until."""
-        data = bytes.fromhex("8eaa6ac0") + encode(
+        coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(line)],
         )
@@ -78,32 +94,32 @@ class CreditFacility:
         return Read(
             "CreditFacility",
             "get",
-            data,
+            coded,
             understand,
         )
 
     @staticmethod
     def headroom(line: LineId) -> Read[int]:
         """``headroom``."""
-        data = bytes.fromhex("104d29de") + encode(
+        coded = bytes.fromhex("104d29de") + encode(
             ["bytes32"],
             [bytes32(line)],
         )
         return Read(
             "CreditFacility",
             "headroom",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
         )
 
     @staticmethod
     def move_vault(form: VaultMove, lender_signature: bytes) -> ContractCall:
         """``moveVault``."""
-        data = bytes.fromhex("a4f2202a") + encode(
+        coded = bytes.fromhex("a4f2202a") + encode(
             ["(uint64,bool,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
         )
-        return ContractCall("CreditFacility", "moveVault", data)
+        return ContractCall("CreditFacility", "moveVault", coded)
 
     @staticmethod
     def open_line(
@@ -112,58 +128,115 @@ class CreditFacility:
         borrower_signature: bytes,
     ) -> ContractCall:
         """``openLine``."""
-        data = bytes.fromhex("050f1788") + encode(
+        coded = bytes.fromhex("050f1788") + encode(
             ["(uint64,uint64,uint128,uint32,uint32,uint32,uint16,uint16,uint16,uint16,uint16,uint64,bool,uint64,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), lender_signature, borrower_signature],
         )
-        return ContractCall("CreditFacility", "openLine", data)
+        return ContractCall("CreditFacility", "openLine", coded)
+
+    @staticmethod
+    def rates_of(line: LineId) -> Read[tuple[int, int, int, int]]:
+        """The rates of the terms, which never change; all zero for a line that is not open."""
+        coded = bytes.fromhex("ecdb9d52") + encode(
+            ["bytes32"],
+            [bytes32(line)],
+        )
+
+        def understand(raw: bytes) -> tuple[int, int, int, int]:
+            v = decode(["uint32", "uint32", "uint32", "uint16"], raw)
+            return (v[0], v[1], v[2], v[3])
+
+        return Read(
+            "CreditFacility",
+            "ratesOf",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def release_terms_of(line: LineId) -> Read[tuple[bool, int, int, int]]:
+        """What the terms say of a release; all zero for a line that is not open."""
+        coded = bytes.fromhex("dfa24ce7") + encode(
+            ["bytes32"],
+            [bytes32(line)],
+        )
+
+        def understand(raw: bytes) -> tuple[bool, int, int, int]:
+            v = decode(["bool", "uint16", "uint16", "uint16"], raw)
+            return (v[0], v[1], v[2], v[3])
+
+        return Read(
+            "CreditFacility",
+            "releaseTermsOf",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def repaid(line: LineId, principal: int, income: int) -> ContractCall:
         """Books money that has come into the vault: principal lowers drawn, income only adds cash."""
-        data = bytes.fromhex("d2751948") + encode(
+        coded = bytes.fromhex("d2751948") + encode(
             ["bytes32", "uint128", "uint128"],
             [bytes32(line), principal, income],
         )
-        return ContractCall("CreditFacility", "repaid", data)
+        return ContractCall("CreditFacility", "repaid", coded)
 
     @staticmethod
     def reserve(line: LineId, amount: int) -> ContractCall:
         """``reserve``."""
-        data = bytes.fromhex("116aa77a") + encode(
+        coded = bytes.fromhex("116aa77a") + encode(
             ["bytes32", "uint128"],
             [bytes32(line), amount],
         )
-        return ContractCall("CreditFacility", "reserve", data)
+        return ContractCall("CreditFacility", "reserve", coded)
 
     @staticmethod
     def reserved(line: LineId) -> Read[int]:
         """``reserved``."""
-        data = bytes.fromhex("92698814") + encode(
+        coded = bytes.fromhex("92698814") + encode(
             ["bytes32"],
             [bytes32(line)],
         )
         return Read(
             "CreditFacility",
             "reserved",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def standing_of(line: LineId) -> Read[tuple[PartyId, PartyId, PartyId, int]]:
+        """Who stands on a line, and how much of a receivable it advances. Reverts with LineUnknown."""
+        coded = bytes.fromhex("43aa9ad3") + encode(
+            ["bytes32"],
+            [bytes32(line)],
+        )
+
+        def understand(raw: bytes) -> tuple[PartyId, PartyId, PartyId, int]:
+            v = decode(["uint64", "uint64", "uint64", "uint16"], raw)
+            return (PartyId(v[0]), PartyId(v[1]), PartyId(v[2]), v[3])
+
+        return Read(
+            "CreditFacility",
+            "standingOf",
+            coded,
+            understand,
         )
 
     @staticmethod
     def void_reserve(line: LineId, amount: int) -> ContractCall:
         """``voidReserve``."""
-        data = bytes.fromhex("30b95e55") + encode(
+        coded = bytes.fromhex("30b95e55") + encode(
             ["bytes32", "uint128"],
             [bytes32(line), amount],
         )
-        return ContractCall("CreditFacility", "voidReserve", data)
+        return ContractCall("CreditFacility", "voidReserve", coded)
 
     @staticmethod
     def written_off(line: LineId, principal: int) -> ContractCall:
         """``writtenOff``."""
-        data = bytes.fromhex("8b8be643") + encode(
+        coded = bytes.fromhex("8b8be643") + encode(
             ["bytes32", "uint128"],
             [bytes32(line), principal],
         )
-        return ContractCall("CreditFacility", "writtenOff", data)
+        return ContractCall("CreditFacility", "writtenOff", coded)

@@ -15,8 +15,8 @@ class DeliveryListener:
     @staticmethod
     def on_delivered(trip: TripId, accepted: int, loaded: int, at: int) -> ContractCall:
         """``onDelivered``."""
-        data = bytes.fromhex("68026cda") + encode(
+        coded = bytes.fromhex("68026cda") + encode(
             ["bytes32", "uint64", "uint64", "uint64"],
             [bytes32(trip), accepted, loaded, at],
         )
-        return ContractCall("DeliveryListener", "onDelivered", data)
+        return ContractCall("DeliveryListener", "onDelivered", coded)

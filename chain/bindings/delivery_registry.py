@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, bytes32, hash32
+from chain.abi import ContractCall, Read, address, bytes32, hash32
+from chain.bindings.enums import TripState
 from chain.bindings.structs import (
     Attestation,
     Confirmation,
@@ -18,7 +19,7 @@ from chain.bindings.structs import (
     TripRecord,
     Watch,
 )
-from chain.ids import Hash32, PartyId, TripId
+from chain.ids import Address, Hash32, PartyId, TripId
 
 
 class DeliveryRegistry:
@@ -28,102 +29,252 @@ class DeliveryRegistry:
     @staticmethod
     def accept_review(form: ReviewAcceptance, signature: bytes) -> ContractCall:
         """``acceptReview``."""
-        data = bytes.fromhex("fe84a906") + encode(
+        coded = bytes.fromhex("fe84a906") + encode(
             ["(bytes32,bytes32,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("DeliveryRegistry", "acceptReview", data)
+        return ContractCall("DeliveryRegistry", "acceptReview", coded)
 
     @staticmethod
     def add_attestor(attestor: PartyId) -> ContractCall:
         """``addAttestor``."""
-        data = bytes.fromhex("1346b25f") + encode(
+        coded = bytes.fromhex("1346b25f") + encode(
             ["uint64"],
             [attestor],
         )
-        return ContractCall("DeliveryRegistry", "addAttestor", data)
+        return ContractCall("DeliveryRegistry", "addAttestor", coded)
+
+    @staticmethod
+    def arbiter() -> Read[PartyId]:
+        """The party whose word alone resolves a dispute."""
+        coded = bytes.fromhex("fe25e00a")
+        return Read(
+            "DeliveryRegistry",
+            "arbiter",
+            coded,
+            lambda raw: PartyId(decode(["uint64"], raw)[0]),
+        )
 
     @staticmethod
     def attest(form: Attestation, signature: bytes) -> ContractCall:
         """``attest``."""
-        data = bytes.fromhex("24d01310") + encode(
+        coded = bytes.fromhex("24d01310") + encode(
             ["(bytes32,uint64,uint32,bytes32,bytes32,bytes32,bytes32,uint8,bytes32,uint64,uint64,uint32,uint32,uint16,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("DeliveryRegistry", "attest", data)
+        return ContractCall("DeliveryRegistry", "attest", coded)
+
+    @staticmethod
+    def attestors() -> Read[tuple[PartyId, ...]]:
+        """``attestors``."""
+        coded = bytes.fromhex("e7eb466f")
+        return Read(
+            "DeliveryRegistry",
+            "attestors",
+            coded,
+            lambda raw: tuple(PartyId(x) for x in decode(["uint64[]"], raw)[0]),
+        )
+
+    @staticmethod
+    def authority() -> Read[Address]:
+        """``authority``."""
+        coded = bytes.fromhex("bf7e214f")
+        return Read(
+            "DeliveryRegistry",
+            "authority",
+            coded,
+            lambda raw: address(decode(["address"], raw)[0]),
+        )
 
     @staticmethod
     def commit_track(form: TrackBatch, signature: bytes) -> ContractCall:
         """``commitTrack``."""
-        data = bytes.fromhex("c3109fdc") + encode(
+        coded = bytes.fromhex("c3109fdc") + encode(
             ["(bytes32,uint64,uint32,bytes32,uint32,uint64,uint64)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("DeliveryRegistry", "commitTrack", data)
+        return ContractCall("DeliveryRegistry", "commitTrack", coded)
 
     @staticmethod
     def confirm(form: Confirmation, signature: bytes) -> ContractCall:
         """``confirm``."""
-        data = bytes.fromhex("8b72ecba") + encode(
+        coded = bytes.fromhex("8b72ecba") + encode(
             ["(bytes32,uint64,uint32,bytes32,uint64,uint8,bytes32,uint64,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("DeliveryRegistry", "confirm", data)
+        return ContractCall("DeliveryRegistry", "confirm", coded)
+
+    @staticmethod
+    def consignee_silence() -> Read[int]:
+        """Seconds between the agreement of k attestations and the right of the debtor to confirm."""
+        coded = bytes.fromhex("01f075c9")
+        return Read(
+            "DeliveryRegistry",
+            "CONSIGNEE_SILENCE",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
 
     @staticmethod
     def dispute(form: Dispute, signature: bytes) -> ContractCall:
         """``dispute``."""
-        data = bytes.fromhex("4249d089") + encode(
+        coded = bytes.fromhex("4249d089") + encode(
             ["(bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("DeliveryRegistry", "dispute", data)
+        return ContractCall("DeliveryRegistry", "dispute", coded)
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "DeliveryRegistry",
+            "eip712Domain",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def expire(trip: TripId) -> ContractCall:
         """Voids a trip whose window ended EXPIRY ago without completion; frees the vehicle. Anyone."""
-        data = bytes.fromhex("c6441798") + encode(
+        coded = bytes.fromhex("c6441798") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
-        return ContractCall("DeliveryRegistry", "expire", data)
+        return ContractCall("DeliveryRegistry", "expire", coded)
+
+    @staticmethod
+    def expiry() -> Read[int]:
+        """Seconds after the window from which anyone may void a trip that never completed."""
+        coded = bytes.fromhex("4530a2d7")
+        return Read(
+            "DeliveryRegistry",
+            "EXPIRY",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
 
     @staticmethod
     def get(trip: TripId) -> Read[TripRecord]:
         """``get``."""
-        data = bytes.fromhex("8eaa6ac0") + encode(
+        coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
         return Read(
             "DeliveryRegistry",
             "get",
-            data,
+            coded,
             lambda raw: TripRecord.from_abi(decode(["(uint8,bool,bool,uint64,uint64,uint8,uint64,uint64,uint32,uint64,bytes32,bytes32)"], raw)[0]),
+        )
+
+    @staticmethod
+    def held_expiry() -> Read[int]:
+        """The same for a trip held by a dispute."""
+        coded = bytes.fromhex("dc068f83")
+        return Read(
+            "DeliveryRegistry",
+            "HELD_EXPIRY",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
+
+    @staticmethod
+    def is_agreed(trip: TripId) -> Read[bool]:
+        """True if k present attestors, the required one among them, agree on an outcome that may
+        complete."""
+        coded = bytes.fromhex("288c32b7") + encode(
+            ["bytes32"],
+            [bytes32(trip)],
+        )
+        return Read(
+            "DeliveryRegistry",
+            "isAgreed",
+            coded,
+            lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def is_attestor(attestor: PartyId) -> Read[bool]:
         """``isAttestor``."""
-        data = bytes.fromhex("298c5459") + encode(
+        coded = bytes.fromhex("298c5459") + encode(
             ["uint64"],
             [attestor],
         )
         return Read(
             "DeliveryRegistry",
             "isAttestor",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
+        )
+
+    @staticmethod
+    def is_consuming_scheduled_op() -> Read[bytes]:
+        """``isConsumingScheduledOp``."""
+        coded = bytes.fromhex("8fb36037")
+        return Read(
+            "DeliveryRegistry",
+            "isConsumingScheduledOp",
+            coded,
+            lambda raw: decode(["bytes4"], raw)[0],
+        )
+
+    @staticmethod
+    def listener_gas() -> Read[int]:
+        """Gas that the listener gets at least; a completing call needs this and 1/63 more when it
+        calls."""
+        coded = bytes.fromhex("2184151c")
+        return Read(
+            "DeliveryRegistry",
+            "LISTENER_GAS",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
         )
 
     @staticmethod
     def load(form: Loading, driver_signature: bytes) -> ContractCall:
         """``load``."""
-        data = bytes.fromhex("5277fd63") + encode(
+        coded = bytes.fromhex("5277fd63") + encode(
             ["(bytes32,uint32,bytes32,uint64,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), driver_signature],
         )
-        return ContractCall("DeliveryRegistry", "load", data)
+        return ContractCall("DeliveryRegistry", "load", coded)
+
+    @staticmethod
+    def max_attestors() -> Read[int]:
+        """Most attestors there may be at one time."""
+        coded = bytes.fromhex("0f39d860")
+        return Read(
+            "DeliveryRegistry",
+            "MAX_ATTESTORS",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
+
+    @staticmethod
+    def outcome_of(trip: TripId) -> Read[tuple[TripState, bool, int, int, int]]:
+        """How a trip ended, in short."""
+        coded = bytes.fromhex("ebfa4523") + encode(
+            ["bytes32"],
+            [bytes32(trip)],
+        )
+
+        def understand(raw: bytes) -> tuple[TripState, bool, int, int, int]:
+            v = decode(["uint8", "bool", "uint64", "uint64", "uint64"], raw)
+            return (TripState(v[0]), v[1], v[2], v[3], v[4])
+
+        return Read(
+            "DeliveryRegistry",
+            "outcomeOf",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def prove_fix(
@@ -136,52 +287,76 @@ class DeliveryRegistry:
     ) -> Read[bool]:
         """True if the fix is a leaf of the tree with this root (StandardMerkleTree, leaves (index,
         time, lat, lon))."""
-        data = bytes.fromhex("02e1fb3b") + encode(
+        coded = bytes.fromhex("02e1fb3b") + encode(
             ["bytes32", "bytes32[]", "uint32", "uint64", "int32", "int32"],
             [bytes32(root), [bytes32(x) for x in proof], index, time, lat_e6, lon_e6],
         )
         return Read(
             "DeliveryRegistry",
             "proveFix",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def remove_attestor(attestor: PartyId) -> ContractCall:
         """``removeAttestor``."""
-        data = bytes.fromhex("45d1f433") + encode(
+        coded = bytes.fromhex("45d1f433") + encode(
             ["uint64"],
             [attestor],
         )
-        return ContractCall("DeliveryRegistry", "removeAttestor", data)
+        return ContractCall("DeliveryRegistry", "removeAttestor", coded)
 
     @staticmethod
     def resolve(form: Resolution, signatures: Sequence[bytes], by_arbiter: bool) -> ContractCall:
         """``resolve``."""
-        data = bytes.fromhex("2bf62fd9") + encode(
+        coded = bytes.fromhex("2bf62fd9") + encode(
             ["(bytes32,uint8,bytes32,uint64,bytes32)", "bytes[]", "bool"],
             [form.to_abi(), signatures, by_arbiter],
         )
-        return ContractCall("DeliveryRegistry", "resolve", data)
+        return ContractCall("DeliveryRegistry", "resolve", coded)
 
     @staticmethod
-    def set_arbiter(arbiter: PartyId) -> ContractCall:
+    def set_arbiter(new_arbiter: PartyId) -> ContractCall:
         """``setArbiter``."""
-        data = bytes.fromhex("4a14311d") + encode(
+        coded = bytes.fromhex("4a14311d") + encode(
             ["uint64"],
-            [arbiter],
+            [new_arbiter],
         )
-        return ContractCall("DeliveryRegistry", "setArbiter", data)
+        return ContractCall("DeliveryRegistry", "setArbiter", coded)
+
+    @staticmethod
+    def set_authority(new_authority: Address) -> ContractCall:
+        """``setAuthority``."""
+        coded = bytes.fromhex("7a9e5e4b") + encode(
+            ["address"],
+            [new_authority],
+        )
+        return ContractCall("DeliveryRegistry", "setAuthority", coded)
+
+    @staticmethod
+    def state_of(trip: TripId) -> Read[TripState]:
+        """Open for a trip whose leaf is issued and not loaded; Void also for one whose leaf was
+        cancelled."""
+        coded = bytes.fromhex("64482ac4") + encode(
+            ["bytes32"],
+            [bytes32(trip)],
+        )
+        return Read(
+            "DeliveryRegistry",
+            "stateOf",
+            coded,
+            lambda raw: TripState(decode(["uint8"], raw)[0]),
+        )
 
     @staticmethod
     def threshold() -> Read[int]:
         """``threshold``."""
-        data = bytes.fromhex("42cde4e8")
+        coded = bytes.fromhex("42cde4e8")
         return Read(
             "DeliveryRegistry",
             "threshold",
-            data,
+            coded,
             lambda raw: decode(["uint256"], raw)[0],
         )
 
@@ -189,50 +364,50 @@ class DeliveryRegistry:
     def track_head(trip: TripId) -> Read[Hash32]:
         """Head of the hash chain over the committed batches: keccak(previous, index, root, count,
         first, last)."""
-        data = bytes.fromhex("43b3058c") + encode(
+        coded = bytes.fromhex("43b3058c") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
         return Read(
             "DeliveryRegistry",
             "trackHead",
-            data,
+            coded,
             lambda raw: hash32(decode(["bytes32"], raw)[0]),
         )
 
     @staticmethod
     def trip_of_vehicle(vehicle: Hash32) -> Read[TripId]:
         """``tripOfVehicle``."""
-        data = bytes.fromhex("ce367ec8") + encode(
+        coded = bytes.fromhex("ce367ec8") + encode(
             ["bytes32"],
             [bytes32(vehicle)],
         )
         return Read(
             "DeliveryRegistry",
             "tripOfVehicle",
-            data,
+            coded,
             lambda raw: TripId(hash32(decode(["bytes32"], raw)[0])),
         )
 
     @staticmethod
     def watch(trip: TripId, needs: Watch) -> ContractCall:
         """Sets listener and needs of a trip, once. Only the registrant fixed at construction."""
-        data = bytes.fromhex("491f8fad") + encode(
+        coded = bytes.fromhex("491f8fad") + encode(
             ["bytes32", "(address,uint64,uint64,uint64)"],
             [bytes32(trip), needs.to_abi()],
         )
-        return ContractCall("DeliveryRegistry", "watch", data)
+        return ContractCall("DeliveryRegistry", "watch", coded)
 
     @staticmethod
     def watch_of(trip: TripId) -> Read[Watch]:
         """``watchOf``."""
-        data = bytes.fromhex("d1419911") + encode(
+        coded = bytes.fromhex("d1419911") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
         return Read(
             "DeliveryRegistry",
             "watchOf",
-            data,
+            coded,
             lambda raw: Watch.from_abi(decode(["(address,uint64,uint64,uint64)"], raw)[0]),
         )

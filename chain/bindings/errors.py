@@ -13,6 +13,302 @@ from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId, TripId, Waybi
 
 
 @dataclass(frozen=True, slots=True)
+class AccessManagedInvalidAuthority(Revert):
+    """Error ``AccessManagedInvalidAuthority``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagedInvalidAuthority(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("c2f31e5e")
+
+    authority: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagedInvalidAuthority")
+        values = decode(["address"], data[4:])
+        return cls(
+            authority=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagedRequiredDelay(Revert):
+    """Error ``AccessManagedRequiredDelay``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagedRequiredDelay(address,uint32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("af77169d")
+
+    caller: Address
+    delay: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagedRequiredDelay")
+        values = decode(["address", "uint32"], data[4:])
+        return cls(
+            caller=address(values[0]),
+            delay=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagedUnauthorized(Revert):
+    """Error ``AccessManagedUnauthorized``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagedUnauthorized(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("068ca9d8")
+
+    caller: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagedUnauthorized")
+        values = decode(["address"], data[4:])
+        return cls(
+            caller=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerAlreadyScheduled(Revert):
+    """Error ``AccessManagerAlreadyScheduled``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerAlreadyScheduled(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("813e9459")
+
+    operation_id: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerAlreadyScheduled")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            operation_id=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerBadConfirmation(Revert):
+    """Error ``AccessManagerBadConfirmation``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerBadConfirmation()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("5f159e63")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerBadConfirmation")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerExpired(Revert):
+    """Error ``AccessManagerExpired``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerExpired(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("78a5d6e4")
+
+    operation_id: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerExpired")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            operation_id=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerInvalidInitialAdmin(Revert):
+    """Error ``AccessManagerInvalidInitialAdmin``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerInvalidInitialAdmin(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("0813ada2")
+
+    initial_admin: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerInvalidInitialAdmin")
+        values = decode(["address"], data[4:])
+        return cls(
+            initial_admin=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerLockedRole(Revert):
+    """Error ``AccessManagerLockedRole``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerLockedRole(uint64)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("1871a90c")
+
+    role_id: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerLockedRole")
+        values = decode(["uint64"], data[4:])
+        return cls(
+            role_id=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerNotReady(Revert):
+    """Error ``AccessManagerNotReady``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerNotReady(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("18cb6b7a")
+
+    operation_id: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerNotReady")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            operation_id=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerNotScheduled(Revert):
+    """Error ``AccessManagerNotScheduled``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerNotScheduled(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("60a299b0")
+
+    operation_id: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerNotScheduled")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            operation_id=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerUnauthorizedAccount(Revert):
+    """Error ``AccessManagerUnauthorizedAccount``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerUnauthorizedAccount(address,uint64)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("f07e038f")
+
+    msgsender: Address
+    role_id: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerUnauthorizedAccount")
+        values = decode(["address", "uint64"], data[4:])
+        return cls(
+            msgsender=address(values[0]),
+            role_id=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerUnauthorizedCall(Revert):
+    """Error ``AccessManagerUnauthorizedCall``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerUnauthorizedCall(address,address,bytes4)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("81c6f24b")
+
+    caller: Address
+    target: Address
+    selector: bytes
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerUnauthorizedCall")
+        values = decode(["address", "address", "bytes4"], data[4:])
+        return cls(
+            caller=address(values[0]),
+            target=address(values[1]),
+            selector=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerUnauthorizedCancel(Revert):
+    """Error ``AccessManagerUnauthorizedCancel``."""
+
+    SIGNATURE: ClassVar[str] = (
+        "AccessManagerUnauthorizedCancel(address,address,address,bytes4)"
+    )
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3fe2751c")
+
+    msgsender: Address
+    caller: Address
+    target: Address
+    selector: bytes
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerUnauthorizedCancel")
+        values = decode(["address", "address", "address", "bytes4"], data[4:])
+        return cls(
+            msgsender=address(values[0]),
+            caller=address(values[1]),
+            target=address(values[2]),
+            selector=values[3],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessManagerUnauthorizedConsume(Revert):
+    """Error ``AccessManagerUnauthorizedConsume``."""
+
+    SIGNATURE: ClassVar[str] = "AccessManagerUnauthorizedConsume(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("320ff748")
+
+    target: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AccessManagerUnauthorizedConsume")
+        values = decode(["address"], data[4:])
+        return cls(
+            target=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddressEmptyCode(Revert):
+    """Error ``AddressEmptyCode``."""
+
+    SIGNATURE: ClassVar[str] = "AddressEmptyCode(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("9996b315")
+
+    target: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AddressEmptyCode")
+        values = decode(["address"], data[4:])
+        return cls(
+            target=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceAlreadyRequested(Revert):
     """Error ``AdvanceAlreadyRequested``."""
 
@@ -25,6 +321,25 @@ class AdvanceAlreadyRequested(Revert):
     def decode(cls, data: bytes) -> Self:
         if data[:4] != cls.SELECTOR:
             raise ValueError("the data is not of AdvanceAlreadyRequested")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            advance=AdvanceId(hash32(values[0])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceAmended(Revert):
+    """Error ``AdvanceAmended``."""
+
+    SIGNATURE: ClassVar[str] = "AdvanceAmended(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("055dfeb4")
+
+    advance: AdvanceId
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AdvanceAmended")
         values = decode(["bytes32"], data[4:])
         return cls(
             advance=AdvanceId(hash32(values[0])),
@@ -459,6 +774,27 @@ class AdvanceTooEarly(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceTooMany(Revert):
+    """Error ``AdvanceTooMany``."""
+
+    SIGNATURE: ClassVar[str] = "AdvanceTooMany(bytes32,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3978f151")
+
+    waybill: WaybillId
+    most: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AdvanceTooMany")
+        values = decode(["bytes32", "uint256"], data[4:])
+        return cls(
+            waybill=WaybillId(hash32(values[0])),
+            most=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceTripTaken(Revert):
     """Error ``AdvanceTripTaken``."""
 
@@ -579,6 +915,20 @@ class AttestorIsParty(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class AttestorThresholdZero(Revert):
+    """Error ``AttestorThresholdZero``."""
+
+    SIGNATURE: ClassVar[str] = "AttestorThresholdZero()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("eb0979f7")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AttestorThresholdZero")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
 class AttestorTooNew(Revert):
     """Error ``AttestorTooNew``."""
 
@@ -615,6 +965,25 @@ class AttestorUnknown(Revert):
         values = decode(["uint64"], data[4:])
         return cls(
             attestor=PartyId(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AttestorsTooMany(Revert):
+    """Error ``AttestorsTooMany``."""
+
+    SIGNATURE: ClassVar[str] = "AttestorsTooMany(uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("1023a057")
+
+    most: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AttestorsTooMany")
+        values = decode(["uint256"], data[4:])
+        return cls(
+            most=values[0],
         )
 
 
@@ -776,6 +1145,205 @@ class DisputerNotAllowed(Revert):
             trip=TripId(hash32(values[0])),
             by=PartyId(values[1]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InsufficientAllowance(Revert):
+    """Error ``ERC20InsufficientAllowance``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InsufficientAllowance(address,uint256,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("fb8f41b2")
+
+    spender: Address
+    allowance: int
+    needed: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InsufficientAllowance")
+        values = decode(["address", "uint256", "uint256"], data[4:])
+        return cls(
+            spender=address(values[0]),
+            allowance=values[1],
+            needed=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InsufficientBalance(Revert):
+    """Error ``ERC20InsufficientBalance``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InsufficientBalance(address,uint256,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e450d38c")
+
+    sender: Address
+    balance: int
+    needed: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InsufficientBalance")
+        values = decode(["address", "uint256", "uint256"], data[4:])
+        return cls(
+            sender=address(values[0]),
+            balance=values[1],
+            needed=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InvalidApprover(Revert):
+    """Error ``ERC20InvalidApprover``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InvalidApprover(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e602df05")
+
+    approver: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InvalidApprover")
+        values = decode(["address"], data[4:])
+        return cls(
+            approver=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InvalidReceiver(Revert):
+    """Error ``ERC20InvalidReceiver``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InvalidReceiver(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ec442f05")
+
+    receiver: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InvalidReceiver")
+        values = decode(["address"], data[4:])
+        return cls(
+            receiver=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InvalidSender(Revert):
+    """Error ``ERC20InvalidSender``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InvalidSender(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("96c6fd1e")
+
+    sender: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InvalidSender")
+        values = decode(["address"], data[4:])
+        return cls(
+            sender=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ERC20InvalidSpender(Revert):
+    """Error ``ERC20InvalidSpender``."""
+
+    SIGNATURE: ClassVar[str] = "ERC20InvalidSpender(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("94280d62")
+
+    spender: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ERC20InvalidSpender")
+        values = decode(["address"], data[4:])
+        return cls(
+            spender=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcedPause(Revert):
+    """Error ``EnforcedPause``."""
+
+    SIGNATURE: ClassVar[str] = "EnforcedPause()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("d93c0665")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of EnforcedPause")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPause(Revert):
+    """Error ``ExpectedPause``."""
+
+    SIGNATURE: ClassVar[str] = "ExpectedPause()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("8dfc202b")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ExpectedPause")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall(Revert):
+    """Error ``FailedCall``."""
+
+    SIGNATURE: ClassVar[str] = "FailedCall()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("d6bda275")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of FailedCall")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class InsufficientBalance(Revert):
+    """Error ``InsufficientBalance``."""
+
+    SIGNATURE: ClassVar[str] = "InsufficientBalance(uint256,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("cf479181")
+
+    balance: int
+    needed: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of InsufficientBalance")
+        values = decode(["uint256", "uint256"], data[4:])
+        return cls(
+            balance=values[0],
+            needed=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidShortString(Revert):
+    """Error ``InvalidShortString``."""
+
+    SIGNATURE: ClassVar[str] = "InvalidShortString()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b3512b0c")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of InvalidShortString")
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1101,6 +1669,20 @@ class PartyUnknown(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class ReentrancyGuardReentrantCall(Revert):
+    """Error ``ReentrancyGuardReentrantCall``."""
+
+    SIGNATURE: ClassVar[str] = "ReentrancyGuardReentrantCall()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3ee5aeb5")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of ReentrancyGuardReentrantCall")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewerNotAllowed(Revert):
     """Error ``ReviewerNotAllowed``."""
 
@@ -1116,6 +1698,48 @@ class ReviewerNotAllowed(Revert):
         values = decode(["bytes32"], data[4:])
         return cls(
             trip=TripId(hash32(values[0])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SafeCastOverflowedUintDowncast(Revert):
+    """Error ``SafeCastOverflowedUintDowncast``."""
+
+    SIGNATURE: ClassVar[str] = "SafeCastOverflowedUintDowncast(uint8,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("6dfcc650")
+
+    bits: int
+    value: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of SafeCastOverflowedUintDowncast")
+        values = decode(["uint8", "uint256"], data[4:])
+        return cls(
+            bits=values[0],
+            value=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementCascadesTooMany(Revert):
+    """Error ``SettlementCascadesTooMany``."""
+
+    SIGNATURE: ClassVar[str] = "SettlementCascadesTooMany(bytes32,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3db0942a")
+
+    waybill: WaybillId
+    most: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of SettlementCascadesTooMany")
+        values = decode(["bytes32", "uint256"], data[4:])
+        return cls(
+            waybill=WaybillId(hash32(values[0])),
+            most=values[1],
         )
 
 
@@ -1200,6 +1824,25 @@ class SettlementNothingToSettle(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class StringTooLong(Revert):
+    """Error ``StringTooLong``."""
+
+    SIGNATURE: ClassVar[str] = "StringTooLong(string)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("305a27a9")
+
+    str: str
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of StringTooLong")
+        values = decode(["string"], data[4:])
+        return cls(
+            str=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenBankReferenceUsed(Revert):
     """Error ``TokenBankReferenceUsed``."""
 
@@ -1261,6 +1904,25 @@ class TokenDailyCapExceeded(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFieldInvalid(Revert):
+    """Error ``TokenFieldInvalid``."""
+
+    SIGNATURE: ClassVar[str] = "TokenFieldInvalid(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("dc994b7d")
+
+    field: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of TokenFieldInvalid")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            field=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenFormExpired(Revert):
     """Error ``TokenFormExpired``."""
 
@@ -1304,10 +1966,10 @@ class TokenFormUsed(Revert):
 class TokenFreeBalanceTooLow(Revert):
     """Error ``TokenFreeBalanceTooLow``."""
 
-    SIGNATURE: ClassVar[str] = "TokenFreeBalanceTooLow(uint64,uint256,uint256)"
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("c9bfa466")
+    SIGNATURE: ClassVar[str] = "TokenFreeBalanceTooLow(address,uint256,uint256)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("16065d77")
 
-    party: PartyId
+    account: Address
     free: int
     amount: int
 
@@ -1315,9 +1977,9 @@ class TokenFreeBalanceTooLow(Revert):
     def decode(cls, data: bytes) -> Self:
         if data[:4] != cls.SELECTOR:
             raise ValueError("the data is not of TokenFreeBalanceTooLow")
-        values = decode(["uint64", "uint256", "uint256"], data[4:])
+        values = decode(["address", "uint256", "uint256"], data[4:])
         return cls(
-            party=PartyId(values[0]),
+            account=address(values[0]),
             free=values[1],
             amount=values[2],
         )
@@ -1466,6 +2128,27 @@ class TripAlreadyWatched(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class TripConditionInvalid(Revert):
+    """Error ``TripConditionInvalid``."""
+
+    SIGNATURE: ClassVar[str] = "TripConditionInvalid(bytes32,uint8)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ffa3c6fd")
+
+    trip: TripId
+    condition: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of TripConditionInvalid")
+        values = decode(["bytes32", "uint8"], data[4:])
+        return cls(
+            trip=TripId(hash32(values[0])),
+            condition=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TripConfirmerNotAllowed(Revert):
     """Error ``TripConfirmerNotAllowed``."""
 
@@ -1504,6 +2187,27 @@ class TripConsigneeNotSilentYet(Revert):
         return cls(
             trip=TripId(hash32(values[0])),
             from_=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TripOutcomeInvalid(Revert):
+    """Error ``TripOutcomeInvalid``."""
+
+    SIGNATURE: ClassVar[str] = "TripOutcomeInvalid(bytes32,uint8)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("fc3a22c7")
+
+    trip: TripId
+    outcome: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of TripOutcomeInvalid")
+        values = decode(["bytes32", "uint8"], data[4:])
+        return cls(
+            trip=TripId(hash32(values[0])),
+            outcome=values[1],
         )
 
 
@@ -1596,6 +2300,25 @@ class TripQuantityExceeds(Revert):
             trip=TripId(hash32(values[0])),
             most=values[1],
             given=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TripSignaturesMissing(Revert):
+    """Error ``TripSignaturesMissing``."""
+
+    SIGNATURE: ClassVar[str] = "TripSignaturesMissing(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e2e5d266")
+
+    trip: TripId
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of TripSignaturesMissing")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            trip=TripId(hash32(values[0])),
         )
 
 
@@ -2248,7 +2971,23 @@ class WaybillWindowOutsideParent(Revert):
 ERRORS: dict[bytes, type[Revert]] = {
     error.SELECTOR: error
     for error in (
+        AccessManagedInvalidAuthority,
+        AccessManagedRequiredDelay,
+        AccessManagedUnauthorized,
+        AccessManagerAlreadyScheduled,
+        AccessManagerBadConfirmation,
+        AccessManagerExpired,
+        AccessManagerInvalidInitialAdmin,
+        AccessManagerLockedRole,
+        AccessManagerNotReady,
+        AccessManagerNotScheduled,
+        AccessManagerUnauthorizedAccount,
+        AccessManagerUnauthorizedCall,
+        AccessManagerUnauthorizedCancel,
+        AccessManagerUnauthorizedConsume,
+        AddressEmptyCode,
         AdvanceAlreadyRequested,
+        AdvanceAmended,
         AdvanceApprovalDiffers,
         AdvanceApprovalEnded,
         AdvanceBorrowerDiffers,
@@ -2270,14 +3009,17 @@ ERRORS: dict[bytes, type[Revert]] = {
         AdvanceReceivablePledged,
         AdvanceShortageHeld,
         AdvanceTooEarly,
+        AdvanceTooMany,
         AdvanceTripTaken,
         AdvanceUnexpectedState,
         AdvanceUnknown,
         AdvanceWaybillNotSigned,
         AttestorAlreadyAdded,
         AttestorIsParty,
+        AttestorThresholdZero,
         AttestorTooNew,
         AttestorUnknown,
+        AttestorsTooMany,
         CreditCallerNotAllowed,
         CreditFormExpired,
         CreditFormUsed,
@@ -2286,6 +3028,17 @@ ERRORS: dict[bytes, type[Revert]] = {
         DeliveryFormUsed,
         DeliveryGasTooLow,
         DisputerNotAllowed,
+        ERC20InsufficientAllowance,
+        ERC20InsufficientBalance,
+        ERC20InvalidApprover,
+        ERC20InvalidReceiver,
+        ERC20InvalidSender,
+        ERC20InvalidSpender,
+        EnforcedPause,
+        ExpectedPause,
+        FailedCall,
+        InsufficientBalance,
+        InvalidShortString,
         LineAlreadyOpen,
         LineEnded,
         LineFieldInvalid,
@@ -2302,14 +3055,19 @@ ERRORS: dict[bytes, type[Revert]] = {
         PartyRegistrarSignatureInvalid,
         PartySignatureInvalid,
         PartyUnknown,
+        ReentrancyGuardReentrantCall,
         ReviewerNotAllowed,
+        SafeCastOverflowedUintDowncast,
+        SettlementCascadesTooMany,
         SettlementChildInvalid,
         SettlementFormExpired,
         SettlementFormUsed,
         SettlementNothingToSettle,
+        StringTooLong,
         TokenBankReferenceUsed,
         TokenCallerNotAllowed,
         TokenDailyCapExceeded,
+        TokenFieldInvalid,
         TokenFormExpired,
         TokenFormUsed,
         TokenFreeBalanceTooLow,
@@ -2320,12 +3078,15 @@ ERRORS: dict[bytes, type[Revert]] = {
         TrackBatchSpanInvalid,
         TripAlreadyConfirmed,
         TripAlreadyWatched,
+        TripConditionInvalid,
         TripConfirmerNotAllowed,
         TripConsigneeNotSilentYet,
+        TripOutcomeInvalid,
         TripPlanDiffers,
         TripPolicyDiffers,
         TripQuantityDiffers,
         TripQuantityExceeds,
+        TripSignaturesMissing,
         TripTimeInvalid,
         TripUnexpectedState,
         TripUnknown,

@@ -104,6 +104,29 @@ class AdvanceDefaulted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceGateOpened(Event):
+    """Event ``AdvanceGateOpened``."""
+
+    SIGNATURE: ClassVar[str] = "AdvanceGateOpened(bytes32,bytes32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "3e23b79549e542723f088d33611de2eba7144863f17d8a5a17df921573eb6400"
+    )
+
+    advance: AdvanceId
+    reason: Hash32
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of AdvanceGateOpened")
+        values = decode(["bytes32"], data)
+        return cls(
+            advance=AdvanceId(hash32(decode(["bytes32"], topics[1])[0])),
+            reason=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceReleasable(Event):
     """Event ``AdvanceReleasable``."""
 
@@ -270,6 +293,31 @@ class AdvanceWrittenOff(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Approval(Event):
+    """Event ``Approval``."""
+
+    SIGNATURE: ClassVar[str] = "Approval(address,address,uint256)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925"
+    )
+
+    owner: Address
+    spender: Address
+    value: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of Approval")
+        values = decode(["uint256"], data)
+        return cls(
+            owner=address(decode(["address"], topics[1])[0]),
+            spender=address(decode(["address"], topics[2])[0]),
+            value=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ArbiterChanged(Event):
     """Event ``ArbiterChanged``."""
 
@@ -329,6 +377,27 @@ class AttestorRemoved(Event):
             raise ValueError("the log is not of AttestorRemoved")
         return cls(
             attestor=PartyId(decode(["uint64"], topics[1])[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityUpdated(Event):
+    """Event ``AuthorityUpdated``."""
+
+    SIGNATURE: ClassVar[str] = "AuthorityUpdated(address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "2f658b440c35314f52658ea8a740e05b284cdc84dc9ae01e891f21b8933e7cad"
+    )
+
+    authority: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 1:
+            raise ValueError("the log is not of AuthorityUpdated")
+        values = decode(["address"], data)
+        return cls(
+            authority=address(values[0]),
         )
 
 
@@ -582,6 +651,22 @@ class DriveAttested(Event):
             fixes=values[7],
             late_bps=values[8],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EIP712DomainChanged(Event):
+    """Event ``EIP712DomainChanged``."""
+
+    SIGNATURE: ClassVar[str] = "EIP712DomainChanged()"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "0a6387c9ea3628b88a633bb4f3b151770f70085117a15f9bf3787cda53f13d31"
+    )
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 1:
+            raise ValueError("the log is not of EIP712DomainChanged")
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -996,6 +1081,83 @@ class Minted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OperationCanceled(Event):
+    """Event ``OperationCanceled``."""
+
+    SIGNATURE: ClassVar[str] = "OperationCanceled(bytes32,uint32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "bd9ac67a6e2f6463b80927326310338bcbb4bdb7936ce1365ea3e01067e7b9f7"
+    )
+
+    operation_id: Hash32
+    nonce: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of OperationCanceled")
+        return cls(
+            operation_id=hash32(decode(["bytes32"], topics[1])[0]),
+            nonce=decode(["uint32"], topics[2])[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OperationExecuted(Event):
+    """Event ``OperationExecuted``."""
+
+    SIGNATURE: ClassVar[str] = "OperationExecuted(bytes32,uint32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "76a2a46953689d4861a5d3f6ed883ad7e6af674a21f8e162707159fc9dde614d"
+    )
+
+    operation_id: Hash32
+    nonce: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of OperationExecuted")
+        return cls(
+            operation_id=hash32(decode(["bytes32"], topics[1])[0]),
+            nonce=decode(["uint32"], topics[2])[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OperationScheduled(Event):
+    """Event ``OperationScheduled``."""
+
+    SIGNATURE: ClassVar[str] = (
+        "OperationScheduled(bytes32,uint32,uint48,address,address,bytes)"
+    )
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "82a2da5dee54ea8021c6545b4444620291e07ee83be6dd57edb175062715f3b4"
+    )
+
+    operation_id: Hash32
+    nonce: int
+    schedule: int
+    caller: Address
+    target: Address
+    data: bytes
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of OperationScheduled")
+        values = decode(["uint48", "address", "address", "bytes"], data)
+        return cls(
+            operation_id=hash32(decode(["bytes32"], topics[1])[0]),
+            nonce=decode(["uint32"], topics[2])[0],
+            schedule=values[0],
+            caller=address(values[1]),
+            target=address(values[2]),
+            data=values[3],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PartyRegistered(Event):
     """Event ``PartyRegistered``."""
 
@@ -1017,6 +1179,27 @@ class PartyRegistered(Event):
             party=PartyId(decode(["uint64"], topics[1])[0]),
             key=address(decode(["address"], topics[2])[0]),
             profile=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """Event ``Paused``."""
+
+    SIGNATURE: ClassVar[str] = "Paused(address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "62e78cea01bee320cd4e420270b5ea74000d11b0c9f74754ebdbfc544b05a258"
+    )
+
+    account: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 1:
+            raise ValueError("the log is not of Paused")
+        values = decode(["address"], data)
+        return cls(
+            account=address(values[0]),
         )
 
 
@@ -1154,6 +1337,29 @@ class PayoutQueued(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutRedirected(Event):
+    """Event ``PayoutRedirected``."""
+
+    SIGNATURE: ClassVar[str] = "PayoutRedirected(bytes32,bytes32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "5c1d298b6074a30a2910d0c7528f73bdddb6e81a824a5a94c574fc57a676ef92"
+    )
+
+    payout: Hash32
+    account: Hash32
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of PayoutRedirected")
+        values = decode(["bytes32"], data)
+        return cls(
+            payout=hash32(decode(["bytes32"], topics[1])[0]),
+            account=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrarChanged(Event):
     """Event ``RegistrarChanged``."""
 
@@ -1201,6 +1407,222 @@ class ReviewAccepted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RoleAdminChanged(Event):
+    """Event ``RoleAdminChanged``."""
+
+    SIGNATURE: ClassVar[str] = "RoleAdminChanged(uint64,uint64)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "1fd6dd7631312dfac2205b52913f99de03b4d7e381d5d27d3dbfe0713e6e6340"
+    )
+
+    role_id: int
+    admin: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of RoleAdminChanged")
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            admin=decode(["uint64"], topics[2])[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrantDelayChanged(Event):
+    """Event ``RoleGrantDelayChanged``."""
+
+    SIGNATURE: ClassVar[str] = "RoleGrantDelayChanged(uint64,uint32,uint48)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "feb69018ee8b8fd50ea86348f1267d07673379f72cffdeccec63853ee8ce8b48"
+    )
+
+    role_id: int
+    delay: int
+    since: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of RoleGrantDelayChanged")
+        values = decode(["uint32", "uint48"], data)
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            delay=values[0],
+            since=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGranted(Event):
+    """Event ``RoleGranted``."""
+
+    SIGNATURE: ClassVar[str] = "RoleGranted(uint64,address,uint32,uint48,bool)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "f98448b987f1428e0e230e1f3c6e2ce15b5693eaf31827fbd0b1ec4b424ae7cf"
+    )
+
+    role_id: int
+    account: Address
+    delay: int
+    since: int
+    new_member: bool
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of RoleGranted")
+        values = decode(["uint32", "uint48", "bool"], data)
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            account=address(decode(["address"], topics[2])[0]),
+            delay=values[0],
+            since=values[1],
+            new_member=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGuardianChanged(Event):
+    """Event ``RoleGuardianChanged``."""
+
+    SIGNATURE: ClassVar[str] = "RoleGuardianChanged(uint64,uint64)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "7a8059630b897b5de4c08ade69f8b90c3ead1f8596d62d10b6c4d14a0afb4ae2"
+    )
+
+    role_id: int
+    guardian: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of RoleGuardianChanged")
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            guardian=decode(["uint64"], topics[2])[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleLabel(Event):
+    """Event ``RoleLabel``."""
+
+    SIGNATURE: ClassVar[str] = "RoleLabel(uint64,string)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "1256f5b5ecb89caec12db449738f2fbcd1ba5806cf38f35413f4e5c15bf6a450"
+    )
+
+    role_id: int
+    label: str
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of RoleLabel")
+        values = decode(["string"], data)
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            label=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRevoked(Event):
+    """Event ``RoleRevoked``."""
+
+    SIGNATURE: ClassVar[str] = "RoleRevoked(uint64,address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "f229baa593af28c41b1d16b748cd7688f0c83aaf92d4be41c44005defe84c166"
+    )
+
+    role_id: int
+    account: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of RoleRevoked")
+        return cls(
+            role_id=decode(["uint64"], topics[1])[0],
+            account=address(decode(["address"], topics[2])[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAdminDelayUpdated(Event):
+    """Event ``TargetAdminDelayUpdated``."""
+
+    SIGNATURE: ClassVar[str] = "TargetAdminDelayUpdated(address,uint32,uint48)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "a56b76017453f399ec2327ba00375dbfb1fd070ff854341ad6191e6a2e2de19c"
+    )
+
+    target: Address
+    delay: int
+    since: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of TargetAdminDelayUpdated")
+        values = decode(["uint32", "uint48"], data)
+        return cls(
+            target=address(decode(["address"], topics[1])[0]),
+            delay=values[0],
+            since=values[1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetClosed(Event):
+    """Event ``TargetClosed``."""
+
+    SIGNATURE: ClassVar[str] = "TargetClosed(address,bool)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "90d4e7bb7e5d933792b3562e1741306f8be94837e1348dacef9b6f1df56eb138"
+    )
+
+    target: Address
+    closed: bool
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of TargetClosed")
+        values = decode(["bool"], data)
+        return cls(
+            target=address(decode(["address"], topics[1])[0]),
+            closed=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFunctionRoleUpdated(Event):
+    """Event ``TargetFunctionRoleUpdated``."""
+
+    SIGNATURE: ClassVar[str] = "TargetFunctionRoleUpdated(address,bytes4,uint64)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "9ea6790c7dadfd01c9f8b9762b3682607af2c7e79e05a9f9fdf5580dde949151"
+    )
+
+    target: Address
+    selector: bytes
+    role_id: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of TargetFunctionRoleUpdated")
+        values = decode(["bytes4"], data)
+        return cls(
+            target=address(decode(["address"], topics[1])[0]),
+            selector=values[0],
+            role_id=decode(["uint64"], topics[2])[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TrackCommitted(Event):
     """Event ``TrackCommitted``."""
 
@@ -1228,6 +1650,31 @@ class TrackCommitted(Event):
             count=values[1],
             first_time=values[2],
             last_time=values[3],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Event):
+    """Event ``Transfer``."""
+
+    SIGNATURE: ClassVar[str] = "Transfer(address,address,uint256)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+    )
+
+    from_: Address
+    to: Address
+    value: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of Transfer")
+        values = decode(["uint256"], data)
+        return cls(
+            from_=address(decode(["address"], topics[1])[0]),
+            to=address(decode(["address"], topics[2])[0]),
+            value=values[0],
         )
 
 
@@ -1306,6 +1753,27 @@ class TripWatched(Event):
             attestor=PartyId(values[0]),
             reviewer=PartyId(values[1]),
             stand_in=PartyId(values[2]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaused(Event):
+    """Event ``Unpaused``."""
+
+    SIGNATURE: ClassVar[str] = "Unpaused(address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "5db9ee0a495bf2e6ff9c91a7834c1ba4fdd244a5e8aa4e537bd38aeae4b073aa"
+    )
+
+    account: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 1:
+            raise ValueError("the log is not of Unpaused")
+        values = decode(["address"], data)
+        return cls(
+            account=address(values[0]),
         )
 
 
@@ -1582,15 +2050,18 @@ EVENTS: dict[bytes, type[Event]] = {
         AdvanceClosed,
         AdvanceDeclined,
         AdvanceDefaulted,
+        AdvanceGateOpened,
         AdvanceReleasable,
         AdvanceReleased,
         AdvanceRepaid,
         AdvanceRequested,
         AdvanceVoided,
         AdvanceWrittenOff,
+        Approval,
         ArbiterChanged,
         AttestorAdded,
         AttestorRemoved,
+        AuthorityUpdated,
         CascadeSigned,
         CustodianChanged,
         DailyCapChanged,
@@ -1600,6 +2071,7 @@ EVENTS: dict[bytes, type[Event]] = {
         DeliveryDisputed,
         DisputeResolved,
         DriveAttested,
+        EIP712DomainChanged,
         FreightSettled,
         InterestDeferred,
         KeyRecoveryCancelled,
@@ -1616,18 +2088,34 @@ EVENTS: dict[bytes, type[Event]] = {
         ListenerFailed,
         LoanSettled,
         Minted,
+        OperationCanceled,
+        OperationExecuted,
+        OperationScheduled,
         PartyRegistered,
+        Paused,
         PayeeConsented,
         PayeeFailed,
         PayeePaid,
         PayoutPaid,
         PayoutQueued,
+        PayoutRedirected,
         RegistrarChanged,
         ReviewAccepted,
+        RoleAdminChanged,
+        RoleGrantDelayChanged,
+        RoleGranted,
+        RoleGuardianChanged,
+        RoleLabel,
+        RoleRevoked,
+        TargetAdminDelayUpdated,
+        TargetClosed,
+        TargetFunctionRoleUpdated,
         TrackCommitted,
+        Transfer,
         TripLoaded,
         TripVoided,
         TripWatched,
+        Unpaused,
         VaultMoved,
         WaybillAmended,
         WaybillCancelled,

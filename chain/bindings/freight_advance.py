@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, bytes32, hash32
+from chain.abi import ContractCall, Read, address, bytes32, hash32
 from chain.bindings.structs import (
     Acknowledgement,
     AdvanceRecord,
@@ -17,7 +17,7 @@ from chain.bindings.structs import (
     PayeeConsent,
     Repayment,
 )
-from chain.ids import AdvanceId, Hash32, TripId, WaybillId
+from chain.ids import Address, AdvanceId, Hash32, TripId, WaybillId
 
 
 class FreightAdvance:
@@ -26,46 +26,46 @@ class FreightAdvance:
     @staticmethod
     def acknowledge(form: Acknowledgement, debtor_signature: bytes) -> ContractCall:
         """``acknowledge``."""
-        data = bytes.fromhex("95b660c4") + encode(
+        coded = bytes.fromhex("95b660c4") + encode(
             ["(bytes32,uint64,bytes32,bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), debtor_signature],
         )
-        return ContractCall("FreightAdvance", "acknowledge", data)
+        return ContractCall("FreightAdvance", "acknowledge", coded)
 
     @staticmethod
     def act(form: LenderAct, lender_signature: bytes) -> ContractCall:
         """``act``."""
-        data = bytes.fromhex("d5522508") + encode(
+        coded = bytes.fromhex("d5522508") + encode(
             ["(bytes32,uint8,uint128,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
         )
-        return ContractCall("FreightAdvance", "act", data)
+        return ContractCall("FreightAdvance", "act", coded)
 
     @staticmethod
     def advance_of(trip: TripId) -> Read[AdvanceId]:
         """``advanceOf``."""
-        data = bytes.fromhex("b25aae18") + encode(
+        coded = bytes.fromhex("b25aae18") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
         return Read(
             "FreightAdvance",
             "advanceOf",
-            data,
+            coded,
             lambda raw: AdvanceId(hash32(decode(["bytes32"], raw)[0])),
         )
 
     @staticmethod
     def advances_on(waybill: WaybillId) -> Read[tuple[AdvanceId, ...]]:
         """``advancesOn``."""
-        data = bytes.fromhex("02d52236") + encode(
+        coded = bytes.fromhex("02d52236") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
         return Read(
             "FreightAdvance",
             "advancesOn",
-            data,
+            coded,
             lambda raw: tuple(AdvanceId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
         )
 
@@ -73,160 +73,296 @@ class FreightAdvance:
     def approve(form: Approval, lender_signature: bytes) -> ContractCall:
         """Locks the reserve, pledges the receivable, freezes the payees and listens for the
         delivery."""
-        data = bytes.fromhex("9ec7ac41") + encode(
+        coded = bytes.fromhex("9ec7ac41") + encode(
             ["(bytes32,uint64,uint128,uint64,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
         )
-        return ContractCall("FreightAdvance", "approve", data)
+        return ContractCall("FreightAdvance", "approve", coded)
+
+    @staticmethod
+    def authority() -> Read[Address]:
+        """``authority``."""
+        coded = bytes.fromhex("bf7e214f")
+        return Read(
+            "FreightAdvance",
+            "authority",
+            coded,
+            lambda raw: address(decode(["address"], raw)[0]),
+        )
 
     @staticmethod
     def consent(form: PayeeConsent, payee_signature: bytes) -> ContractCall:
         """``consent``."""
-        data = bytes.fromhex("77c0505c") + encode(
+        coded = bytes.fromhex("77c0505c") + encode(
             ["(bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), payee_signature],
         )
-        return ContractCall("FreightAdvance", "consent", data)
+        return ContractCall("FreightAdvance", "consent", coded)
 
     @staticmethod
     def due(advance: AdvanceId, day: int) -> Read[Due]:
         """What would close the advance on a Beijing day."""
-        data = bytes.fromhex("06b8f8c5") + encode(
+        coded = bytes.fromhex("06b8f8c5") + encode(
             ["bytes32", "uint32"],
             [bytes32(advance), day],
         )
         return Read(
             "FreightAdvance",
             "due",
-            data,
+            coded,
             lambda raw: Due.from_abi(decode(["(uint128,uint128,uint128,uint128)"], raw)[0]),
+        )
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "FreightAdvance",
+            "eip712Domain",
+            coded,
+            understand,
         )
 
     @staticmethod
     def expire(advance: AdvanceId) -> ContractCall:
         """Frees the reserve of an approval that ended before delivery, of a gate not answered in
         time, of a void trip. Anyone."""
-        data = bytes.fromhex("c6441798") + encode(
+        coded = bytes.fromhex("c6441798") + encode(
             ["bytes32"],
             [bytes32(advance)],
         )
-        return ContractCall("FreightAdvance", "expire", data)
+        return ContractCall("FreightAdvance", "expire", coded)
 
     @staticmethod
     def gate(form: Gate, lender_signature: bytes) -> ContractCall:
         """The lender's word on a RELEASABLE advance (gate, shortage beyond tolerance, dispute)."""
-        data = bytes.fromhex("9ba1f5fb") + encode(
+        coded = bytes.fromhex("9ba1f5fb") + encode(
             ["(bytes32,bool,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
         )
-        return ContractCall("FreightAdvance", "gate", data)
+        return ContractCall("FreightAdvance", "gate", coded)
+
+    @staticmethod
+    def gate_wait() -> Read[int]:
+        """Seconds in which the lender answers a RELEASABLE advance: five business days lie in seven
+        days."""
+        coded = bytes.fromhex("abf211c1")
+        return Read(
+            "FreightAdvance",
+            "GATE_WAIT",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
 
     @staticmethod
     def get(advance: AdvanceId) -> Read[AdvanceRecord]:
         """``get``."""
-        data = bytes.fromhex("8eaa6ac0") + encode(
+        coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(advance)],
         )
         return Read(
             "FreightAdvance",
             "get",
-            data,
+            coded,
             lambda raw: AdvanceRecord.from_abi(decode(["(bytes32,bytes32,bytes32,uint64,uint64,uint8,uint128,uint128,uint128,uint64,uint32,uint32,bytes32)"], raw)[0]),
+        )
+
+    @staticmethod
+    def grant_of(advance: AdvanceId, index: int) -> Read[tuple[int, bool, bool]]:
+        """``grantOf`` → granted, consented, paid."""
+        coded = bytes.fromhex("f05e244c") + encode(
+            ["bytes32", "uint256"],
+            [bytes32(advance), index],
+        )
+
+        def understand(raw: bytes) -> tuple[int, bool, bool]:
+            v = decode(["uint128", "bool", "bool"], raw)
+            return (v[0], v[1], v[2])
+
+        return Read(
+            "FreightAdvance",
+            "grantOf",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def is_consuming_scheduled_op() -> Read[bytes]:
+        """``isConsumingScheduledOp``."""
+        coded = bytes.fromhex("8fb36037")
+        return Read(
+            "FreightAdvance",
+            "isConsumingScheduledOp",
+            coded,
+            lambda raw: decode(["bytes4"], raw)[0],
         )
 
     @staticmethod
     def is_pledged(fingerprint: Hash32) -> Read[bool]:
         """``isPledged``."""
-        data = bytes.fromhex("dc331ccd") + encode(
+        coded = bytes.fromhex("dc331ccd") + encode(
             ["bytes32"],
             [bytes32(fingerprint)],
         )
         return Read(
             "FreightAdvance",
             "isPledged",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
-    def on_delivered(trip: TripId, accepted: int, loaded: int, at: int) -> ContractCall:
-        """``onDelivered``."""
-        data = bytes.fromhex("68026cda") + encode(
-            ["bytes32", "uint64", "uint64", "uint64"],
-            [bytes32(trip), accepted, loaded, at],
+    def max_advances() -> Read[int]:
+        """Most advances alive on one waybill, so that a settlement ends."""
+        coded = bytes.fromhex("c07f084c")
+        return Read(
+            "FreightAdvance",
+            "MAX_ADVANCES",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
         )
-        return ContractCall("FreightAdvance", "onDelivered", data)
+
+    @staticmethod
+    def max_payees() -> Read[int]:
+        """Most payees of one advance."""
+        coded = bytes.fromhex("5ecc86e8")
+        return Read(
+            "FreightAdvance",
+            "MAX_PAYEES",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
+
+    @staticmethod
+    def on_delivered(trip: TripId, accepted: int, loaded: int, arg3: int) -> ContractCall:
+        """``onDelivered``."""
+        coded = bytes.fromhex("68026cda") + encode(
+            ["bytes32", "uint64", "uint64", "uint64"],
+            [bytes32(trip), accepted, loaded, arg3],
+        )
+        return ContractCall("FreightAdvance", "onDelivered", coded)
+
+    @staticmethod
+    def owing_on(waybill: WaybillId) -> Read[tuple[AdvanceId, ...]]:
+        """Advances on the waybill that owe something, oldest first."""
+        coded = bytes.fromhex("aadc0be4") + encode(
+            ["bytes32"],
+            [bytes32(waybill)],
+        )
+        return Read(
+            "FreightAdvance",
+            "owingOn",
+            coded,
+            lambda raw: tuple(AdvanceId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
+        )
 
     @staticmethod
     def pause() -> ContractCall:
         """``pause``."""
-        data = bytes.fromhex("8456cb59")
-        return ContractCall("FreightAdvance", "pause", data)
+        coded = bytes.fromhex("8456cb59")
+        return ContractCall("FreightAdvance", "pause", coded)
+
+    @staticmethod
+    def paused() -> Read[bool]:
+        """``paused``."""
+        coded = bytes.fromhex("5c975abb")
+        return Read(
+            "FreightAdvance",
+            "paused",
+            coded,
+            lambda raw: decode(["bool"], raw)[0],
+        )
+
+    @staticmethod
+    def pay_payee(advance: AdvanceId, index: int) -> ContractCall:
+        """Pays one payee what was granted to him. Only this contract itself, so that each payee is
+        tried separately."""
+        coded = bytes.fromhex("7b6541e2") + encode(
+            ["bytes32", "uint256"],
+            [bytes32(advance), index],
+        )
+        return ContractCall("FreightAdvance", "payPayee", coded)
 
     @staticmethod
     def payees_of(advance: AdvanceId) -> Read[tuple[Payee, ...]]:
         """``payeesOf``."""
-        data = bytes.fromhex("76bfa666") + encode(
+        coded = bytes.fromhex("76bfa666") + encode(
             ["bytes32"],
             [bytes32(advance)],
         )
         return Read(
             "FreightAdvance",
             "payeesOf",
-            data,
+            coded,
             lambda raw: tuple(Payee.from_abi(x) for x in decode(["(uint64,bytes32,bytes32,uint128)[]"], raw)[0]),
         )
 
     @staticmethod
     def repay(form: Repayment, borrower_signature: bytes) -> ContractCall:
         """``repay``."""
-        data = bytes.fromhex("d34e99a0") + encode(
+        coded = bytes.fromhex("d34e99a0") + encode(
             ["(bytes32,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), borrower_signature],
         )
-        return ContractCall("FreightAdvance", "repay", data)
+        return ContractCall("FreightAdvance", "repay", coded)
 
     @staticmethod
     def request(form: AdvanceRequest, borrower_signature: bytes) -> ContractCall:
         """``request``."""
-        data = bytes.fromhex("ef0026a7") + encode(
+        coded = bytes.fromhex("ef0026a7") + encode(
             ["(bytes32,bytes32,bytes32,uint128,(uint64,bytes32,bytes32,uint128)[],bytes32,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), borrower_signature],
         )
-        return ContractCall("FreightAdvance", "request", data)
+        return ContractCall("FreightAdvance", "request", coded)
 
     @staticmethod
     def retry(advance: AdvanceId) -> ContractCall:
         """Tries the release again; every check runs again. Anyone."""
-        data = bytes.fromhex("8871e021") + encode(
+        coded = bytes.fromhex("8871e021") + encode(
             ["bytes32"],
             [bytes32(advance)],
         )
-        return ContractCall("FreightAdvance", "retry", data)
+        return ContractCall("FreightAdvance", "retry", coded)
 
     @staticmethod
-    def settle(advance: AdvanceId, amount: int) -> ContractCall:
-        """``settle``."""
-        data = bytes.fromhex("a1a63c0f") + encode(
-            ["bytes32", "uint128"],
-            [bytes32(advance), amount],
+    def set_authority(new_authority: Address) -> ContractCall:
+        """``setAuthority``."""
+        coded = bytes.fromhex("7a9e5e4b") + encode(
+            ["address"],
+            [new_authority],
         )
-        return ContractCall("FreightAdvance", "settle", data)
+        return ContractCall("FreightAdvance", "setAuthority", coded)
+
+    @staticmethod
+    def settle(advance: AdvanceId, from_: Address, amount: int) -> ContractCall:
+        """Takes what the loan is owed, at most `amount`, from a token account into the lender's
+        vault."""
+        coded = bytes.fromhex("45ef22f7") + encode(
+            ["bytes32", "address", "uint128"],
+            [bytes32(advance), from_, amount],
+        )
+        return ContractCall("FreightAdvance", "settle", coded)
 
     @staticmethod
     def today() -> Read[int]:
         """``today``."""
-        data = bytes.fromhex("b74e452b")
+        coded = bytes.fromhex("b74e452b")
         return Read(
             "FreightAdvance",
             "today",
-            data,
+            coded,
             lambda raw: decode(["uint32"], raw)[0],
         )
 
     @staticmethod
     def unpause() -> ContractCall:
         """``unpause``."""
-        data = bytes.fromhex("3f4ba83a")
-        return ContractCall("FreightAdvance", "unpause", data)
+        coded = bytes.fromhex("3f4ba83a")
+        return ContractCall("FreightAdvance", "unpause", coded)

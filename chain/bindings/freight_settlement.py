@@ -6,7 +6,7 @@ from eth_abi.abi import decode, encode
 
 from chain.abi import ContractCall, Read, address, bytes32, hash32
 from chain.bindings.structs import Cascade
-from chain.ids import Address, WaybillId
+from chain.ids import Address, Hash32, WaybillId
 
 
 class FreightSettlement:
@@ -16,47 +16,88 @@ class FreightSettlement:
     cascade spends only residue, by its owner's signature."""
 
     @staticmethod
+    def cascade_left(waybill: WaybillId, index: int) -> Read[int]:
+        """``cascadeLeft``."""
+        coded = bytes.fromhex("899f668c") + encode(
+            ["bytes32", "uint256"],
+            [bytes32(waybill), index],
+        )
+        return Read(
+            "FreightSettlement",
+            "cascadeLeft",
+            coded,
+            lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
     def cascades_of(waybill: WaybillId) -> Read[tuple[WaybillId, ...]]:
         """``cascadesOf``."""
-        data = bytes.fromhex("69c7b9f7") + encode(
+        coded = bytes.fromhex("69c7b9f7") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
         return Read(
             "FreightSettlement",
             "cascadesOf",
-            data,
+            coded,
             lambda raw: tuple(WaybillId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
         )
 
     @staticmethod
     def collection_account(waybill: WaybillId) -> Read[Address]:
         """``collectionAccount``."""
-        data = bytes.fromhex("89f20d49") + encode(
+        coded = bytes.fromhex("89f20d49") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
         return Read(
             "FreightSettlement",
             "collectionAccount",
-            data,
+            coded,
             lambda raw: address(decode(["address"], raw)[0]),
+        )
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "FreightSettlement",
+            "eip712Domain",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def max_cascades() -> Read[int]:
+        """Most cascades signed on one waybill."""
+        coded = bytes.fromhex("dbb88de3")
+        return Read(
+            "FreightSettlement",
+            "MAX_CASCADES",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
         )
 
     @staticmethod
     def settle(waybill: WaybillId) -> ContractCall:
         """``settle``."""
-        data = bytes.fromhex("987757dd") + encode(
+        coded = bytes.fromhex("987757dd") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
-        return ContractCall("FreightSettlement", "settle", data)
+        return ContractCall("FreightSettlement", "settle", coded)
 
     @staticmethod
     def sign_cascade(form: Cascade, performer_signature: bytes) -> ContractCall:
         """``signCascade``."""
-        data = bytes.fromhex("ea3ba19a") + encode(
+        coded = bytes.fromhex("ea3ba19a") + encode(
             ["(bytes32,bytes32,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), performer_signature],
         )
-        return ContractCall("FreightSettlement", "signCascade", data)
+        return ContractCall("FreightSettlement", "signCascade", coded)

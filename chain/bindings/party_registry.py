@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, address, bytes32
+from chain.abi import ContractCall, Read, address, bytes32, hash32
 from chain.bindings.structs import KeyRecovery, KeyRevocation, KeyRotation, PartyRegistration
 from chain.ids import Address, Hash32, PartyId
 
@@ -17,88 +17,126 @@ class PartyRegistry:
     @staticmethod
     def account_of(party: PartyId) -> Read[Address]:
         """``accountOf``."""
-        data = bytes.fromhex("30fa5d85") + encode(
+        coded = bytes.fromhex("30fa5d85") + encode(
             ["uint64"],
             [party],
         )
         return Read(
             "PartyRegistry",
             "accountOf",
-            data,
+            coded,
+            lambda raw: address(decode(["address"], raw)[0]),
+        )
+
+    @staticmethod
+    def authority() -> Read[Address]:
+        """``authority``."""
+        coded = bytes.fromhex("bf7e214f")
+        return Read(
+            "PartyRegistry",
+            "authority",
+            coded,
             lambda raw: address(decode(["address"], raw)[0]),
         )
 
     @staticmethod
     def cancel_recovery(party: PartyId, signature: bytes) -> ContractCall:
         """``cancelRecovery``."""
-        data = bytes.fromhex("e4866ebf") + encode(
+        coded = bytes.fromhex("e4866ebf") + encode(
             ["uint64", "bytes"],
             [party, signature],
         )
-        return ContractCall("PartyRegistry", "cancelRecovery", data)
+        return ContractCall("PartyRegistry", "cancelRecovery", coded)
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "PartyRegistry",
+            "eip712Domain",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def finish_recovery(party: PartyId) -> ContractCall:
         """``finishRecovery``."""
-        data = bytes.fromhex("cd61c143") + encode(
+        coded = bytes.fromhex("cd61c143") + encode(
             ["uint64"],
             [party],
         )
-        return ContractCall("PartyRegistry", "finishRecovery", data)
+        return ContractCall("PartyRegistry", "finishRecovery", coded)
+
+    @staticmethod
+    def is_consuming_scheduled_op() -> Read[bytes]:
+        """``isConsumingScheduledOp``."""
+        coded = bytes.fromhex("8fb36037")
+        return Read(
+            "PartyRegistry",
+            "isConsumingScheduledOp",
+            coded,
+            lambda raw: decode(["bytes4"], raw)[0],
+        )
 
     @staticmethod
     def is_registered(party: PartyId) -> Read[bool]:
         """``isRegistered``."""
-        data = bytes.fromhex("c2a1402d") + encode(
+        coded = bytes.fromhex("c2a1402d") + encode(
             ["uint64"],
             [party],
         )
         return Read(
             "PartyRegistry",
             "isRegistered",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def is_signature(party: PartyId, digest: Hash32, signature: bytes) -> Read[bool]:
         """``isSignature``."""
-        data = bytes.fromhex("67d95da4") + encode(
+        coded = bytes.fromhex("67d95da4") + encode(
             ["uint64", "bytes32", "bytes"],
             [party, bytes32(digest), signature],
         )
         return Read(
             "PartyRegistry",
             "isSignature",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def key_of(party: PartyId) -> Read[Address]:
         """``keyOf``."""
-        data = bytes.fromhex("c6e7b882") + encode(
+        coded = bytes.fromhex("c6e7b882") + encode(
             ["uint64"],
             [party],
         )
         return Read(
             "PartyRegistry",
             "keyOf",
-            data,
+            coded,
             lambda raw: address(decode(["address"], raw)[0]),
         )
 
     @staticmethod
     def party_of(key: Address) -> Read[PartyId]:
         """``partyOf``."""
-        data = bytes.fromhex("2cea2d3b") + encode(
+        coded = bytes.fromhex("2cea2d3b") + encode(
             ["address"],
             [key],
         )
         return Read(
             "PartyRegistry",
             "partyOf",
-            data,
+            coded,
             lambda raw: PartyId(decode(["uint64"], raw)[0]),
         )
 
@@ -109,11 +147,41 @@ class PartyRegistry:
         new_signature: bytes,
     ) -> ContractCall:
         """``proposeRecovery``."""
-        data = bytes.fromhex("d70af432") + encode(
+        coded = bytes.fromhex("d70af432") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), registrar_signature, new_signature],
         )
-        return ContractCall("PartyRegistry", "proposeRecovery", data)
+        return ContractCall("PartyRegistry", "proposeRecovery", coded)
+
+    @staticmethod
+    def recovery_of(party: PartyId) -> Read[tuple[Address, int]]:
+        """``recoveryOf`` → new_key, ready_at."""
+        coded = bytes.fromhex("6f379f88") + encode(
+            ["uint64"],
+            [party],
+        )
+
+        def understand(raw: bytes) -> tuple[Address, int]:
+            v = decode(["address", "uint64"], raw)
+            return (address(v[0]), v[1])
+
+        return Read(
+            "PartyRegistry",
+            "recoveryOf",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def recovery_wait() -> Read[int]:
+        """Seconds that a recovery waits, so that the holder of the present key can stop it."""
+        coded = bytes.fromhex("e036a3d9")
+        return Read(
+            "PartyRegistry",
+            "RECOVERY_WAIT",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
 
     @staticmethod
     def register(
@@ -122,60 +190,69 @@ class PartyRegistry:
         registrar_signature: bytes,
     ) -> ContractCall:
         """``register``."""
-        data = bytes.fromhex("2e818397") + encode(
+        coded = bytes.fromhex("2e818397") + encode(
             ["(uint64,address,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), key_signature, registrar_signature],
         )
-        return ContractCall("PartyRegistry", "register", data)
+        return ContractCall("PartyRegistry", "register", coded)
 
     @staticmethod
     def registrar() -> Read[Address]:
         """``registrar``."""
-        data = bytes.fromhex("2b20e397")
+        coded = bytes.fromhex("2b20e397")
         return Read(
             "PartyRegistry",
             "registrar",
-            data,
+            coded,
             lambda raw: address(decode(["address"], raw)[0]),
         )
 
     @staticmethod
     def require_signature(party: PartyId, digest: Hash32, signature: bytes) -> Read[None]:
         """Reverts with PartySignatureInvalid unless the present key of the party signed the digest."""
-        data = bytes.fromhex("2d1508c3") + encode(
+        coded = bytes.fromhex("2d1508c3") + encode(
             ["uint64", "bytes32", "bytes"],
             [party, bytes32(digest), signature],
         )
         return Read(
             "PartyRegistry",
             "requireSignature",
-            data,
+            coded,
             lambda _: None,
         )
 
     @staticmethod
     def revoke_key(form: KeyRevocation, signature: bytes, by_registrar: bool) -> ContractCall:
         """``revokeKey``."""
-        data = bytes.fromhex("9bfa7e9d") + encode(
+        coded = bytes.fromhex("9bfa7e9d") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bool"],
             [form.to_abi(), signature, by_registrar],
         )
-        return ContractCall("PartyRegistry", "revokeKey", data)
+        return ContractCall("PartyRegistry", "revokeKey", coded)
 
     @staticmethod
     def rotate_key(form: KeyRotation, old_signature: bytes, new_signature: bytes) -> ContractCall:
         """``rotateKey``."""
-        data = bytes.fromhex("4f6423d3") + encode(
+        coded = bytes.fromhex("4f6423d3") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), old_signature, new_signature],
         )
-        return ContractCall("PartyRegistry", "rotateKey", data)
+        return ContractCall("PartyRegistry", "rotateKey", coded)
 
     @staticmethod
-    def set_registrar(registrar: Address) -> ContractCall:
-        """``setRegistrar``."""
-        data = bytes.fromhex("faab9d39") + encode(
+    def set_authority(new_authority: Address) -> ContractCall:
+        """``setAuthority``."""
+        coded = bytes.fromhex("7a9e5e4b") + encode(
             ["address"],
-            [registrar],
+            [new_authority],
         )
-        return ContractCall("PartyRegistry", "setRegistrar", data)
+        return ContractCall("PartyRegistry", "setAuthority", coded)
+
+    @staticmethod
+    def set_registrar(new_registrar: Address) -> ContractCall:
+        """``setRegistrar``."""
+        coded = bytes.fromhex("faab9d39") + encode(
+            ["address"],
+            [new_registrar],
+        )
+        return ContractCall("PartyRegistry", "setRegistrar", coded)

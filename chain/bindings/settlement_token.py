@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, bytes32
-from chain.bindings.structs import MintReceipt, PayoutReceipt, PayoutRecord, PayoutRequest
+from chain.abi import ContractCall, Read, address, bytes32, hash32
+from chain.bindings.structs import (
+    MintReceipt,
+    PayoutReceipt,
+    PayoutRecord,
+    PayoutRedirect,
+    PayoutRequest,
+)
 from chain.ids import Address, Hash32, PartyId
 
 
@@ -15,96 +21,317 @@ class SettlementToken:
     burns once."""
 
     @staticmethod
+    def allowance(owner: Address, spender: Address) -> Read[int]:
+        """``allowance``."""
+        coded = bytes.fromhex("dd62ed3e") + encode(
+            ["address", "address"],
+            [owner, spender],
+        )
+        return Read(
+            "SettlementToken",
+            "allowance",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
+
+    @staticmethod
+    def approve(arg0: Address, arg1: int) -> Read[bool]:
+        """Refused, as transfer is."""
+        coded = bytes.fromhex("095ea7b3") + encode(
+            ["address", "uint256"],
+            [arg0, arg1],
+        )
+        return Read(
+            "SettlementToken",
+            "approve",
+            coded,
+            lambda raw: decode(["bool"], raw)[0],
+        )
+
+    @staticmethod
+    def authority() -> Read[Address]:
+        """``authority``."""
+        coded = bytes.fromhex("bf7e214f")
+        return Read(
+            "SettlementToken",
+            "authority",
+            coded,
+            lambda raw: address(decode(["address"], raw)[0]),
+        )
+
+    @staticmethod
+    def balance_of(account: Address) -> Read[int]:
+        """``balanceOf``."""
+        coded = bytes.fromhex("70a08231") + encode(
+            ["address"],
+            [account],
+        )
+        return Read(
+            "SettlementToken",
+            "balanceOf",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
+
+    @staticmethod
     def confirm_payout(
         form: PayoutReceipt,
         first_signature: bytes,
         second_signature: bytes,
     ) -> ContractCall:
         """The bank has paid: burns what was queued."""
-        data = bytes.fromhex("6776123a") + encode(
+        coded = bytes.fromhex("6776123a") + encode(
             ["(bytes32,bytes32,uint64)", "bytes", "bytes"],
             [form.to_abi(), first_signature, second_signature],
         )
-        return ContractCall("SettlementToken", "confirmPayout", data)
+        return ContractCall("SettlementToken", "confirmPayout", coded)
+
+    @staticmethod
+    def daily_cap() -> Read[int]:
+        """``dailyCap``."""
+        coded = bytes.fromhex("eb339391")
+        return Read(
+            "SettlementToken",
+            "dailyCap",
+            coded,
+            lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def decimals() -> Read[int]:
+        """2: one unit is one fen."""
+        coded = bytes.fromhex("313ce567")
+        return Read(
+            "SettlementToken",
+            "decimals",
+            coded,
+            lambda raw: decode(["uint8"], raw)[0],
+        )
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "SettlementToken",
+            "eip712Domain",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def first_custodian() -> Read[PartyId]:
+        """``firstCustodian``."""
+        coded = bytes.fromhex("b54277ba")
+        return Read(
+            "SettlementToken",
+            "firstCustodian",
+            coded,
+            lambda raw: PartyId(decode(["uint64"], raw)[0]),
+        )
 
     @staticmethod
     def free_balance(party: PartyId) -> Read[int]:
         """``freeBalance``."""
-        data = bytes.fromhex("cb60d11a") + encode(
+        coded = bytes.fromhex("cb60d11a") + encode(
             ["uint64"],
             [party],
         )
         return Read(
             "SettlementToken",
             "freeBalance",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def is_consuming_scheduled_op() -> Read[bytes]:
+        """``isConsumingScheduledOp``."""
+        coded = bytes.fromhex("8fb36037")
+        return Read(
+            "SettlementToken",
+            "isConsumingScheduledOp",
+            coded,
+            lambda raw: decode(["bytes4"], raw)[0],
         )
 
     @staticmethod
     def mint(form: MintReceipt, first_signature: bytes, second_signature: bytes) -> ContractCall:
         """``mint``."""
-        data = bytes.fromhex("d4f59d53") + encode(
+        coded = bytes.fromhex("d4f59d53") + encode(
             ["(bytes32,address,uint128,uint64)", "bytes", "bytes"],
             [form.to_abi(), first_signature, second_signature],
         )
-        return ContractCall("SettlementToken", "mint", data)
+        return ContractCall("SettlementToken", "mint", coded)
+
+    @staticmethod
+    def minted_on(day: int) -> Read[int]:
+        """``mintedOn``."""
+        coded = bytes.fromhex("0822587d") + encode(
+            ["uint32"],
+            [day],
+        )
+        return Read(
+            "SettlementToken",
+            "mintedOn",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
 
     @staticmethod
     def move(from_: Address, to: Address, amount: int) -> ContractCall:
         """``move``."""
-        data = bytes.fromhex("e6b5352c") + encode(
+        coded = bytes.fromhex("e6b5352c") + encode(
             ["address", "address", "uint128"],
             [from_, to, amount],
         )
-        return ContractCall("SettlementToken", "move", data)
+        return ContractCall("SettlementToken", "move", coded)
+
+    @staticmethod
+    def name() -> Read[str]:
+        """``name``."""
+        coded = bytes.fromhex("06fdde03")
+        return Read(
+            "SettlementToken",
+            "name",
+            coded,
+            lambda raw: decode(["string"], raw)[0],
+        )
 
     @staticmethod
     def payout_of(payout: Hash32) -> Read[PayoutRecord]:
         """``payoutOf``."""
-        data = bytes.fromhex("c2a2fde2") + encode(
+        coded = bytes.fromhex("c2a2fde2") + encode(
             ["bytes32"],
             [bytes32(payout)],
         )
         return Read(
             "SettlementToken",
             "payoutOf",
-            data,
+            coded,
             lambda raw: PayoutRecord.from_abi(decode(["(uint64,uint8,uint128,bytes32)"], raw)[0]),
         )
 
     @staticmethod
     def queue_payout(party: PartyId, account: Hash32, amount: int, payout: Hash32) -> ContractCall:
         """``queuePayout``."""
-        data = bytes.fromhex("ef0c7dbc") + encode(
+        coded = bytes.fromhex("ef0c7dbc") + encode(
             ["uint64", "bytes32", "uint128", "bytes32"],
             [party, bytes32(account), amount, bytes32(payout)],
         )
-        return ContractCall("SettlementToken", "queuePayout", data)
+        return ContractCall("SettlementToken", "queuePayout", coded)
+
+    @staticmethod
+    def redirect_payout(
+        form: PayoutRedirect,
+        payee_signature: bytes,
+        custodian_signature: bytes,
+    ) -> ContractCall:
+        """A payout that the bank sent back goes to another account of the same payee."""
+        coded = bytes.fromhex("e91d010e") + encode(
+            ["(bytes32,bytes32,uint64,bytes32)", "bytes", "bytes"],
+            [form.to_abi(), payee_signature, custodian_signature],
+        )
+        return ContractCall("SettlementToken", "redirectPayout", coded)
 
     @staticmethod
     def request_payout(form: PayoutRequest, signature: bytes) -> ContractCall:
         """A party queues its own free balance for its bank account."""
-        data = bytes.fromhex("3db45da9") + encode(
+        coded = bytes.fromhex("3db45da9") + encode(
             ["(uint64,bytes32,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
         )
-        return ContractCall("SettlementToken", "requestPayout", data)
+        return ContractCall("SettlementToken", "requestPayout", coded)
+
+    @staticmethod
+    def second_custodian() -> Read[PartyId]:
+        """``secondCustodian``."""
+        coded = bytes.fromhex("2d5b4c86")
+        return Read(
+            "SettlementToken",
+            "secondCustodian",
+            coded,
+            lambda raw: PartyId(decode(["uint64"], raw)[0]),
+        )
+
+    @staticmethod
+    def set_authority(new_authority: Address) -> ContractCall:
+        """``setAuthority``."""
+        coded = bytes.fromhex("7a9e5e4b") + encode(
+            ["address"],
+            [new_authority],
+        )
+        return ContractCall("SettlementToken", "setAuthority", coded)
 
     @staticmethod
     def set_custodian(first: PartyId, second: PartyId) -> ContractCall:
         """``setCustodian``."""
-        data = bytes.fromhex("ee5ccbd9") + encode(
+        coded = bytes.fromhex("ee5ccbd9") + encode(
             ["uint64", "uint64"],
             [first, second],
         )
-        return ContractCall("SettlementToken", "setCustodian", data)
+        return ContractCall("SettlementToken", "setCustodian", coded)
 
     @staticmethod
     def set_daily_cap(cap: int) -> ContractCall:
         """``setDailyCap``."""
-        data = bytes.fromhex("f7cb6aca") + encode(
+        coded = bytes.fromhex("f7cb6aca") + encode(
             ["uint128"],
             [cap],
         )
-        return ContractCall("SettlementToken", "setDailyCap", data)
+        return ContractCall("SettlementToken", "setDailyCap", coded)
+
+    @staticmethod
+    def symbol() -> Read[str]:
+        """``symbol``."""
+        coded = bytes.fromhex("95d89b41")
+        return Read(
+            "SettlementToken",
+            "symbol",
+            coded,
+            lambda raw: decode(["string"], raw)[0],
+        )
+
+    @staticmethod
+    def total_supply() -> Read[int]:
+        """``totalSupply``."""
+        coded = bytes.fromhex("18160ddd")
+        return Read(
+            "SettlementToken",
+            "totalSupply",
+            coded,
+            lambda raw: decode(["uint256"], raw)[0],
+        )
+
+    @staticmethod
+    def transfer(arg0: Address, arg1: int) -> Read[bool]:
+        """Refused: balances lie on accounts without keys and only the contracts move them."""
+        coded = bytes.fromhex("a9059cbb") + encode(
+            ["address", "uint256"],
+            [arg0, arg1],
+        )
+        return Read(
+            "SettlementToken",
+            "transfer",
+            coded,
+            lambda raw: decode(["bool"], raw)[0],
+        )
+
+    @staticmethod
+    def transfer_from(arg0: Address, arg1: Address, arg2: int) -> Read[bool]:
+        """Refused, as transfer is."""
+        coded = bytes.fromhex("23b872dd") + encode(
+            ["address", "address", "uint256"],
+            [arg0, arg1, arg2],
+        )
+        return Read(
+            "SettlementToken",
+            "transferFrom",
+            coded,
+            lambda raw: decode(["bool"], raw)[0],
+        )

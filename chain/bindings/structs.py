@@ -779,6 +779,53 @@ class KeyRotation(Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class LeafFacts(Struct):
+    """What a delivery and an advance need to know of a trip's leaf."""
+
+    EIP712: ClassVar[str] = (
+        "LeafFacts(bytes32 waybill,uint8 state,uint64 performer,uint64 consignee,uint32"
+        " version,uint64 quantity,uint64 loadFrom,uint64 deliverBy,uint64 issuedAt)"
+    )
+
+    waybill: WaybillId
+    state: WaybillState
+    performer: PartyId
+    consignee: PartyId
+    version: int
+    quantity: int
+    load_from: int
+    deliver_by: int
+    issued_at: int
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            bytes32(self.waybill),
+            int(self.state),
+            self.performer,
+            self.consignee,
+            self.version,
+            self.quantity,
+            self.load_from,
+            self.deliver_by,
+            self.issued_at,
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            waybill=WaybillId(hash32(values[0])),
+            state=WaybillState(values[1]),
+            performer=PartyId(values[2]),
+            consignee=PartyId(values[3]),
+            version=values[4],
+            quantity=values[5],
+            load_from=values[6],
+            deliver_by=values[7],
+            issued_at=values[8],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LenderAct(Struct):
     """A lender's act on a running loan. Signed by the lender."""
 
@@ -1062,6 +1109,39 @@ class PayoutRecord(Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutRedirect(Struct):
+    """The bank has sent a payout back: the payee names another account of his. Signed by the payee
+    and, for the bank's word that the money came back, by the first signer of the custodian. The
+    amount and the payee stay."""
+
+    EIP712: ClassVar[str] = (
+        "PayoutRedirect(bytes32 payout,bytes32 account,uint64 expires,bytes32 salt)"
+    )
+
+    payout: Hash32
+    account: Hash32
+    expires: int
+    salt: Hash32
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            bytes32(self.payout),
+            bytes32(self.account),
+            self.expires,
+            bytes32(self.salt),
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            payout=hash32(values[0]),
+            account=hash32(values[1]),
+            expires=values[2],
+            salt=hash32(values[3]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PayoutRequest(Struct):
     """A party takes money out of its account. Signed by the party."""
 
@@ -1093,6 +1173,34 @@ class PayoutRequest(Struct):
             amount=values[2],
             expires=values[3],
             salt=hash32(values[4]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCancellation(Struct):
+    """The present key stops a recovery that waits. Signed by the present key."""
+
+    EIP712: ClassVar[str] = (
+        "RecoveryCancellation(uint64 party,address newKey,uint64 readyAt)"
+    )
+
+    party: PartyId
+    new_key: Address
+    ready_at: int
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            self.party,
+            self.new_key,
+            self.ready_at,
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            party=PartyId(values[0]),
+            new_key=address(values[1]),
+            ready_at=values[2],
         )
 
 
@@ -1444,9 +1552,10 @@ class WaybillRecord(Struct):
     EIP712: ClassVar[str] = (
         "WaybillRecord(bytes32 parent,uint64 issuer,uint64 performer,uint64 consignee,u"
         "int64 pledgee,uint8 state,bool declared,uint8 tier,uint16 children,uint32 vers"
-        "ion,uint32 termDays,uint64 quantity,uint64 loadFrom,uint64 deliverBy,uint64 de"
-        "liveredAt,uint64 childQuantity,uint64 deliveredQuantity,uint64 accepted,uint12"
-        "8 freight,uint128 childFreight,uint128 paid,uint128 credited,bytes32 trip)"
+        "ion,uint32 termDays,uint64 quantity,uint64 loadFrom,uint64 deliverBy,uint64 is"
+        "suedAt,uint64 deliveredAt,uint64 childQuantity,uint64 deliveredQuantity,uint64"
+        " accepted,uint128 freight,uint128 childFreight,uint128 paid,uint128 credited,b"
+        "ytes32 trip)"
     )
 
     parent: WaybillId
@@ -1463,6 +1572,7 @@ class WaybillRecord(Struct):
     quantity: int
     load_from: int
     deliver_by: int
+    issued_at: int
     delivered_at: int
     child_quantity: int
     delivered_quantity: int
@@ -1489,6 +1599,7 @@ class WaybillRecord(Struct):
             self.quantity,
             self.load_from,
             self.deliver_by,
+            self.issued_at,
             self.delivered_at,
             self.child_quantity,
             self.delivered_quantity,
@@ -1517,13 +1628,14 @@ class WaybillRecord(Struct):
             quantity=values[11],
             load_from=values[12],
             deliver_by=values[13],
-            delivered_at=values[14],
-            child_quantity=values[15],
-            delivered_quantity=values[16],
-            accepted=values[17],
-            freight=values[18],
-            child_freight=values[19],
-            paid=values[20],
-            credited=values[21],
-            trip=TripId(hash32(values[22])),
+            issued_at=values[14],
+            delivered_at=values[15],
+            child_quantity=values[16],
+            delivered_quantity=values[17],
+            accepted=values[18],
+            freight=values[19],
+            child_freight=values[20],
+            paid=values[21],
+            credited=values[22],
+            trip=TripId(hash32(values[23])),
         )

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from eth_abi.abi import decode, encode
 
-from chain.abi import ContractCall, Read, bytes32, hash32
-from chain.bindings.structs import Amendment, Cancellation, CreditNote, Waybill, WaybillRecord
-from chain.ids import Hash32, PartyId, TripId, WaybillId
+from chain.abi import ContractCall, Read, address, bytes32, hash32
+from chain.bindings.structs import (
+    Amendment,
+    Cancellation,
+    CreditNote,
+    LeafFacts,
+    Waybill,
+    WaybillRecord,
+)
+from chain.ids import Address, Hash32, PartyId, TripId, WaybillId
 
 
 class WaybillRegistry:
@@ -22,11 +29,11 @@ class WaybillRegistry:
         pledgee_signature: bytes,
     ) -> ContractCall:
         """``amend``."""
-        data = bytes.fromhex("969bb4b1") + encode(
+        coded = bytes.fromhex("969bb4b1") + encode(
             ["(bytes32,uint32,uint128,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)", "bytes", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature, pledgee_signature],
         )
-        return ContractCall("WaybillRegistry", "amend", data)
+        return ContractCall("WaybillRegistry", "amend", coded)
 
     @staticmethod
     def cancel(
@@ -35,11 +42,11 @@ class WaybillRegistry:
         performer_signature: bytes,
     ) -> ContractCall:
         """``cancel``."""
-        data = bytes.fromhex("355e3b51") + encode(
+        coded = bytes.fromhex("355e3b51") + encode(
             ["(bytes32,uint32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature],
         )
-        return ContractCall("WaybillRegistry", "cancel", data)
+        return ContractCall("WaybillRegistry", "cancel", coded)
 
     @staticmethod
     def credit(
@@ -49,76 +56,92 @@ class WaybillRegistry:
         pledgee_signature: bytes,
     ) -> ContractCall:
         """``credit``."""
-        data = bytes.fromhex("1bdc8376") + encode(
+        coded = bytes.fromhex("1bdc8376") + encode(
             ["(bytes32,uint128,bytes32,uint64,bytes32)", "bytes", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature, pledgee_signature],
         )
-        return ContractCall("WaybillRegistry", "credit", data)
+        return ContractCall("WaybillRegistry", "credit", coded)
+
+    @staticmethod
+    def eip712_domain() -> Read[tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]]:
+        """``eip712Domain`` → fields, name, version, chain_id, verifying_contract, salt, extensions."""
+        coded = bytes.fromhex("84b0196e")
+
+        def understand(raw: bytes) -> tuple[bytes, str, str, int, Address, Hash32, tuple[int, ...]]:
+            v = decode(["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"], raw)
+            return (v[0], v[1], v[2], v[3], address(v[4]), hash32(v[5]), tuple(v[6]))
+
+        return Read(
+            "WaybillRegistry",
+            "eip712Domain",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def get(waybill: WaybillId) -> Read[WaybillRecord]:
         """``get``."""
-        data = bytes.fromhex("8eaa6ac0") + encode(
+        coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
         return Read(
             "WaybillRegistry",
             "get",
-            data,
-            lambda raw: WaybillRecord.from_abi(decode(["(bytes32,uint64,uint64,uint64,uint64,uint8,bool,uint8,uint16,uint32,uint32,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint128,uint128,bytes32)"], raw)[0]),
+            coded,
+            lambda raw: WaybillRecord.from_abi(decode(["(bytes32,uint64,uint64,uint64,uint64,uint8,bool,uint8,uint16,uint32,uint32,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint128,uint128,bytes32)"], raw)[0]),
         )
 
     @staticmethod
     def hash_waybill(form: Waybill) -> Read[WaybillId]:
         """``hashWaybill``."""
-        data = bytes.fromhex("0e547e3e") + encode(
+        coded = bytes.fromhex("0e547e3e") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)"],
             [form.to_abi()],
         )
         return Read(
             "WaybillRegistry",
             "hashWaybill",
-            data,
+            coded,
             lambda raw: WaybillId(hash32(decode(["bytes32"], raw)[0])),
         )
 
     @staticmethod
     def is_below(waybill: WaybillId, ancestor: WaybillId) -> Read[bool]:
         """``isBelow``."""
-        data = bytes.fromhex("0a610da0") + encode(
+        coded = bytes.fromhex("0a610da0") + encode(
             ["bytes32", "bytes32"],
             [bytes32(waybill), bytes32(ancestor)],
         )
         return Read(
             "WaybillRegistry",
             "isBelow",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def is_party_of_chain(waybill: WaybillId, party: PartyId) -> Read[bool]:
         """``isPartyOfChain``."""
-        data = bytes.fromhex("a311150d") + encode(
+        coded = bytes.fromhex("a311150d") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), party],
         )
         return Read(
             "WaybillRegistry",
             "isPartyOfChain",
-            data,
+            coded,
             lambda raw: decode(["bool"], raw)[0],
         )
 
     @staticmethod
     def issue(form: Waybill, issuer_signature: bytes, performer_signature: bytes) -> ContractCall:
         """``issue``."""
-        data = bytes.fromhex("519702d0") + encode(
+        coded = bytes.fromhex("519702d0") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature],
         )
-        return ContractCall("WaybillRegistry", "issue", data)
+        return ContractCall("WaybillRegistry", "issue", coded)
 
     @staticmethod
     def issue_batch(
@@ -128,98 +151,183 @@ class WaybillRegistry:
         all_or_nothing: bool,
     ) -> ContractCall:
         """``issueBatch``."""
-        data = bytes.fromhex("d7ddfb4c") + encode(
+        coded = bytes.fromhex("d7ddfb4c") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)[]", "bytes[]", "bytes[]", "bool"],
             [[x.to_abi() for x in forms], issuer_signatures, performer_signatures, all_or_nothing],
         )
-        return ContractCall("WaybillRegistry", "issueBatch", data)
+        return ContractCall("WaybillRegistry", "issueBatch", coded)
+
+    @staticmethod
+    def leaf_facts(trip: TripId) -> Read[LeafFacts]:
+        """The leaf of a trip in short; all zero if there is none."""
+        coded = bytes.fromhex("c873e472") + encode(
+            ["bytes32"],
+            [bytes32(trip)],
+        )
+        return Read(
+            "WaybillRegistry",
+            "leafFacts",
+            coded,
+            lambda raw: LeafFacts.from_abi(decode(["(bytes32,uint8,uint64,uint64,uint32,uint64,uint64,uint64,uint64)"], raw)[0]),
+        )
 
     @staticmethod
     def leaf_of(trip: TripId) -> Read[WaybillId]:
         """``leafOf``."""
-        data = bytes.fromhex("4ee876dd") + encode(
+        coded = bytes.fromhex("4ee876dd") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
         return Read(
             "WaybillRegistry",
             "leafOf",
-            data,
+            coded,
             lambda raw: WaybillId(hash32(decode(["bytes32"], raw)[0])),
+        )
+
+    @staticmethod
+    def lineage(trip: TripId, above: WaybillId) -> Read[tuple[WaybillId, ...]]:
+        """The waybills from a trip's leaf (first) up to, not including, one above it; empty if it
+        is not above."""
+        coded = bytes.fromhex("c86d02d6") + encode(
+            ["bytes32", "bytes32"],
+            [bytes32(trip), bytes32(above)],
+        )
+        return Read(
+            "WaybillRegistry",
+            "lineage",
+            coded,
+            lambda raw: tuple(WaybillId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
+        )
+
+    @staticmethod
+    def max_amount() -> Read[int]:
+        """Most fen, and most thousandths of a unit, of one waybill: what JSON carries exactly."""
+        coded = bytes.fromhex("d40dc870")
+        return Read(
+            "WaybillRegistry",
+            "MAX_AMOUNT",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
+
+    @staticmethod
+    def max_tier() -> Read[int]:
+        """Deepest tier of a chain; a root has tier 0."""
+        coded = bytes.fromhex("af3a19c7")
+        return Read(
+            "WaybillRegistry",
+            "MAX_TIER",
+            coded,
+            lambda raw: decode(["uint8"], raw)[0],
         )
 
     @staticmethod
     def outstanding(waybill: WaybillId) -> Read[int]:
         """floor(freight x accepted / quantity) - credited - paid, never below zero."""
-        data = bytes.fromhex("2f2cc324") + encode(
+        coded = bytes.fromhex("2f2cc324") + encode(
             ["bytes32"],
             [bytes32(waybill)],
         )
         return Read(
             "WaybillRegistry",
             "outstanding",
-            data,
+            coded,
             lambda raw: decode(["uint128"], raw)[0],
         )
 
     @staticmethod
     def pledge(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
         """``pledge``."""
-        data = bytes.fromhex("aacca2d9") + encode(
+        coded = bytes.fromhex("aacca2d9") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
         )
-        return ContractCall("WaybillRegistry", "pledge", data)
+        return ContractCall("WaybillRegistry", "pledge", coded)
 
     @staticmethod
     def record_delivery(trip: TripId, accepted: int, at: int) -> ContractCall:
         """``recordDelivery``."""
-        data = bytes.fromhex("371ea337") + encode(
+        coded = bytes.fromhex("371ea337") + encode(
             ["bytes32", "uint64", "uint64"],
             [bytes32(trip), accepted, at],
         )
-        return ContractCall("WaybillRegistry", "recordDelivery", data)
+        return ContractCall("WaybillRegistry", "recordDelivery", coded)
 
     @staticmethod
     def record_loading(trip: TripId) -> ContractCall:
         """``recordLoading``."""
-        data = bytes.fromhex("d036300b") + encode(
+        coded = bytes.fromhex("d036300b") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
-        return ContractCall("WaybillRegistry", "recordLoading", data)
+        return ContractCall("WaybillRegistry", "recordLoading", coded)
 
     @staticmethod
     def record_paid(waybill: WaybillId, amount: int) -> ContractCall:
         """``recordPaid``."""
-        data = bytes.fromhex("c9780c80") + encode(
+        coded = bytes.fromhex("c9780c80") + encode(
             ["bytes32", "uint128"],
             [bytes32(waybill), amount],
         )
-        return ContractCall("WaybillRegistry", "recordPaid", data)
+        return ContractCall("WaybillRegistry", "recordPaid", coded)
 
     @staticmethod
     def record_void(trip: TripId) -> ContractCall:
         """``recordVoid``."""
-        data = bytes.fromhex("d463c4a8") + encode(
+        coded = bytes.fromhex("d463c4a8") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
-        return ContractCall("WaybillRegistry", "recordVoid", data)
+        return ContractCall("WaybillRegistry", "recordVoid", coded)
 
     @staticmethod
     def release(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
         """``release``."""
-        data = bytes.fromhex("5ce8c9c4") + encode(
+        coded = bytes.fromhex("5ce8c9c4") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
         )
-        return ContractCall("WaybillRegistry", "release", data)
+        return ContractCall("WaybillRegistry", "release", coded)
+
+    @staticmethod
+    def share_down(waybill: WaybillId, quantity: int) -> Read[int]:
+        """floor(freight x quantity / quantity of the waybill), at most what is neither paid nor
+        credited of the freight."""
+        coded = bytes.fromhex("402cae29") + encode(
+            ["bytes32", "uint64"],
+            [bytes32(waybill), quantity],
+        )
+        return Read(
+            "WaybillRegistry",
+            "shareDown",
+            coded,
+            lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def standing_of(waybill: WaybillId) -> Read[tuple[PartyId, PartyId, bool]]:
+        """Who stands on a waybill, and whether its issuer never signed; all zero if there is none."""
+        coded = bytes.fromhex("43aa9ad3") + encode(
+            ["bytes32"],
+            [bytes32(waybill)],
+        )
+
+        def understand(raw: bytes) -> tuple[PartyId, PartyId, bool]:
+            v = decode(["uint64", "uint64", "bool"], raw)
+            return (PartyId(v[0]), PartyId(v[1]), v[2])
+
+        return Read(
+            "WaybillRegistry",
+            "standingOf",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def trip_terms(trip: TripId) -> Read[tuple[int, Hash32, Hash32, Hash32]]:
         """Version, vehicle, plan and policy the trip's leaf stands at now."""
-        data = bytes.fromhex("ad397584") + encode(
+        coded = bytes.fromhex("ad397584") + encode(
             ["bytes32"],
             [bytes32(trip)],
         )
@@ -231,6 +339,6 @@ class WaybillRegistry:
         return Read(
             "WaybillRegistry",
             "tripTerms",
-            data,
+            coded,
             understand,
         )

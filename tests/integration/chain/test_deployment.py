@@ -1,0 +1,111 @@
+"""The seven contracts on a real node."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.enums import WaybillState
+from chain.bindings.party_registry import PartyRegistry
+from chain.bindings.waybill_registry import WaybillRegistry
+from chain.deployments import DeploymentUnreadableError, find_deployment
+from chain.errors import ContractRefusedError, WrongChainError
+from chain.ids import ZERO32, PartyId, WaybillId
+from deploy.contracts import (
+    ORDER,
+    ContractSettings,
+    DeploymentOutdatedError,
+    created_address,
+    deploy_contracts,
+)
+from tests.integration.chain.till import Desk
+
+
+@pytest.fixture
+def bare(chain, tmp_path):
+    desk = Desk(chain, f"sqlite:///{tmp_path}/yundan.sqlite")
+    yield desk
+    desk.storage.close()
+
+
+def deploy(desk, tmp_path):
+    return deploy_contracts(
+        client=desk.client,
+        storage=desk.storage,
+        writer=desk.writer,
+        deployer=desk.signer.address,
+        clock=desk.clock,
+        settings=ContractSettings(admin=desk.signer.address, registrar=desk.signer.address),
+        folder=tmp_path / "deployments",
+    )
+
+
+def test_all_contracts_stand_where_they_were_predicted_and_know_each_other(bare, tmp_path):
+    made = deploy(bare, tmp_path)
+    assert tuple(made.contracts) == ORDER
+    for place, name in enumerate(ORDER):
+        assert made.address_of(name) == created_address(bare.signer.address, place)
+    assert bare.client.fetch(DeliveryRegistry.threshold()) == 2
+    assert bare.client.fetch(PartyRegistry.registrar()) == bare.signer.address
+
+
+def test_a_second_deployment_changes_nothing(bare, tmp_path):
+    first = deploy(bare, tmp_path)
+    head = bare.client.fetch_head()
+    assert deploy(bare, tmp_path) == first
+    assert bare.client.fetch_head() == head
+    assert find_deployment(tmp_path / "deployments", bare.client.chain_id) == first
+
+
+def test_a_deployment_that_was_cut_goes_on_where_it_stopped(bare, tmp_path, monkeypatch):
+    rounds = []
+    real = bare.writer.send_once
+
+    def cut():
+        rounds.append(1)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        return real()
+
+    monkeypatch.setattr(bare.writer, "_set", type(bare.settings)(in_flight=3))
+    monkeypatch.setattr(bare.writer, "send_once", cut)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(bare, tmp_path)
+    monkeypatch.undo()
+    made = deploy(bare, tmp_path)
+    assert made.address_of(ORDER[-1]) == created_address(bare.signer.address, len(ORDER) - 1)
+
+
+def test_other_code_at_an_address_is_refused(bare, tmp_path):
+    made = deploy(bare, tmp_path)
+    path = tmp_path / "deployments" / f"{bare.client.chain_id}.json"
+    body = json.loads(path.read_text())
+    body["contracts"]["PartyRegistry"]["address"] = made.address_of("WaybillRegistry")
+    path.write_text(json.dumps(body))
+    with pytest.raises(WrongChainError) as caught:
+        deploy(bare, tmp_path)
+    assert caught.value.facts["contract"] == "PartyRegistry"
+
+
+def test_another_version_on_chain_is_told(bare, tmp_path):
+    deploy(bare, tmp_path)
+    path = tmp_path / "deployments" / f"{bare.client.chain_id}.json"
+    path.write_text(path.read_text().replace('"version": "', '"version": "0'))
+    with pytest.raises(DeploymentOutdatedError):
+        deploy(bare, tmp_path)
+    path.write_text("{")
+    with pytest.raises(DeploymentUnreadableError):
+        deploy(bare, tmp_path)
+
+
+def test_an_unknown_waybill_reads_as_none_or_is_refused_by_name(bare, tmp_path):
+    deploy(bare, tmp_path)
+    try:
+        record = bare.client.fetch(WaybillRegistry.get(WaybillId(ZERO32)))
+        assert record.state is WaybillState.NONE
+    except ContractRefusedError as error:
+        assert error.facts["error"] == "WaybillUnknown"
+    accounts = bare.client.fetch_many([PartyRegistry.account_of(PartyId(n)) for n in (1, 2)])
+    assert accounts[0] != accounts[1]
