@@ -1,33 +1,305 @@
-"""Forged drives: shifted datum, straight-line fill, a drive too perfect, speeds that belie the road."""
+"""Forged drives: another datum, lines filled in, a drive too perfect, speeds that belie the road."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracking.findings import Finding
+import numpy as np
+
+from tracking.datum import bd09_to_wgs84, gcj02_to_wgs84, in_china
+from tracking.drive import kmh, runs
+from tracking.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from tracking.corridor import Corridor
     from tracking.drive import Drive
     from tracking.journey import Journey
-    from tracking.judge import OtherTrack
-    from tracking.policy import Policy
-    from tracking.track import Track
+    from tracking.policy import Policy, Rule
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+_SAMPLE = 400
 
 
+# ------------------------------------------------------------------- DATUM
 def set_datum_right(
     drive: Drive, corridor: Corridor, policy: Policy
 ) -> tuple[Drive, list[Finding]]:
-    return drive, []
+    """Names fixes that are GCJ-02 or BD-09 given as WGS-84, and sets them right for the other rules.
+
+    The shift is hundreds of metres and bends from place to place, so where undoing it puts the drive
+    onto the planned road, it was there. The root still covers what the device sent.
+    """
+    rule = policy.rule("datum")
+    china = in_china(drive.lon, drive.lat)
+    if not china.any() or np.count_nonzero(china) * 1000 < len(drive) * rule["share_permille"]:
+        return drive, []
+    rows = np.unique(np.linspace(0, len(drive) - 1, _SAMPLE).astype(np.int64))
+    lon, lat = drive.lon[rows], drive.lat[rows]
+    given = _median_offset_m(corridor, lon, lat)
+    if given < rule["offset_m"]:
+        return drive, []
+    undo = {"gcj02": gcj02_to_wgs84, "bd09": bd09_to_wgs84}
+    offsets = {name: _median_offset_m(corridor, *back(lon, lat)) for name, back in undo.items()}
+    name = min(offsets, key=lambda one: (offsets[one], one))
+    if offsets[name] * 1000 > given * rule["better_permille"]:
+        return drive, []
+    finding = Finding(
+        rule.code,
+        rule.severity,
+        int(drive.time[0]),
+        int(drive.time[-1]),
+        {"datum": name, "offset_m": given, "offset_undone_m": offsets[name]},
+    )
+    return drive.moved(*undo[name](drive.lon, drive.lat), corridor), [finding]
 
 
+def _median_offset_m(corridor: Corridor, lon: Floats, lat: Floats) -> int:
+    return int(np.median(corridor.offset_mm(lon, lat))) // 1000
+
+
+# ------------------------------------------------------------------- FORGED SHAPES
 def check_fraud(drive: Drive, corridor: Corridor, way: Journey, policy: Policy) -> list[Finding]:
-    return []
+    """Rules that look at one record alone."""
+    if len(drive) < 2:
+        return []
+    return [
+        *_straight_line(drive, policy.rule("straight_line")),
+        *_too_perfect(drive, corridor, policy.rule("too_perfect")),
+        *_white_noise(drive, policy.rule("white_noise")),
+        *_compressed(drive, corridor, way, policy.rule("time_compressed")),
+        *_speed_mismatch(drive, policy.rule("speed_mismatch")),
+    ]
 
 
-def check_others(
-    drive: Drive, corridor: Corridor, others: Sequence[OtherTrack], track: Track, policy: Policy
-) -> list[Finding]:
-    return []
+def _plane(drive: Drive, corridor: Corridor) -> tuple[Floats, Floats]:
+    """Ground metres on a plane, true to scale near each fix."""
+    x, y = corridor.place(drive.lon, drive.lat)
+    return x, y
+
+
+def _straight_line(drive: Drive, rule: Rule) -> list[Finding]:
+    """Positions put on one straight line at one speed, to the metre: nobody drives so."""
+    if len(drive) < rule["least_n"]:
+        return []
+    # Velocities in degrees a second: equal ones make a straight line at one speed.
+    seconds = np.maximum(drive.gaps, 1)
+    cos = np.cos(np.radians(drive.lat[:-1]))
+    east = np.diff(drive.lon) * 111_320.0 * cos / seconds
+    north = np.diff(drive.lat) * 110_900.0 / seconds
+    change = np.hypot(np.diff(east), np.diff(north))
+    # Rounding to a millionth of a degree moves a velocity by up to 0.16 m over the shorter step.
+    shorter = np.minimum(seconds[:-1], seconds[1:])
+    allowed = 0.02 + rule["residual_cm"] / 100.0 / 2 / shorter
+    moving = np.hypot(east, north) > 3.0
+    steady = (change <= allowed) & moving[:-1] & moving[1:]
+    out = []
+    for first, last in runs(steady):
+        low, high = first, last + 2
+        if high - low + 1 < rule["least_n"]:
+            continue
+        spent = int(drive.time[high] - drive.time[low])
+        length = int(drive.steps[low:high].sum()) // 1000
+        if spent < rule["least_s"] or length < rule["least_m"]:
+            continue
+        if _line_residual_cm(drive, low, high) > rule["residual_cm"]:
+            continue
+        out.append(
+            Finding(
+                rule.code,
+                rule.severity,
+                int(drive.time[low]),
+                int(drive.time[high]),
+                {
+                    "fixes": high - low + 1,
+                    "m": length,
+                    "kmh": kmh(int(drive.steps[low:high].sum()), spent),
+                },
+            )
+        )
+    return out
+
+
+def _line_residual_cm(drive: Drive, low: int, high: int) -> int:
+    """Greatest distance of fixes from uniform motion on the line between the ends, centimetres."""
+    part = (drive.time[low : high + 1] - drive.time[low]) / (drive.time[high] - drive.time[low])
+    cos = float(np.cos(np.radians(drive.lat[low])))
+    east = (drive.lon[low : high + 1] - drive.lon[low]) * 111_320.0 * cos
+    north = (drive.lat[low : high + 1] - drive.lat[low]) * 110_900.0
+    away = np.hypot(east - part * east[-1], north - part * north[-1])
+    # The middle of the fixes, so that a true first or last fix does not hide a filled line.
+    return round(float(np.quantile(away, 0.9)) * 100)
+
+
+def _too_perfect(drive: Drive, corridor: Corridor, rule: Rule) -> list[Finding]:
+    """A drive at one speed from end to end, or one that lies on the plan to the decimetre."""
+    moving = np.ones(len(drive), dtype=np.bool_)
+    moving[:-1] = drive.steps > 3_000 * np.minimum(drive.gaps, 20)
+    rows = np.flatnonzero(drive.on_road & moving)
+    if len(rows) < rule["least_n"]:
+        return []
+    along, time = drive.match.along[rows], drive.time[rows]
+    way = int(along[-1] - along[0])
+    if way < rule["least_m"] * 1000 or time[-1] - time[0] < 60:
+        return []
+    residual_cm = int(np.median(np.abs(drive.match.offset[rows]))) // 10
+    off_clock_m = _off_uniform_m(along, time)
+    uniform = off_clock_m * 1000 <= way // 1000 * rule["uniform_permille"]
+    exact = residual_cm <= rule["residual_cm"]
+    if not (uniform or exact):
+        return []
+    return [
+        Finding(
+            rule.code,
+            rule.severity if uniform else Severity.REVIEW,
+            int(time[0]),
+            int(time[-1]),
+            {
+                "off_plan_cm": residual_cm,
+                "off_uniform_m": off_clock_m,
+                "kmh": kmh(way, int(time[-1] - time[0])),
+            },
+        )
+    ]
+
+
+def _off_uniform_m(along: Ints, time: Ints) -> int:
+    """How far a drive is from one speed: eight in ten fixes lie this near to uniform progress, metres."""
+    seconds = (time - time[0]).astype(np.float64)
+    metres = (along - along[0]) / 1000.0
+    keep = np.ones(len(metres), dtype=np.bool_)
+    for _ in range(4):
+        slope, base = np.polyfit(seconds[keep], metres[keep], 1)
+        away = np.abs(metres - base - slope * seconds)
+        keep = away <= max(float(np.quantile(away, 0.8)), 1.0)
+    return round(float(np.quantile(away, 0.8)))
+
+
+def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
+    """Sideways noise without memory: a receiver's error drifts, a random generator's does not."""
+    if len(drive) < rule["least_n"]:
+        return []
+    offset = drive.match.offset
+    near = (drive.steps < rule["apart_m"] * 1000) & (drive.steps > 20_000)
+    on_road = drive.on_road
+    pairs = np.flatnonzero(near & on_road[:-1] & on_road[1:] & (drive.gaps <= 30))
+    if len(pairs) < rule["least_n"]:
+        return []
+    centre = np.median(offset[pairs])
+    one = np.clip(offset[pairs] - centre, -20_000, 20_000).astype(np.float64)
+    two = np.clip(offset[pairs + 1] - centre, -20_000, 20_000).astype(np.float64)
+    power = float(np.sqrt((one * one).sum() * (two * two).sum()))
+    memory = round(float((one * two).sum()) / power * 1000) if power > 0 else 1000
+    spread_cm = round(float(np.median(np.abs(one)))) // 10
+    if memory > rule["memory_permille"] or spread_cm < rule["least_cm"]:
+        return []
+    return [
+        Finding(
+            rule.code,
+            rule.severity,
+            int(drive.time[pairs[0]]),
+            int(drive.time[pairs[-1] + 1]),
+            {"memory_permille": memory, "pairs": len(pairs), "noise_cm": spread_cm},
+        )
+    ]
+
+
+# ------------------------------------------------------------------- TIME AND SPEED
+def _compressed(drive: Drive, corridor: Corridor, way: Journey, rule: Rule) -> list[Finding]:
+    """Stretches driven faster than their bends and a vehicle's forces allow."""
+    along, on_road = drive.match.along, drive.on_road
+    least = corridor.least_seconds(np.where(on_road, along, 0))
+    ahead = np.diff(along)
+    # Only steps whose progress is what was driven: a cut corner of the plan is not speed.
+    true = way.covered & (ahead * 10 <= drive.steps * 13 + 500_000)
+    needed = np.concatenate(([0.0], np.cumsum(np.where(true, np.diff(least), 0.0))))
+    time = drive.time
+    mask = np.zeros(len(drive), dtype=np.bool_)
+    worst = 0
+    for window, permille in (
+        (rule["short_s"], rule["short_permille"]),
+        (rule["long_s"], rule["long_permille"]),
+    ):
+        until = np.searchsorted(time, time + window, side="left")
+        rows = np.flatnonzero(until < len(time))
+        if len(rows) == 0:
+            continue
+        spent = (time[until[rows]] - time[rows]).astype(np.float64)
+        share = (needed[until[rows]] - needed[rows]) / np.maximum(spent, 1.0) * 1000
+        over = np.flatnonzero((share > permille) & (spent <= window * 2))
+        if len(over):
+            worst = max(worst, round(float(share[over].max())))
+        for at in rows[over].tolist():
+            mask[at : until[at] + 1] = True
+    out = []
+    for first, last in runs(mask):
+        spent_s = int(time[last] - time[first])
+        out.append(
+            Finding(
+                rule.code,
+                rule.severity,
+                int(time[first]),
+                int(time[last]),
+                {
+                    "seconds": spent_s,
+                    "needed_s": round(float(needed[last] - needed[first])),
+                    "kmh": kmh(int(drive.steps[first:last].sum()), spent_s),
+                    "worst_permille": worst,
+                },
+            )
+        )
+    return out
+
+
+def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
+    """The reported speed against the way really made, over minutes; derived speeds never accuse."""
+    speed = drive.speed
+    known = ~np.isnan(speed[:-1]) & ~np.isnan(speed[1:]) & (drive.gaps > 0) & (drive.gaps <= 60)
+    if np.count_nonzero(known) < rule["least_n"]:
+        return []
+    told = np.where(known, np.nan_to_num(speed[:-1] + speed[1:]) / 2 / 3.6 * drive.gaps, 0.0)
+    made = np.where(known, drive.steps / 1000.0, 0.0)
+    spent = np.where(known, drive.gaps, 0)
+    told_sum, made_sum, spent_sum = (
+        np.concatenate(([0], np.cumsum(column))) for column in (told, made, spent)
+    )
+    # The trapezoid between two reports errs by a few m/s a step, either way; the way really driven does not.
+    doubt = np.concatenate(
+        ([0.0], np.cumsum(np.where(known, drive.gaps * rule["step_kmh"] / 3.6, 0.0) ** 2))
+    )
+    mask = np.zeros(len(drive), dtype=np.bool_)
+    for window in (rule["window_s"], 2 * rule["window_s"], 4 * rule["window_s"]):
+        until = np.searchsorted(spent_sum, spent_sum + window, side="left")
+        rows = np.flatnonzero(until < len(drive))
+        if len(rows) == 0:
+            continue
+        ends = until[rows]
+        said, done = told_sum[ends] - told_sum[rows], made_sum[ends] - made_sum[rows]
+        seconds = (spent_sum[ends] - spent_sum[rows]).astype(np.float64)
+        allowed = np.maximum(said, done) * rule["off_permille"] / 1000.0
+        allowed = allowed + 3.0 * np.sqrt(doubt[ends] - doubt[rows])
+        apart = np.abs(said - done)
+        wrong = (apart > allowed) & (apart * 3.6 > rule["off_kmh"] * seconds)
+        for at, end in zip(rows[wrong].tolist(), ends[wrong].tolist(), strict=True):
+            mask[at : end + 1] = True
+    out = []
+    for first, last in runs(mask):
+        total = float(spent_sum[last] - spent_sum[first])
+        out.append(
+            Finding(
+                rule.code,
+                rule.severity,
+                int(drive.time[first]),
+                int(drive.time[last]),
+                {
+                    "told_kmh": round(float(told_sum[last] - told_sum[first]) * 3.6 / total),
+                    "made_kmh": round(float(made_sum[last] - made_sum[first]) * 3.6 / total),
+                    "seconds": round(total),
+                },
+            )
+        )
+    return out

@@ -95,7 +95,11 @@ def _coverage(drive: Drive, policy: Policy) -> tuple[Bools, int]:
     # The road may wind between two fixes, but not more than a truck could have driven meanwhile.
     feasible = ahead <= np.maximum(drive.steps * 2, drive.gaps * 45_000) + 200_000
     covered = on_road[:-1] & on_road[1:] & (ahead > 0) & feasible
-    covered &= drive.gaps <= policy.rule("gap")["silence_s"]
+    # What was not seen does not count.
+    unseen = policy.rule("gap")
+    covered &= (drive.gaps <= unseen["unseen_s"]) | (
+        (drive.gaps <= unseen["silence_s"]) & (ahead <= unseen["moved_m"] * 1000)
+    )
     low, high = along[:-1][covered], along[1:][covered]
     if len(low) == 0:
         return covered, 0
@@ -121,7 +125,15 @@ def _arrival(
         return None
     first = int(rows[0])
     rule = policy.rule("no_journey")
-    if covered_mm * 1000 < rule["coverage_permille"] * corridor.length_mm:
+    # It appeared there without having been seen on the way, and never moved again.
+    placed = (
+        first > 0
+        and int(drive.steps[first - 1]) > rule["jump_m"] * 1000
+        and int(drive.gaps[first - 1]) > rule["unseen_s"]
+        and len(drive) - first >= rule["still_n"]
+        and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
+    )
+    if placed or covered_mm * 1000 < rule["coverage_permille"] * corridor.length_mm:
         findings.append(
             Finding(
                 rule.code,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracking import fraud, journey, plausibility
+from tracking import fraud, fraud_history, journey, plausibility
 from tracking.corridor import corridor_of
 from tracking.drive import Drive
 from tracking.findings import Finding
+from tracking.fraud_history import OtherTrack
 from tracking.merkle import root_of
 from tracking.policy import default_policy
 from tracking.track import Columns, Track
@@ -24,21 +25,6 @@ if TYPE_CHECKING:
     from tracking.journey import Journey
     from tracking.plan import Plan
     from tracking.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class OtherTrack:
-    """A track already on file to compare with: an earlier trip, or another terminal at the same time.
-
-    Attributes:
-        name: how a finding calls it (a trip id or a file name).
-        fixes: its fixes, in any order.
-        terminal: whose, "" where its fixes say so themselves.
-    """
-
-    name: str
-    fixes: Sequence[Fix] | Columns
-    terminal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +90,11 @@ def examine(
     way = journey.follow(drive, corridor, policy)
     findings += way.findings
     findings += plausibility.check_speeds(drive, policy)
+    findings += plausibility.check_accelerations(drive, policy)
     findings += plausibility.check_gaps(drive, policy)
     findings += plausibility.check_frozen(drive, policy)
     findings += fraud.check_fraud(drive, corridor, way, policy)
-    findings += fraud.check_others(drive, corridor, others, track, policy)
+    findings += fraud_history.check_others(drive, corridor, others, track, policy)
     used = np.zeros(len(track), dtype=np.bool_)
     used[drive.row[drive.evidence]] = True
     times = track.fixes.time[used]

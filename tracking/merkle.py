@@ -28,7 +28,6 @@ Leaf = tuple[int, int, int, int]
 """(index, unix seconds, latitude e6, longitude e6)."""
 
 _WORD = 32
-_TWO_256 = 1 << 256
 
 
 def leaves_of(fixes: Iterable[Fix]) -> list[Leaf]:
@@ -50,7 +49,13 @@ def leaf_hash(leaf: Leaf) -> bytes:
         and -(1 << 31) <= lon < 1 << 31
     ):
         raise MerkleError("a leaf is (uint32, uint64, int32, int32)", leaf=list(leaf))
-    encoded = b"".join((value % _TWO_256).to_bytes(_WORD, "big") for value in leaf)
+    # Two's complement over 32 bytes is what abi.encode gives signed and unsigned integers alike.
+    encoded = (
+        index.to_bytes(_WORD, "big")
+        + time.to_bytes(_WORD, "big")
+        + lat.to_bytes(_WORD, "big", signed=True)
+        + lon.to_bytes(_WORD, "big", signed=True)
+    )
     return keccak(keccak(encoded))
 
 
@@ -65,10 +70,10 @@ class MerkleTree:
         self.leaves = list(leaves)
         count = len(self.leaves)
         nodes = [b""] * max(0, 2 * count - 1)
-        for position, leaf in enumerate(self.leaves):
-            nodes[len(nodes) - 1 - position] = leaf_hash(leaf)
+        nodes[count - 1 :] = [leaf_hash(leaf) for leaf in reversed(self.leaves)]
         for at in range(count - 2, -1, -1):
-            nodes[at] = _parent(nodes[2 * at + 1], nodes[2 * at + 2])
+            left, right = nodes[2 * at + 1], nodes[2 * at + 2]
+            nodes[at] = keccak(left + right if left < right else right + left)
         self._nodes = nodes
 
     @classmethod

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracking.drive import Drive
     from tracking.plan import Plan
-    from tracking.policy import Policy
+    from tracking.policy import Policy, Rule
     from tracking.track import Track
 
     Ints = NDArray[np.int64]
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _EIGHT_HOURS = 8 * 3600
 _LOOKBACK = 60
+_SPIKES = 200
 _KMH_MM_S = 1_000_000 / 3600
 
 
@@ -358,6 +359,103 @@ def check_gaps(drive: Drive, policy: Policy) -> list[Finding]:
     return out
 
 
+def check_accelerations(drive: Drive, policy: Policy) -> list[Finding]:
+    """Changes of speed that no vehicle has, from positions a few seconds apart.
+
+    The limit is looser for short times, where a receiver's noise looks like acceleration.
+    """
+    rule = policy.rule("impossible_acceleration")
+    # One fix in so many seconds: at 1 Hz the noise of positions would be all there is.
+    bucket = drive.time // rule["apart_s"]
+    rows = np.flatnonzero(np.concatenate(([True], np.diff(bucket) > 0))) if len(drive) else bucket
+    if len(rows) < 3:
+        return []
+    time = drive.time[rows]
+    lon, lat = drive.lon[rows], drive.lat[rows]
+    seconds = np.diff(time)
+    metres = distance_mm(lon[:-1], lat[:-1], lon[1:], lat[1:]) / 1000.0
+    # The way driven cannot be shorter than the straight line, and noise makes it longer: take the line.
+    speed = metres / np.maximum(seconds, 1)
+    apart = (seconds[1:] + seconds[:-1]) / 2.0
+    pull = np.abs(np.diff(speed)) / np.maximum(apart, 1.0)
+    limit = rule["steady_cm_s2"] / 100.0 + rule["noise_cm_s"] / 100.0 / np.maximum(apart, 1.0)
+    able = (seconds[1:] <= rule["longest_s"]) & (seconds[:-1] <= rule["longest_s"])
+    able &= apart >= rule["apart_s"]
+    # A dead stop is not counted: a record may lack the last metres of braking.
+    able &= np.minimum(speed[1:], speed[:-1]) * 3.6 > rule["moving_kmh"]
+    over = np.flatnonzero(able & (pull > limit))
+    if len(over) <= _SPIKES:
+        real = [
+            not _is_spike(lon[at - 1 : at + 4], lat[at - 1 : at + 4], time[at - 1 : at + 4], rule)
+            for at in over.tolist()
+        ]
+        over = over[np.array(real, dtype=np.bool_)]
+    if len(over) < rule["least_n"]:
+        return _told_accelerations(drive.speed[rows], speed * 3.6, time, rule)
+    worst = int(over[np.argmax(pull[over])])
+    return [
+        Finding(
+            rule.code,
+            rule.severity,
+            int(time[over[0]]),
+            int(time[over[-1] + 2]),
+            {
+                "times": len(over),
+                "worst_cm_s2": round(float(pull[worst]) * 100),
+                "worst_kmh": kmh(float(metres[worst] * 1000), float(seconds[worst])),
+                "next_kmh": kmh(float(metres[worst + 1] * 1000), float(seconds[worst + 1])),
+            },
+        )
+    ]
+
+
+def _told_accelerations(
+    told: NDArray[np.float64], made: NDArray[np.float64], time: Ints, rule: Rule
+) -> list[Finding]:
+    """The same of the speeds that the source reported, where it did."""
+    seconds = np.diff(time)
+    pull = np.abs(np.diff(told)) / 3.6 / np.maximum(seconds, 1)
+    able = ~np.isnan(pull) & (seconds >= rule["apart_s"]) & (seconds <= rule["longest_s"])
+    able &= np.fmin(told[1:], told[:-1]) > rule["moving_kmh"]
+    # A reported speed that the way made contradicts is a receiver's slip, not an acceleration.
+    mean = (told[1:] + told[:-1]) / 2.0
+    able &= np.nan_to_num(np.abs(mean - made), nan=1e9) < 0.25 * np.maximum(made, 1.0)
+    over = np.flatnonzero(able & (np.nan_to_num(pull) > rule["told_cm_s2"] / 100.0))
+    if len(over) < rule["least_n"]:
+        return []
+    worst = int(over[np.argmax(pull[over])])
+    return [
+        Finding(
+            rule.code,
+            rule.severity,
+            int(time[over[0]]),
+            int(time[over[-1] + 1]),
+            {
+                "times": len(over),
+                "worst_cm_s2": round(float(pull[worst]) * 100),
+                "worst_kmh": round(float(told[worst])),
+                "next_kmh": round(float(told[worst + 1])),
+            },
+        )
+    ]
+
+
+def _is_spike(lon: NDArray[np.float64], lat: NDArray[np.float64], time: Ints, rule: Rule) -> bool:
+    """Whether one fix of five is to blame: without it the others are a drive."""
+    if len(time) < 5:
+        return False
+    for left_out in range(1, 4):
+        rows = np.array([at for at in range(5) if at != left_out])
+        metres = distance_mm(lon[rows[:-1]], lat[rows[:-1]], lon[rows[1:]], lat[rows[1:]]) / 1000.0
+        seconds = np.maximum(np.diff(time[rows]), 1)
+        speed = metres / seconds
+        apart = (seconds[1:] + seconds[:-1]) / 2.0
+        limit = rule["steady_cm_s2"] / 100.0 + rule["noise_cm_s"] / 100.0 / apart
+        if bool((np.abs(np.diff(speed)) / apart <= limit).all()):
+            return True
+    return False
+
+
 def check_frozen(drive: Drive, policy: Policy) -> list[Finding]:
     """The same place to the last digit while the source says that it moves."""
     rule = policy.rule("frozen_position")
@@ -371,14 +469,17 @@ def check_frozen(drive: Drive, policy: Policy) -> list[Finding]:
         if last - first + 2 < rule["least_n"]:
             continue
         hot = int(np.count_nonzero(moving[rows]))
-        if hot >= rule["moving_n"]:
+        told = np.nan_to_num(drive.speed[first + 1 : last + 2], nan=0.0) / 3.6
+        told_m = int((told * drive.gaps[first : last + 1]).sum())
+        spent = int(drive.time[last + 1] - drive.time[first])
+        if hot >= rule["moving_n"] and spent >= rule["least_s"] and told_m >= rule["told_m"]:
             out.append(
                 Finding(
                     rule.code,
                     rule.severity,
                     int(drive.time[first]),
                     int(drive.time[last + 1]),
-                    {"fixes": last - first + 2, "moving_fixes": hot},
+                    {"fixes": last - first + 2, "moving_fixes": hot, "told_m": told_m},
                 )
             )
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from tracking.fix import Fix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,15 +56,30 @@ class Columns:
         count = len(some)
         table = np.empty((len(_COLUMNS), count), dtype=np.int64)
         for row, name in enumerate(_COLUMNS):
-            if name in _OPTIONAL:
-                values: Iterable[int] = (
-                    NONE if (value := getattr(fix, name)) is None else value for fix in some
-                )
+            values = list(map(attrgetter(name), some))
+            missing = values.count(None) if name in _OPTIONAL else 0
+            if missing == count:
+                table[row] = NONE
+            elif missing:
+                table[row] = [NONE if value is None else value for value in values]
             else:
-                values = (getattr(fix, name) for fix in some)
-            table[row] = np.fromiter(values, dtype=np.int64, count=count)
+                table[row] = values
         terminals = np.array([fix.terminal for fix in some], dtype=object)
         return cls(table, terminals)
+
+    @classmethod
+    def of_lists(cls, columns: Mapping[str, Sequence[int]], terminals: Sequence[str]) -> Columns:
+        """Columns from lists by attribute name; absent ones hold NONE, an absent `valid` is true."""
+        count = len(terminals)
+        table = np.full((len(_COLUMNS), count), NONE, dtype=np.int64)
+        for row, name in enumerate(_COLUMNS):
+            if name in columns:
+                table[row] = columns[name]
+            elif name not in _OPTIONAL:
+                table[row] = 0 if name == "late" else 1
+        names = np.empty(count, dtype=object)
+        names[:] = terminals
+        return cls(table, names)
 
     def __len__(self) -> int:
         return int(self.ints.shape[1])

@@ -1,0 +1,191 @@
+"""Tracks compared with tracks on file: a replay, one truck with two terminals, a convoy told apart.
+
+Two honest drives on one road differ in when they pass each place: traffic, lights and stops see to it.
+A copy passes every place at a time that is the other's, shifted and perhaps stretched, to the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracking.drive import Drive
+from tracking.findings import Finding
+from tracking.track import Columns, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tracking.corridor import Corridor
+    from tracking.fix import Fix
+    from tracking.policy import Policy
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTrack:
+    """A track already on file to compare with: an earlier trip, or another terminal at the same time.
+
+    Attributes:
+        name: how a finding calls it (a trip id or a file name).
+        fixes: its fixes, in any order.
+        terminal: whose, "" where its fixes say so themselves.
+    """
+
+    name: str
+    fixes: Sequence[Fix] | Columns
+    terminal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How two drives compare.
+
+    Attributes:
+        common_m: metres of road both passed.
+        share_permille: of this drive's progress.
+        lag_s: median of (other's time - this time).
+        stretch_permille: other's seconds per thousand of this one's.
+        apart_s: tenths of seconds by which the best shift and stretch still misses, median.
+        wide_s: the same for eight in ten places.
+        same_permille: share of moving fixes that the other has to the last digit.
+    """
+
+    common_m: int
+    share_permille: int
+    lag_s: int
+    stretch_permille: int
+    apart_ds: int
+    wide_ds: int
+    same_permille: int
+
+
+def check_others(
+    drive: Drive, corridor: Corridor, others: Sequence[OtherTrack], track: Track, policy: Policy
+) -> list[Finding]:
+    """Compares a drive with tracks on file."""
+    replay, shared, convoy = (policy.rule(code) for code in ("replay", "shared_track", "convoy"))
+    out = []
+    own = track.terminals[0] if len(track.terminals) == 1 else ""
+    for other in others:
+        file = Track.of(other.fixes, terminal=other.terminal)
+        if len(file) < 2 or len(drive) < 2:
+            continue
+        rows = np.arange(len(file))
+        theirs = Drive.of(
+            file.fixes, file.fixes.time.copy(), np.ones(len(file), dtype=np.bool_), rows, corridor
+        )
+        like = compare(drive, theirs)
+        if like is None:
+            continue
+        copied = (
+            like.share_permille >= replay["share_permille"]
+            and like.common_m >= replay["least_m"]
+            and like.apart_ds <= replay["apart_ds"]
+            and like.wide_ds <= replay["wide_ds"]
+        ) or like.same_permille >= replay["same_permille"]
+        overlap = min(int(drive.time[-1]), int(theirs.time[-1])) - max(
+            int(drive.time[0]), int(theirs.time[0])
+        )
+        together = overlap > 0 and abs(like.lag_s) <= shared["lag_s"]
+        terminal = other.terminal or (file.terminals[0] if len(file.terminals) == 1 else "")
+        detail = {
+            "other": other.name,
+            "lag_s": like.lag_s,
+            "stretch_permille": like.stretch_permille,
+            "apart_ds": like.apart_ds,
+            "common_m": like.common_m,
+            "same_permille": like.same_permille,
+        }
+        start, end = int(drive.time[0]), int(drive.time[-1])
+        if copied:
+            rule = shared if together and (terminal != own or not own) else replay
+            out.append(Finding(rule.code, rule.severity, start, end, detail))
+        elif together and like.share_permille >= convoy["share_permille"]:
+            out.append(Finding(convoy.code, convoy.severity, start, end, detail))
+    return out
+
+
+def compare(one: Drive, two: Drive) -> Likeness | None:
+    """Compares when two drives passed the same places of one road; None where they share too little."""
+    same = _same_places(one, two)
+    first, second = _passages(one), _passages(two)
+    if first is None or second is None:
+        return _only_same(same)
+    low, high = max(first[0][0], second[0][0]), min(first[0][-1], second[0][-1])
+    inside = (first[0] >= low) & (first[0] <= high)
+    places, mine = first[0][inside], first[1][inside]
+    at = np.searchsorted(second[0], places, side="right") - 1
+    at = np.clip(at, 0, len(second[0]) - 2)
+    # Only where the other was moving between two of its own fixes.
+    able = second[2][at]
+    places, mine, at = places[able], mine[able], at[able]
+    if len(places) < 8:
+        return _only_same(same)
+    ahead = (second[0][at + 1] - second[0][at]).astype(np.float64)
+    part = (places - second[0][at]) / np.maximum(ahead, 1.0)
+    theirs = second[1][at] + part * (second[1][at + 1] - second[1][at])
+    mine_s = (mine - mine[0]).astype(np.float64)
+    lag = theirs - mine
+    slope, base = 0.0, float(np.median(lag))
+    keep = np.ones(len(mine_s), dtype=np.bool_)
+    for _ in range(5):
+        if np.ptp(mine_s[keep]) > 0:
+            slope, base = (float(value) for value in np.polyfit(mine_s[keep], lag[keep], 1))
+        away = np.abs(lag - base - slope * mine_s)
+        keep = away <= max(float(np.quantile(away, 0.8)), 0.5)
+    whole = max(1, int(first[0][-1] - first[0][0]))
+    return Likeness(
+        common_m=int(places[-1] - places[0]) // 1000,
+        share_permille=int((places[-1] - places[0]) * 1000 // whole),
+        lag_s=round(float(np.median(lag))),
+        stretch_permille=round(1000 * (1 + slope)),
+        apart_ds=round(float(np.median(away)) * 10),
+        wide_ds=round(float(np.quantile(away, 0.8)) * 10),
+        same_permille=same,
+    )
+
+
+def _only_same(same: int) -> Likeness | None:
+    return Likeness(0, 0, 0, 1000, 99_999, 99_999, same) if same else None
+
+
+def _passages(drive: Drive) -> tuple[Ints, Ints, Bools] | None:
+    """Places passed for the first time: progress mm, time s, and whether it moved on to the next."""
+    rows = np.flatnonzero(drive.on_road)
+    if len(rows) < 8:
+        return None
+    along, time = drive.match.along[rows], drive.time[rows]
+    top = np.maximum.accumulate(along)
+    fresh = np.ones(len(rows), dtype=np.bool_)
+    fresh[1:] = along[1:] > top[:-1] + 20_000
+    along, time = along[fresh], time[fresh]
+    if len(along) < 8:
+        return None
+    moving = np.zeros(len(along), dtype=np.bool_)
+    seconds = np.diff(time)
+    moving[:-1] = (np.diff(along) >= 2_000 * seconds) & (seconds <= 90)
+    return along, time, moving
+
+
+def _same_places(one: Drive, two: Drive) -> int:
+    """Share of moving fixes of one that the other has to the last digit, permille."""
+    moving = np.ones(len(one), dtype=np.bool_)
+    moving[:-1] = one.steps > 30_000
+    keys = _keys(one)[moving]
+    if len(keys) < 8:
+        return 0
+    return int(np.count_nonzero(np.isin(keys, _keys(two))) * 1000 // len(keys))
+
+
+def _keys(drive: Drive) -> Ints:
+    lat = np.rint(drive.lat * 1e6).astype(np.int64)
+    lon = np.rint(drive.lon * 1e6).astype(np.int64)
+    return lat * 1_000_000_000 + lon
