@@ -15,6 +15,8 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.enums import TripState
 from chain.bindings.enums import Verdict as ChainVerdict
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from chain.ports import Domain, Outbox, Signer
     from tracking.fix import Fix
     from tracking.ports import Records
+
+log = structlog.get_logger("tracking")
 
 TERMINAL_ID = re.compile(r"[0-9A-Za-z._-]{1,40}")
 """A phone number, an IMEI, or what a phone's application calls itself."""
@@ -482,20 +486,17 @@ class TrackingService:
     def on_track_committed(self, occurred: Occurred[TrackCommitted]) -> None:
         """A batch stands on chain; one that is not ours is left alone (another platform's trip).
 
-        Raises:
-            TripStateError: our batch of this number has another root.
+        A batch of ours that the chain holds with another root stays uncommitted and is told: somebody
+        else signs as our attestor.
         """
         event = occurred.event
         for batch in self._records.list_batches(event.trip):
-            if batch.index == event.index:
-                if batch.root != event.root:
-                    raise TripStateError(
-                        "the chain holds another batch than ours",
-                        trip=event.trip,
-                        expected=batch.root,
-                        given=event.root,
-                    )
-                self._records.save_batch(replace(batch, committed=int(occurred.at.timestamp())))
+            if batch.index != event.index:
+                continue
+            if batch.root != event.root:
+                log.error("batch_differs", trip=event.trip, index=event.index, given=event.root)
+                return
+            self._records.save_batch(replace(batch, committed=int(occurred.at.timestamp())))
 
     def prove_fix(self, trip: TripId, time: int) -> list[dict[str, Any]]:
         """Proofs that fixes of an instant stand in committed batches, as DeliveryRegistry checks them.
