@@ -8,11 +8,12 @@ All amounts are fen (uint128), rates are ppm a year (uint32), numerators are uin
 
 Frozen at release: ``rate_ppm, penalty_ppm, ceiling_ppm, fee, due_day, grace_days``, with
 ``rate_ppm <= ceiling_ppm`` and ``penalty_ppm <= ceiling_ppm`` (so that nothing below underflows);
-``fee = floor(principal * fee_bps / 10_000)``; ``penalty_from = due_day + grace_days``.
+``fee = floor(drawn * fee_bps / 10_000)``; ``penalty_from = due_day + grace_days``.
 
 Moving, all zero at release: ``interest_num, penalty_num, ceiling_num`` (cumulative over the loan's
 whole life, never reset), ``fee_paid, penalty_paid, interest_paid``; ``principal`` = outstanding;
-``accrued_to = start_day`` = the release day, or the bank's value day where that is later.
+``accrued_to = start_day`` = the release day, or the bank's value day where that is later. A payee whose
+transfer failed is paid later: ``accrue(day)``, then ``principal`` and ``drawn`` grow by his amount.
 
 accrue(day), before anything else in every settlement, on the day of payment::
 
@@ -50,8 +51,8 @@ when the loan closes. Then the payment goes through ``finance/waterfall.py`` (``
 
 Two acts of the lender (``LenderAct``)::
 
-    3 later start: only while accrued_to == start_day and nothing was paid;
-                   start_day = accrued_to = value (>= start_day); due_day and penalty_from stay
+    3 later start: only while accrued_to == start_day < value <= due_day;
+                   start_day = accrued_to = value; due_day and penalty_from stay
     5 waive:       accrue(today); to_fee, to_penalty, to_interest as in the waterfall, with
                    payment = value and no principal; each is added to its ``_paid``; no money moves
 

@@ -91,6 +91,9 @@ class EventKind(StrEnum):
     RELEASABLE = "releasable"
     VOIDED = "voided"
     RELEASED = "released"
+    """Granted (``amount``); interest counts from this day on what was drawn of it."""
+    DRAWN = "drawn"
+    """A payee was paid (``amount``); one whose transfer failed is paid later, or never."""
     DEFERRED = "deferred"
     """Interest starts on a later day (``day``)."""
     RESTRUCTURED = "restructured"
@@ -106,6 +109,9 @@ class EventKind(StrEnum):
 
 
 _PRECEDENCE: Final = {kind: index for index, kind in enumerate(EventKind)}
+_WITH_AMOUNT: Final = frozenset(
+    {EventKind.RELEASED, EventKind.DRAWN, EventKind.PAID, EventKind.WAIVED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ class AdvanceEvent:
             raise InvalidAmountError(
                 "an amount is not negative", field="amount", given=self.amount, event=self.id
             )
-        if self.kind in (EventKind.PAID, EventKind.WAIVED, EventKind.RELEASED) and not self.amount:
+        if self.kind in _WITH_AMOUNT and not self.amount:
             raise InvalidAmountError(
                 f"{self.kind.value} needs an amount above zero", field="amount", event=self.id
             )
@@ -163,7 +169,8 @@ class Advance:
 
     Attributes:
         principal: asked for, then approved.
-        released: what was paid out.
+        released: what was granted at delivery.
+        drawn: what payees were paid of it.
         outstanding: principal still owed (after a write-off: still claimed).
         start_day: first day that bears interest.
         due_day: day on which it is to be repaid.
@@ -178,6 +185,7 @@ class Advance:
     state: AdvanceState = AdvanceState.NONE
     principal: int = 0
     released: int = 0
+    drawn: int = 0
     outstanding: int = 0
     start_day: int = 0
     due_day: int = 0
@@ -201,7 +209,7 @@ class Advance:
     @property
     def repaid(self) -> int:
         """Principal repaid so far, recoveries included."""
-        return self.released - self.outstanding
+        return self.drawn - self.outstanding
 
     def accrued_to(self, day: int) -> Accumulator:
         """The numerators up to a day (not counted)."""
@@ -289,14 +297,17 @@ def refusal_of(advance: Advance, event: AdvanceEvent) -> str:
         return f"nothing is owed on an advance that is {advance.state.value}"
     if event.kind is EventKind.RELEASED and event.amount > advance.principal:
         return "a release above the approved principal"
+    if event.kind is EventKind.DRAWN:
+        if advance.state is not AdvanceState.RELEASED:
+            return f"nothing is paid out of an advance that is {advance.state.value}"
+        if advance.drawn + event.amount > advance.released:
+            return "a payee paid above what was granted"
     if event.kind is EventKind.DEFERRED:
-        untouched = (
-            advance.state is AdvanceState.RELEASED
-            and advance.accumulator.accrued_to == advance.start_day
-            and advance.outstanding == advance.released
-        )
-        if not untouched or event.day < advance.start_day:
-            return "interest can start later only before anything was accrued or paid"
+        untouched = advance.accumulator.accrued_to == advance.start_day
+        if advance.state is not AdvanceState.RELEASED or not untouched:
+            return "interest can start later only before the first day is counted"
+        if not advance.start_day < event.day <= advance.due_day:
+            return "a later start lies after the start and not after the due day"
     if event.kind is EventKind.RESTRUCTURED:
         if advance.state not in (AdvanceState.RELEASED, AdvanceState.DEFAULTED):
             return f"an advance that is {advance.state.value} cannot be restructured"
@@ -335,12 +346,13 @@ def apply(advance: Advance, event: AdvanceEvent) -> Advance:
             advance = replace(
                 advance,
                 released=event.amount,
-                outstanding=event.amount,
                 start_day=day,
                 due_day=due_day,
-                rates=advance.terms.rates(principal_fen=event.amount, due_day=due_day),
+                rates=advance.terms.rates(principal_fen=0, due_day=due_day),
                 accumulator=Accumulator(day),
             )
+        case EventKind.DRAWN:
+            advance = _draw(advance, event.amount, day)
         case EventKind.DEFERRED:
             advance = replace(advance, start_day=event.day, accumulator=Accumulator(event.day))
         case EventKind.RESTRUCTURED:
@@ -349,6 +361,8 @@ def apply(advance: Advance, event: AdvanceEvent) -> Advance:
             advance, shares = _pay(advance, event.amount, day)
         case EventKind.WAIVED:
             advance, shares = _waive(advance, event.amount, day)
+        case EventKind.DEFAULTED:
+            advance = replace(advance, released=advance.drawn)  # unpaid parts go back to the vault
         case EventKind.WRITTEN_OFF:
             advance = replace(advance, written_off=advance.outstanding)
         case _:
@@ -356,7 +370,8 @@ def apply(advance: Advance, event: AdvanceEvent) -> Advance:
     wanted = _TARGETS.get(event.kind)
     if wanted is not None:
         advance = replace(advance, state=require_move(advance.id, advance.state, wanted))
-    if event.kind is EventKind.PAID and advance.outstanding == 0:
+    closes = advance.outstanding == 0 and advance.drawn == advance.released
+    if event.kind is EventKind.PAID and closes:
         moved = require_move(advance.id, advance.state, AdvanceState.REPAID)
         advance = replace(advance, state=moved)
     step = Step(event.id, event.kind, day, shares, advance.state)
@@ -373,6 +388,19 @@ _TARGETS: Final = {
     EventKind.DEFAULTED: AdvanceState.DEFAULTED,
     EventKind.WRITTEN_OFF: AdvanceState.WRITTEN_OFF,
 }
+
+
+def _draw(advance: Advance, amount: int, day: int) -> Advance:
+    if advance.rates is None:  # a release always sets them
+        raise AdvanceStateError("nothing was released", advance=advance.id)
+    drawn = advance.drawn + amount
+    return replace(
+        advance,
+        accumulator=advance.accrued_to(day),
+        drawn=drawn,
+        outstanding=advance.outstanding + amount,
+        rates=replace(advance.rates, fee_fen=advance.terms.fee_down(drawn)),
+    )
 
 
 def _pay(advance: Advance, amount: int, day: int) -> tuple[Advance, Shares]:

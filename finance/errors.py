@@ -69,3 +69,27 @@ class DuplicateError(FinanceError):
     """This was booked before with other content."""
 
     code = "duplicate_conflict"
+
+
+class DecisionRefusedError(FinanceError):
+    """The rules refuse this advance; the reasons say why."""
+
+    code = "decision_refused"
+
+
+class DecisionStaleError(FinanceError):
+    """The decision is unknown, too old, or was made for another request; ask for a new one."""
+
+    code = "decision_stale"
+
+
+class UnknownAdvanceError(FinanceError):
+    """There is no such advance here."""
+
+    code = "advance_unknown"
+
+
+class UnknownLineError(FinanceError):
+    """There is no such credit line here."""
+
+    code = "line_unknown"

@@ -11,18 +11,20 @@ from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.waybill_registry import WaybillRegistry
+from chain.errors import InvalidValueError
 from chain.ids import AdvanceId, Hash32
 from chain.typed_data import typed_digest
 from finance.audit import ChainFacts
-from finance.records import PayeeFacts, RequestFacts
+from finance.credit import receivable_down
+from finance.records import PayeeFacts, ReceivableRecord, RequestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chain.abi import Read, Struct
     from chain.bindings.structs import AdvanceRecord, AdvanceRequest, CreditLine, Payee
-    from chain.ids import Address, LineId, PartyId
-    from chain.ports import ChainReader
+    from chain.ids import Address, LineId, PartyId, WaybillId
+    from chain.ports import BlockRef, ChainReader
 
 _NO_HASH = "0x" + "0" * 64
 
@@ -37,21 +39,29 @@ class ContractsOnChain:
         self, line: LineId, form: AdvanceRequest, fingerprint: str
     ) -> RequestFacts:
         """Everything the rules want to know, at the latest block."""
+        head = self._reader.fetch_head()
+        leaf = self._reader.fetch(WaybillRegistry.leaf_of(form.trip), block=head.hash)
+        if leaf == _NO_HASH:
+            raise InvalidValueError(
+                "no waybill stands for this trip", field="trip", given=form.trip
+            )
         reads: list[Read[Any]] = [
             CreditFacility.get(line),
             CreditFacility.reserved(line),
             CreditFacility.drawn(line),
             WaybillRegistry.get(form.waybill),
+            WaybillRegistry.get(leaf),
             DeliveryRegistry.get(form.trip),
-            WaybillRegistry.leaf_of(form.trip),
             FreightAdvance.is_pledged(Hash32(fingerprint)),
             FreightAdvance.advance_of(form.trip),
             *(WaybillRegistry.get(payee.waybill) for payee in form.payees),
         ]
-        head = self._reader.fetch_head()
         answers = self._reader.fetch_many(reads, block=head.hash)
-        (_, limit, frozen, valid_until), reserved, drawn, waybill, trip, leaf, pledged, taken = (
+        (_, limit, frozen, valid_until), reserved, drawn, waybill, own, trip, pledged, taken = (
             answers[:8]
+        )
+        share = receivable_down(
+            waybill.freight, min(own.quantity, waybill.quantity), waybill.quantity
         )
         return RequestFacts(
             block=head.number,
@@ -60,7 +70,7 @@ class ContractsOnChain:
             drawn_fen=drawn,
             line_frozen=frozen,
             line_valid_until=dt.datetime.fromtimestamp(valid_until, dt.UTC),
-            receivable_fen=_owed(waybill),
+            receivable_fen=min(share, _owed(waybill)),
             debtor=waybill.issuer,
             debtor_signed=not waybill.declared,
             performer=waybill.performer,
@@ -69,7 +79,7 @@ class ContractsOnChain:
             leaf=leaf,
             pledged=pledged,
             trip_taken=taken != _NO_HASH,
-            payees=tuple(PayeeFacts(own.performer, _owed(own)) for own in answers[8:]),
+            payees=tuple(PayeeFacts(one.performer, _owed(one)) for one in answers[8:]),
         )
 
     def fetch_line(self, line: LineId) -> CreditLine:
@@ -82,6 +92,17 @@ class ContractsOnChain:
         record, payees = self._reader.fetch_many(reads)
         return record, payees
 
+    def fetch_receivable(self, waybill: WaybillId) -> ReceivableRecord:
+        """What a waybill makes its issuer owe its performer."""
+        record = self._reader.fetch(WaybillRegistry.get(waybill))
+        return ReceivableRecord(
+            waybill=waybill,
+            debtor=record.issuer,
+            owner=record.performer,
+            freight_fen=record.freight,
+            term_days=record.term_days,
+        )
+
     def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:
         """Whether the party's present key (or its ERC-1271 contract) signed the form."""
         digest = typed_digest(form, self._reader.domain(contract))
@@ -90,13 +111,14 @@ class ContractsOnChain:
 
     def fetch_facts(
         self,
+        at: BlockRef,
         *,
         accounts: Iterable[Address],
         lenders: Iterable[PartyId],
         lines: Mapping[LineId, PartyId],
         advances: Mapping[AdvanceId, LineId],
     ) -> ChainFacts:
-        """Supply, balances, vaults, lines and advances at the latest block."""
+        """Supply, balances, vaults, lines and advances at a block."""
         addresses, parties, ids = sorted(set(accounts)), sorted(set(lenders)), sorted(lines)
         loans = sorted(advances)
         reads: list[Read[Any]] = [
@@ -107,8 +129,7 @@ class ContractsOnChain:
             *(CreditFacility.drawn(line) for line in ids),
             *(FreightAdvance.get(advance) for advance in loans),
         ]
-        head = self._reader.fetch_head()
-        answers = iter(self._reader.fetch_many(reads, block=head.hash))
+        answers = iter(self._reader.fetch_many(reads, block=at.hash))
         supply = next(answers)
         balances = {address: next(answers) for address in addresses}
         free = {str(lender): next(answers) for lender in parties}
@@ -118,7 +139,7 @@ class ContractsOnChain:
         drawn = {line: next(answers) for line in ids}
         records = {advance: next(answers) for advance in loans}
         return ChainFacts(
-            block=head.number,
+            block=at.number,
             supply=supply,
             balances={str(account): fen for account, fen in balances.items()},
             vault_free=free,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from chain.bindings.structs import AdvanceRecord as ChainAdvance
     from chain.bindings.structs import AdvanceRequest, CreditLine, Payee
     from chain.ids import Address, AdvanceId, LineId, PartyId, TripId, WaybillId
+    from chain.ports import BlockRef
     from finance.advance import AdvanceEvent, AdvanceState
     from finance.audit import ChainFacts, Discrepancy
     from finance.ledger import Entry
@@ -219,17 +220,22 @@ class OnChain(Protocol):
         """An advance that was requested elsewhere, with its payees."""
         ...
 
+    def fetch_receivable(self, waybill: WaybillId) -> ReceivableRecord:
+        """What a waybill makes its issuer owe its performer."""
+        ...
+
     def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:
         """Whether the party's present key signed the form for the contract."""
         ...
 
     def fetch_facts(
         self,
+        at: BlockRef,
         *,
         accounts: Iterable[Address],
         lenders: Iterable[PartyId],
         lines: Mapping[LineId, PartyId],
         advances: Mapping[AdvanceId, LineId],
     ) -> ChainFacts:
-        """What the chain says of all these at its latest block."""
+        """What the chain says of all these at a block."""
         ...

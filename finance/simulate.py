@@ -203,7 +203,7 @@ def _opening(principal: int, released_on: dt.date) -> list[AdvanceEvent]:
     at = _instant(released_on)
     return [
         AdvanceEvent(id=kind.value, kind=kind, at=at, known=at, amount=principal)
-        for kind in (EventKind.REQUESTED, EventKind.APPROVED, EventKind.RELEASED)
+        for kind in (EventKind.REQUESTED, EventKind.APPROVED, EventKind.RELEASED, EventKind.DRAWN)
     ]
 
 
