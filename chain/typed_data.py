@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
 from eth_keys.exceptions import BadSignature
+from eth_utils.address import is_checksum_address
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
 from chain.abi import address, hash32
-from chain.errors import SignatureRefusedError
+from chain.errors import InvalidValueError, SignatureRefusedError
 
 if TYPE_CHECKING:
     from chain.abi import Struct
@@ -71,7 +72,11 @@ def typed_message(struct: Struct, domain: Domain) -> dict[str, Any]:
 
 
 def struct_hash(struct: Struct) -> Hash32:
-    """``hashStruct`` of the standard: the id of waybills, advances and lines."""
+    """``hashStruct`` of the standard: the id of waybills, advances and lines.
+
+    Raises:
+        InvalidValueError: a field is not exactly of its type; it names the field.
+    """
     return hash32(bytes(_signable(struct, None).body))
 
 
@@ -134,7 +139,7 @@ def _signable(struct: Struct, domain: Domain | None) -> SignableMessage:
         "types": {"EIP712Domain": DOMAIN_FIELDS if domain else [], **types},
         "primaryType": primary,
         "domain": given,
-        "message": _members(struct, types, primary, lambda value, _: value),
+        "message": _members(struct, types, primary, _exact_value),
     }
     return encode_typed_data(full_message=message)
 
@@ -142,10 +147,16 @@ def _signable(struct: Struct, domain: Domain | None) -> SignableMessage:
 def _members(struct: Any, types: dict[str, Any], name: str, convert: Any) -> dict[str, Any]:
     """The struct's values under their Solidity names; fields stand in the same order in both."""
     fields = dataclasses.fields(struct)
-    return {
-        member["name"]: _value(getattr(struct, field.name), member["type"], types, convert)
-        for field, member in zip(fields, types[name], strict=True)
-    }
+    values = {}
+    for field, member in zip(fields, types[name], strict=True):
+        try:
+            value = _value(getattr(struct, field.name), member["type"], types, convert)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InvalidValueError(
+                f"{name}.{member['name']} is no {member['type']}: {error}", field=field.name
+            ) from error
+        values[member["name"]] = value
+    return values
 
 
 def _value(value: Any, kind: str, types: dict[str, Any], convert: Any) -> Any:
@@ -157,7 +168,32 @@ def _value(value: Any, kind: str, types: dict[str, Any], convert: Any) -> Any:
     return convert(value, kind)
 
 
+def _exact_value(value: Any, kind: str) -> Any:
+    """The value, if it is exactly of its type: encoders pad and cut where we would rather not sign.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if kind.startswith("bytes") and kind != "bytes":
+        raw = value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
+        if len(raw) != int(kind.removeprefix("bytes")):
+            raise ValueError(f"{len(raw)} bytes given")
+        return raw
+    if "int" in kind:
+        bits = int(kind.removeprefix("u").removeprefix("int"))
+        low, high = (0, 2**bits) if kind[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
+            raise ValueError(f"{value} given")
+        return int(value)
+    if kind == "address" and not is_checksum_address(value):
+        raise ValueError(f"{value} given")
+    if kind == "bool" and not isinstance(value, bool):
+        raise ValueError(f"{value} given")
+    return value
+
+
 def _wallet_value(value: Any, kind: str) -> Any:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    return str(int(value)) if "int" in kind else value
+    exact = _exact_value(value, kind)
+    if isinstance(exact, bytes):
+        return "0x" + exact.hex()
+    return str(exact) if "int" in kind else exact

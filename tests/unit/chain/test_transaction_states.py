@@ -1,0 +1,128 @@
+"""The published table of an outgoing transaction's states, every pair of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from chain.abi import ContractCall
+from chain.clock import ChainClock, SystemClock
+from chain.errors import ChainUnavailableError, InvalidValueError, UnexpectedStateError
+from chain.ids import ZERO32, Address
+from chain.indexer import bloom_of
+from chain.outbox import SqlOutbox, hash_of
+from chain.ports import TRANSACTION_MOVES, TransactionState
+from chain.signers import LocalSigner
+from chain.storage import Storage
+from chain.tables import OutgoingTransactionRow
+from chain.transactions import move, sign_transaction
+
+ALLOWED = {
+    ("queued", "sent"),
+    ("queued", "reverted"),
+    ("queued", "dropped"),
+    ("sent", "mined"),
+    ("sent", "reverted"),
+    ("sent", "replaced"),
+    ("sent", "dropped"),
+    ("mined", "final"),
+    ("mined", "sent"),
+    ("final", "sent"),
+    ("reverted", "sent"),
+    ("dropped", "sent"),
+    ("replaced", "queued"),
+    ("replaced", "sent"),
+}
+
+
+def a_row(state):
+    return OutgoingTransactionRow(
+        key="k",
+        body_hash="",
+        signer="",
+        contract="",
+        function="",
+        data=b"",
+        state=state.value,
+        queued_at=SystemClock().now(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted"), list(itertools.product(TransactionState, TransactionState))
+)
+def test_a_transaction_moves_along_the_table_and_nowhere_else(current, wanted):
+    row = a_row(current)
+    if (current.value, wanted.value) in ALLOWED:
+        move(row, wanted)
+        assert row.state == wanted.value
+    else:
+        with pytest.raises(UnexpectedStateError) as caught:
+            move(row, wanted)
+        assert caught.value.facts["current"] == current.value
+        assert row.state == current.value
+
+
+def test_the_table_names_every_state():
+    assert set(TRANSACTION_MOVES) == set(TransactionState)
+
+
+def test_the_signed_bytes_are_those_eth_account_makes():
+    from eth_account import Account
+
+    signer = LocalSigner("44" * 32)
+    to = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+    for target in (to, None):
+        raw, transaction_hash = sign_transaction(
+            signer, chain_id=20_260_126, nonce=9, gas_price=7, gas=90_000, to=target, data=b"\x01"
+        )
+        body = {"nonce": 9, "gasPrice": 7, "gas": 90_000, "value": 0, "data": b"\x01"}
+        if target:
+            body["to"] = target
+        theirs = Account.sign_transaction({**body, "chainId": 20_260_126}, "44" * 32)
+        assert raw == bytes(theirs.raw_transaction)
+        assert transaction_hash == theirs.hash.to_0x_hex()
+
+
+def test_a_key_has_its_limits(tmp_path):
+    storage = Storage(f"sqlite:///{tmp_path}/a.sqlite")
+    storage.create_all()
+    with storage.write() as session:
+        outbox = SqlOutbox(session, signer=Address("0x00"), clock=SystemClock())
+        for key in ("", "x" * 201):
+            with pytest.raises(InvalidValueError):
+                outbox.queue(ContractCall("A", "b", b""), key=key)
+        assert outbox.find("none") is None
+        assert outbox.list_about("none") == []
+    storage.close()
+
+
+def test_what_a_call_does_is_in_its_hash_and_its_gas_is_not():
+    call = ContractCall("A", "b", b"\x01")
+    assert hash_of(call) == hash_of(call.with_gas(5))
+    assert hash_of(call) != hash_of(ContractCall("A", "b", b"\x02"))
+    assert hash_of(call) != hash_of(call.at(Address("0x01")))
+
+
+def test_the_bloom_of_no_logs_is_empty_and_grows_with_each():
+    address = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    assert bloom_of([]) == bytes(256)
+    one = bloom_of([{"address": address, "topics": []}])
+    two = bloom_of([{"address": address, "topics": [ZERO32]}])
+    assert 1 <= int.from_bytes(one, "big").bit_count() <= 3
+    assert int.from_bytes(one, "big") & int.from_bytes(two, "big") == int.from_bytes(one, "big")
+
+
+def test_a_clock_that_never_heard_of_the_chain_says_so():
+    def away():
+        raise ChainUnavailableError
+
+    with pytest.raises(ChainUnavailableError):
+        ChainClock(away).now()
+    now = SystemClock().now()
+    clock = ChainClock(away)
+    clock.observe(now)
+    assert clock.now() == now
+    with pytest.raises(UnexpectedStateError):
+        clock.advance_to(now)
