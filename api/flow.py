@@ -112,5 +112,38 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     events.DeliveryCompleted: (
         lambda to, seen: to.registry.on_delivery_completed(seen),
         trip_delivered,
+        lambda to, seen: to.finance.on_delivery_completed(seen),
     ),
+    # lines
+    events.LineOpened: (lambda to, seen: to.finance.on_line_opened(seen),),
+    events.LineChanged: (lambda to, seen: to.finance.on_line_changed(seen),),
+    events.VaultMoved: (lambda to, seen: to.finance.on_vault_moved(seen),),
+    events.LineReserved: (lambda to, seen: to.finance.on_line_reserved(seen),),
+    events.LineReserveVoided: (lambda to, seen: to.finance.on_line_reserve_voided(seen),),
+    events.LineDrawn: (lambda to, seen: to.finance.on_line_drawn(seen),),
+    events.LineRepaid: (lambda to, seen: to.finance.on_line_repaid(seen),),
+    events.LineWrittenOff: (lambda to, seen: to.finance.on_line_written_off(seen),),
+    # the advance
+    events.AdvanceRequested: (lambda to, seen: to.finance.on_advance_requested(seen),),
+    events.DebtAcknowledged: (lambda to, seen: to.finance.on_debt_acknowledged(seen),),
+    events.PayeeConsented: (lambda to, seen: to.finance.on_payee_consented(seen),),
+    events.AdvanceApproved: (lambda to, seen: to.finance.on_advance_approved(seen),),
+    events.AdvanceDeclined: (lambda to, seen: to.finance.on_advance_declined(seen),),
+    events.AdvanceReleasable: (lambda to, seen: to.finance.on_advance_releasable(seen),),
+    events.AdvanceReleased: (lambda to, seen: to.finance.on_advance_released(seen),),
+    events.PayeePaid: (lambda to, seen: to.finance.on_payee_paid(seen),),
+    events.PayeeFailed: (lambda to, seen: to.finance.on_payee_failed(seen),),
+    events.AdvanceVoided: (lambda to, seen: to.finance.on_advance_voided(seen),),
+    events.WaybillPaid: (lambda to, seen: to.registry.on_waybill_paid(seen),),
+    # repayment
+    events.FreightSettled: (lambda to, seen: to.finance.on_freight_settled(seen),),
+    events.InterestDeferred: (lambda to, seen: to.finance.on_interest_deferred(seen),),
+    events.AdvanceRepaid: (lambda to, seen: to.finance.on_advance_repaid(seen),),
+    events.AdvanceClosed: (lambda to, seen: to.finance.on_advance_closed(seen),),
+    events.AdvanceDefaulted: (lambda to, seen: to.finance.on_advance_defaulted(seen),),
+    events.AdvanceWrittenOff: (lambda to, seen: to.finance.on_advance_written_off(seen),),
+    # the token and the bank
+    events.Transfer: (lambda to, seen: to.finance.on_token_moved(seen),),
+    events.PayoutPaid: (lambda to, seen: to.finance.on_payout_paid(seen),),
 }
+"""In product order; every event, named here or not, is filed first (``file_away``)."""
