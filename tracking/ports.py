@@ -53,8 +53,12 @@ class Records(Protocol):
         """Keeps raw frames; one kept before on the same day changes nothing."""
         ...
 
-    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> int:
-        """Keeps fixes (terminal number, fix); one known before changes nothing. How many were new."""
+    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> None:
+        """Keeps fixes (terminal number, fix); one known before changes nothing."""
+        ...
+
+    def count_fixes(self, terminal_number: int, since: int, until: int) -> int:
+        """Fixes of a terminal by its own clock, both ends included."""
         ...
 
     def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:

@@ -154,12 +154,12 @@ class SqlRecords:
                 self._insert(table).on_conflict_do_nothing(), [_raw_values(one) for one in entries]
             )
 
-    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> int:
-        """Keeps fixes (terminal number, fix); one known before changes nothing. How many were new."""
+    def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> None:
+        """Keeps fixes (terminal number, fix); one known before changes nothing."""
         if not fixes:
-            return 0
+            return
         table = _table(FixRow)
-        done = self._session.connection().execute(
+        self._session.connection().execute(
             self._insert(table).on_conflict_do_nothing(),
             [
                 {
@@ -184,7 +184,15 @@ class SqlRecords:
                 for number, fix in fixes
             ],
         )
-        return max(done.rowcount, 0)
+
+    def count_fixes(self, terminal_number: int, since: int, until: int) -> int:
+        """Fixes of a terminal by its own clock, both ends included."""
+        columns = _table(FixRow).c
+        return self._session.execute(
+            sa.select(sa.func.count()).where(
+                columns.terminal_number == terminal_number, columns.time.between(since, until)
+            )
+        ).scalar_one()
 
     def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:
         """Fixes of a terminal by its own clock, both ends included, in canonical order."""

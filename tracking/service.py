@@ -276,8 +276,11 @@ class TrackingService:
 
     def _take(self, terminal: Terminal, frame: RawFrame, fixes: Sequence[Fix]) -> int:
         times = [fix.time for fix in fixes]
-        self._records.add_raw([RawEntry(terminal.number, frame, min(times), max(times))])
-        return self._records.add_fixes([(terminal.number, fix) for fix in fixes])
+        span = (terminal.number, min(times), max(times))
+        before = self._records.count_fixes(*span)
+        self._records.add_raw([RawEntry(terminal.number, frame, span[1], span[2])])
+        self._records.add_fixes([(terminal.number, fix) for fix in fixes])
+        return self._records.count_fixes(*span) - before
 
     # --- trips ---------------------------------------------------------------------------------
 
