@@ -19,7 +19,7 @@ from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.providers.rpc import HTTPProvider
 
-from chain.abi import hash32
+from chain.abi import Event, Occurred, address, hash32
 from chain.errors import ChainError, ChainUnavailableError, NotFoundError, WrongChainError
 from chain.ports import BlockRef, Domain
 from chain.reverts import understand_revert
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chain.ids import Address, Hash32
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 BATCH = 100
 """Most requests in one round trip; some nodes refuse larger batches."""
@@ -266,6 +267,48 @@ class ChainClient:
                 raise understand_revert(raw.data).as_error(f"{read.contract}.{read.function}")
             answers.append(read.decode(raw_bytes(raw)))
         return answers
+
+    def fetch_events(self, kind: type[E], *, about: Hash32) -> list[Occurred[E]]:
+        """Every event of a kind whose first indexed argument is ``about``, in the order of the chain.
+
+        An empty or short answer proves nothing: compare with what the contract counts.
+        """
+        deployment = self.deployment
+        found = self.request(
+            "eth_getLogs",
+            [
+                {
+                    "address": [one.address for one in deployment.contracts.values()],
+                    "topics": ["0x" + kind.TOPIC.hex(), about],
+                    "fromBlock": hex(deployment.first_block),
+                    "toBlock": "latest",
+                }
+            ],
+        )
+        blocks: dict[int, BlockRef | None] = {}
+        events = []
+        for entry in found:
+            number = whole(entry["blockNumber"])
+            if number not in blocks:
+                blocks[number] = self.find_block(number)
+            block = blocks[number]
+            if block is None or block.hash != hash32(raw_bytes(entry["blockHash"])):
+                raise ChainUnavailableError("the chain moved while it was read; ask again")
+            account = address(entry["address"])
+            topics = [raw_bytes(topic) for topic in entry["topics"]]
+            events.append(
+                Occurred(
+                    event=kind.decode(topics, raw_bytes(entry["data"])),
+                    contract=deployment.name_of(account) or "",
+                    address=account,
+                    at=block.at,
+                    block_number=number,
+                    block_hash=block.hash,
+                    transaction_hash=hash32(raw_bytes(entry["transactionHash"])),
+                    log_index=whole(entry["logIndex"]),
+                )
+            )
+        return sorted(events, key=lambda one: (one.block_number, one.log_index))
 
     def check_deployment(self) -> None:
         """Checks that the chain and the code at every address are those of the deployment.
