@@ -120,6 +120,16 @@ class Caller:
         if not self.may_see(parties):
             raise NotFoundError(f"there is no such {what}")
 
+    def require_self(self) -> PartyId:
+        """The party this caller speaks for.
+
+        Raises:
+            ForbiddenScopeError: he only looks.
+        """
+        if self.party_id is None:
+            raise ForbiddenScopeError("an observer speaks for nobody")
+        return self.party_id
+
     def require_party(self, party: PartyId, field: str) -> None:
         """Passes a caller who speaks for a party.
 

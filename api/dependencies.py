@@ -61,6 +61,9 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
+RawBody = Annotated[bytes, Depends(_body)]
+
+
 class Once:
     """A write under an Idempotency-Key: the first request does it, a repetition gets its answer."""
 
@@ -68,7 +71,7 @@ class Once:
         self,
         request: Request,
         container: TheContainer,
-        body: Annotated[bytes, Depends(_body)],
+        body: RawBody,
         idempotency_key: Annotated[
             str | None,
             Header(description="new for each act; 1 to 255 visible characters", max_length=1000),

@@ -17,6 +17,10 @@ from chain.ids import PartyId
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
+from finance.ports import Books
+from finance.service import FinanceService
+from tracking.ports import Records as Tracks
+from tracking.service import TrackingService
 
 
 class Shelf(Records, Protocol):
@@ -49,6 +53,26 @@ class Services(Protocol):
     @property
     def outbox(self) -> Outbox:
         """What was sent to the chain and what became of it."""
+        ...
+
+    @property
+    def tracking(self) -> TrackingService:
+        """Terminals, positions, batches, verdicts, attestations."""
+        ...
+
+    @property
+    def tracks(self) -> Tracks:
+        """The rows behind it."""
+        ...
+
+    @property
+    def finance(self) -> FinanceService:
+        """Lines, advances, repayments, reconciliation."""
+        ...
+
+    @property
+    def books(self) -> Books:
+        """The rows of the money."""
         ...
 
     @property

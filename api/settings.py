@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`.
         attestor_party: party id of that attestor.
         api_url: where `yundan attestor` finds the API; empty means host and port.
+        enrol_token: who holds it may enrol parties; in a demo anyone may.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
         poll_seconds: pause between two looks at the chain.
     """
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     attestor_key: SecretStr = SecretStr("")
     attestor_party: int = Field(default=0, ge=0, lt=2**64)
     api_url: str = ""
+    enrol_token: SecretStr = SecretStr("")
     hash_key: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
 
@@ -88,6 +90,7 @@ class Settings(BaseSettings):
             *_key_reasons("YUNDAN_RELAYER_KEY", self.relayer_key),
             *_key_reasons("YUNDAN_REGISTRAR_KEY", self.registrar_key),
             *_secret_reasons("YUNDAN_HASH_KEY", self.hash_key),
+            *_secret_reasons("YUNDAN_ENROL_TOKEN", self.enrol_token),
         ]
         if self.host not in LOCAL_HOSTS and not self.public_url.startswith("https://"):
             reasons.append(

@@ -1,3 +1,35 @@
 """Routes under /v1, one file a noun; each takes a request to one use case."""
 
 from __future__ import annotations
+
+from api.routes import (
+    advances,
+    attestations,
+    audit,
+    deliveries,
+    keys,
+    lines,
+    parties,
+    positions,
+    routes,
+    settlements,
+    system,
+    trips,
+    waybills,
+)
+
+ALL_ROUTERS = (
+    system.router,
+    parties.router,
+    keys.router,
+    routes.router,
+    waybills.router,
+    trips.router,
+    deliveries.router,
+    positions.router,
+    attestations.router,
+    lines.router,
+    advances.router,
+    settlements.router,
+    audit.router,
+)

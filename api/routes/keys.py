@@ -1,0 +1,94 @@
+"""API keys: had by the party's own signature, shown once, revocable."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from api.auth import ApiKeyRequest, Caller, Scope, check_key_request
+from api.dependencies import Requires, TheContainer
+from api.schemas.deliveries import FormToSign
+from api.schemas.parties import KeyAsked, KeyList, KeyOpened, KeyShown
+from api.schemas.signing import TypedData
+from api.schemas.values import PartyText
+from api.tables import ApiKeyRow
+from chain.ids import Hash32, PartyId
+
+router = APIRouter(prefix="/keys", tags=["keys"])
+
+KeyKeeper = Annotated[Caller, Depends(Requires(Scope.KEYS))]
+ALL_SCOPES = " ".join(scope.value for scope in Scope)
+
+
+@router.get("/form")
+def prepare(
+    party: PartyText,
+    container: TheContainer,
+    scopes: Annotated[str, Query(max_length=400)] = ALL_SCOPES,
+    label: Annotated[str, Query(min_length=1, max_length=80)] = "first key",
+) -> FormToSign:
+    """What the party's key is to sign for an API key; nothing is kept."""
+    form = ApiKeyRequest(
+        party=PartyId(int(party)),
+        scopes=scopes,
+        label=label,
+        issued_at=int(container.clock.now().timestamp()),
+        salt=Hash32("0x" + secrets.token_hex(32)),
+    )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("PartyRegistry")))
+
+
+@router.post("", status_code=201)
+def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
+    """A new API key. The signature is used once, so a repetition is refused, never answered twice."""
+    form = ApiKeyRequest(
+        party=PartyId(int(asked.party)),
+        scopes=asked.scopes,
+        label=asked.label,
+        issued_at=asked.issued_at,
+        salt=Hash32(asked.salt),
+    )
+    domain = container.reader.domain("PartyRegistry")
+    with container.write() as services:
+        party = services.records.find_party(form.party)
+        scopes = check_key_request(
+            form,
+            bytes.fromhex(asked.signature[2:]),
+            domain=domain,
+            key=party.key if party else None,
+            now=container.clock.now(),
+        )
+        row, token = services.keys.open(form, domain, scopes)
+    return KeyOpened(
+        key_id=row.key_id,
+        party=row.party_id,
+        scopes=row.scopes.split(),
+        label=row.label,
+        token=token,
+    )
+
+
+@router.get("")
+def list_keys(caller: KeyKeeper, container: TheContainer) -> KeyList:
+    """The caller's party's keys, newest first."""
+    with container.read() as services:
+        return KeyList(data=[_show(row) for row in services.keys.list_of(caller.require_self())])
+
+
+@router.delete("/{key_id}")
+def revoke(key_id: str, caller: KeyKeeper, container: TheContainer) -> KeyShown:
+    """Takes a key out of use, at once and for ever."""
+    with container.write() as services:
+        return _show(services.keys.revoke(key_id, caller.require_self()))
+
+
+def _show(row: ApiKeyRow) -> KeyShown:
+    return KeyShown(
+        key_id=row.key_id,
+        scopes=row.scopes.split(),
+        label=row.label,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

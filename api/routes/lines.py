@@ -1,0 +1,146 @@
+"""Credit lines and the lender's vault."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from api.auth import Caller, Scope
+from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.ports import Services
+from api.schemas.deliveries import Accepted, FormToSign
+from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
+from api.schemas.signing import SignedForm, TypedData, read_message
+from api.schemas.values import HashText
+from chain.bindings.structs import CreditLine, VaultMove
+from chain.errors import NotFoundError
+from chain.ids import Hash32, LineId, PartyId
+from finance.records import LineRecord
+
+router = APIRouter(tags=["credit lines"])
+
+MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
+SIGNING_TIME = dt.timedelta(days=7)
+
+
+def new_salt() -> Hash32:
+    """A salt that makes a form single-use."""
+    return Hash32("0x" + secrets.token_hex(32))
+
+
+def show_line(line: LineRecord) -> LineShown:
+    """A line as callers see it."""
+    return LineShown(
+        id=line.line,
+        lender=str(line.lender),
+        borrower=str(line.borrower),
+        state=line.state.value,
+        frozen=line.frozen,
+        limit_fen=line.limit_fen,
+        reserved_fen=line.reserved_fen,
+        drawn_fen=line.drawn_fen,
+        held_fen=line.held_fen,
+        headroom_fen=line.as_line.headroom,
+        rate_ppm=line.terms.rate_ppm,
+        penalty_ppm=line.terms.penalty_ppm,
+        ceiling_ppm=line.terms.ceiling_ppm,
+        fee_bps=line.terms.fee_bps,
+        advance_bps=line.advance_bps,
+        tolerance_bps=line.tolerance_bps,
+        tenor_days=line.terms.tenor_days,
+        grace_days=line.terms.grace_days,
+        valid_until=line.valid_until,
+    )
+
+
+@router.post("/lines/form")
+def prepare(asked: LineAsked, _: MoneyMover, container: TheContainer) -> FormToSign:
+    """What lender and borrower sign for a credit line; nothing is kept."""
+    form = CreditLine(
+        lender=PartyId(int(asked.lender)),
+        borrower=PartyId(int(asked.borrower)),
+        limit=asked.limit_fen,
+        rate_ppm=asked.rate_ppm,
+        penalty_ppm=asked.penalty_ppm,
+        ceiling_ppm=asked.ceiling_ppm,
+        fee_bps=asked.fee_bps,
+        advance_bps=asked.advance_bps,
+        tolerance_bps=asked.tolerance_bps,
+        tenor_days=asked.tenor_days,
+        grace_days=asked.grace_days,
+        attestor=PartyId(int(asked.attestor)),
+        gated=asked.gated,
+        valid_until=int(asked.valid_until.timestamp()),
+        terms=Hash32(asked.terms),
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=new_salt(),
+    )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+
+
+@router.post("/lines", status_code=202, response_model=LineShown)
+def open_line(given: TwiceSigned, caller: MoneyMover, once: OnceOnly) -> Response:
+    """Opens a line that both sides have signed."""
+    form = read_message(CreditLine, given.message)
+    if caller.party_id not in {form.lender, form.borrower}:
+        caller.require_party(form.lender, "message.lender")
+
+    def work(services: Services) -> LineShown:
+        line = services.finance.open_line(
+            form,
+            bytes.fromhex(given.lender_signature[2:]),
+            bytes.fromhex(given.borrower_signature[2:]),
+        )
+        return show_line(line)
+
+    return once.run(caller.name, work, 202)
+
+
+@router.get("/lines")
+def list_lines(caller: Reader, container: TheContainer) -> LineList:
+    """The caller's lines, as lender and as borrower."""
+    own = caller.require_self()
+    with container.read() as services:
+        lent = services.books.list_lines(lender=own)
+        borrowed = services.books.list_lines(borrower=own)
+    return LineList(data=[show_line(line) for line in (*lent, *borrowed)])
+
+
+@router.get("/lines/{line}")
+def get_line(line: HashText, caller: Reader, container: TheContainer) -> LineShown:
+    """A line, for its lender and its borrower."""
+    with container.read() as services:
+        found = services.books.find_line(LineId(line))
+    if found is None:
+        raise NotFoundError("there is no such line")
+    caller.require_sight((found.lender, found.borrower), "line")
+    return show_line(found)
+
+
+@router.post("/vault/form")
+def prepare_vault(asked: VaultAsked, caller: MoneyMover, container: TheContainer) -> FormToSign:
+    """What a lender signs to move his own money into or out of his vault."""
+    form = VaultMove(
+        lender=caller.require_self(),
+        deposit=asked.deposit,
+        amount=asked.amount_fen,
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=new_salt(),
+    )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+
+
+@router.post("/vault", status_code=202, response_model=Accepted)
+def move_vault(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+    """Moves the lender's money; the chain decides."""
+    form = read_message(VaultMove, given.message)
+    caller.require_party(form.lender, "message.lender")
+
+    def work(services: Services) -> Accepted:
+        services.finance.move_vault(form, given.signature_bytes)
+        return Accepted(about=f"lender:{form.lender}", status="/v1/ledger/trial-balance")
+
+    return once.run(caller.name, work, 202)

@@ -1,0 +1,107 @@
+"""Parties: prepare a registration, take it signed, show one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import secrets
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import OnceOnly, Reader, TheContainer
+from api.errors import ForbiddenScopeError
+from api.ports import Container, Services
+from api.schemas.parties import PartyForm, PartyFormAsked, PartyGiven, PartyShown
+from api.schemas.signing import TypedData, read_message
+from api.schemas.values import PartyText
+from chain.abi import address
+from chain.bindings.structs import PartyRegistration
+from chain.document import document_hash
+from chain.errors import InvalidValueError, NotFoundError
+from chain.ids import Hash32, PartyId
+from chain.party import Party
+
+router = APIRouter(prefix="/parties", tags=["parties"])
+
+SIGNING_TIME = dt.timedelta(days=1)
+
+
+def _profile(name_zh: str, name_en: str, kind: str, salt: str) -> Hash32:
+    content = {"kind": kind, "name_en": name_en, "name_zh": name_zh}
+    return document_hash(content, bytes.fromhex(salt[2:]))
+
+
+def show_party(party: Party) -> PartyShown:
+    """A party as callers see it."""
+    return PartyShown(
+        id=str(party.id),
+        name_zh=party.name_zh,
+        name_en=party.name_en,
+        kind=party.kind,
+        stage=party.stage.value,
+        key=party.key,
+        registered_at=party.registered_at,
+    )
+
+
+def _require_enroller(request: Request, container: Container) -> None:
+    """Enrolling says that somebody was identified: outside a demo it needs the operator's token."""
+    if container.settings.demo:
+        return
+    expected = container.settings.enrol_token.get_secret_value()
+    given = request.headers.get("x-enrol-token", "")
+    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        raise ForbiddenScopeError(
+            "parties are enrolled by the operator, once they are identified",
+            field="X-Enrol-Token",
+        )
+
+
+@router.post("/form")
+def prepare(asked: PartyFormAsked, container: TheContainer) -> PartyForm:
+    """What a new party's key is to sign; nothing is kept."""
+    salt = "0x" + secrets.token_hex(32)
+    form = PartyRegistration(
+        party=PartyId(int(asked.party) if asked.party else secrets.randbits(63) + 1),
+        key=address(asked.key),
+        profile=_profile(asked.name_zh, asked.name_en, asked.kind, salt),
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=Hash32("0x" + secrets.token_hex(32)),
+    )
+    domain = container.reader.domain("PartyRegistry")
+    return PartyForm(party=str(form.party), to_sign=TypedData.of(form, domain), profile_salt=salt)
+
+
+@router.post("", status_code=202, response_model=PartyShown)
+def register(
+    given: PartyGiven, request: Request, container: TheContainer, once: OnceOnly
+) -> Response:
+    """Enrols a party whose key has signed; the registrar countersigns and the chain decides."""
+    _require_enroller(request, container)
+    form = read_message(PartyRegistration, given.message)
+    if form.profile != _profile(given.name_zh, given.name_en, given.kind, given.profile_salt):
+        raise InvalidValueError(
+            "the signed profile hash is not that of these names", field="message.profile"
+        )
+
+    def work(services: Services) -> PartyShown:
+        party = services.registry.register_party(
+            form,
+            given.signature_bytes,
+            name_zh=given.name_zh,
+            name_en=given.name_en,
+            kind=given.kind,
+        )
+        return show_party(party)
+
+    return once.run("enrol", work, 202)
+
+
+@router.get("/{party}")
+def get_party(party: PartyText, container: TheContainer, _: Reader) -> PartyShown:
+    """A party by its id: names and present key, which every counterparty may know."""
+    with container.read() as services:
+        found = services.records.find_party(PartyId(int(party)))
+    if found is None:
+        raise NotFoundError("there is no such party", field="party")
+    return show_party(found)

@@ -1,0 +1,43 @@
+"""Planned routes: a road, its corridor and its two places, by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from api.auth import Caller, Scope
+from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.planned_routes import PlannedRoute
+from api.ports import Services
+from api.schemas.deliveries import RouteGiven, RouteList, RouteShown
+from tracking.plan import Plan
+
+router = APIRouter(prefix="/routes", tags=["routes"])
+
+Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
+
+
+@router.post("", status_code=201, response_model=RouteShown)
+def save(given: RouteGiven, caller: Drafter, once: OnceOnly) -> Response:
+    """Keeps a route; one of the same name is replaced, signed waybills keep the old one."""
+    form = Plan.from_json(given.plan).to_json()
+    plan = {name: form[name] for name in ("planned_route", "corridor_half_width_m")}
+    for place in ("pickup", "delivery"):
+        plan[place] = {
+            name: value for name, value in form[place].items() if not name.endswith("_utc")
+        }
+    route = PlannedRoute(given.name, plan, given.origin, given.destination)
+
+    def work(services: Services) -> RouteShown:
+        return RouteShown.model_validate(services.routes.save(caller.require_self(), route))
+
+    return once.run(caller.name, work)
+
+
+@router.get("")
+def list_routes(caller: Reader, container: TheContainer) -> RouteList:
+    """The caller's routes, by name."""
+    with container.read() as services:
+        found = services.routes.list_of(caller.require_self())
+    return RouteList(data=[RouteShown.model_validate(route) for route in found])

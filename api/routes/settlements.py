@@ -1,0 +1,70 @@
+"""Freight paid in and shared out, and payouts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from api.auth import Caller, Scope
+from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.ports import Services
+from api.routes.lines import SIGNING_TIME, new_salt
+from api.routes.waybills import get_visible
+from api.schemas.deliveries import Accepted, FormToSign
+from api.schemas.money import PayoutAsked, SettleAsked, SettlementList, SettlementShown
+from api.schemas.signing import SignedForm, TypedData, read_message
+from api.schemas.values import HashText
+from chain.bindings.structs import PayoutRequest
+from chain.ids import Hash32
+
+router = APIRouter(tags=["settlements"])
+
+MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
+
+
+@router.post("/waybills/{waybill}/settlements", status_code=202, response_model=Accepted)
+def settle(waybill: HashText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly) -> Response:
+    """Shares what lies on the waybill's collection account: loans first, the rest to its owner."""
+
+    def work(services: Services) -> Accepted:
+        found = get_visible(services, waybill, caller)
+        services.finance.settle_waybill(found.id, reference=asked.reference)
+        return Accepted(about=waybill, status=f"/v1/waybills/{waybill}/settlements")
+
+    return once.run(caller.name, work, 202)
+
+
+@router.get("/waybills/{waybill}/settlements")
+def list_settlements(waybill: HashText, caller: Reader, container: TheContainer) -> SettlementList:
+    """What was paid in on a waybill and how it was shared, oldest first."""
+    with container.read() as services:
+        found = get_visible(services, waybill, caller)
+        settlements = services.books.list_settlements(found.id)
+    return SettlementList(data=[SettlementShown.model_validate(one) for one in settlements])
+
+
+@router.post("/payouts/form")
+def prepare_payout(asked: PayoutAsked, caller: MoneyMover, container: TheContainer) -> FormToSign:
+    """What a party signs to have money paid to its bank account."""
+    form = PayoutRequest(
+        party=caller.require_self(),
+        account=Hash32(asked.account),
+        amount=asked.amount_fen,
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=new_salt(),
+    )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("SettlementToken")))
+
+
+@router.post("/payouts", status_code=202, response_model=Accepted)
+def request_payout(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+    """Queues a payout; the bank's word burns it."""
+    form = read_message(PayoutRequest, given.message)
+    caller.require_party(form.party, "message.party")
+
+    def work(services: Services) -> Accepted:
+        services.finance.request_payout(form, given.signature_bytes)
+        return Accepted(about=f"party:{form.party}", status=f"/v1/parties/{form.party}")
+
+    return once.run(caller.name, work, 202)

@@ -1,0 +1,124 @@
+"""Trips: those that concern the caller, and everything known of one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import Reader, TheContainer
+from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
+from api.schemas.values import HashText
+from api.trip_stories import TripStory, concerned_by, get_trip, tell
+from chain.delivery import HeldTrip
+from chain.ports import Outgoing
+from chain.waybill import HeldWaybill
+
+router = APIRouter(prefix="/trips", tags=["trips"])
+
+
+def show_trip(trip: HeldTrip, leaf: HeldWaybill, verdict: str) -> TripShown:
+    """A trip as it stands."""
+    return TripShown(
+        id=trip.id,
+        waybill=leaf.id,
+        shipping_note=str(leaf.papers.get("shipping_note", "")),
+        serial=str(leaf.papers.get("serial", "")),
+        state=trip.state.name.lower(),
+        verdict=verdict,
+        loaded_milli=trip.loaded,
+        accepted_milli=trip.accepted,
+        loaded_at=trip.loaded_at,
+        confirmed_at=trip.confirmed_at,
+        completed_at=trip.completed_at,
+        disputed=trip.disputed,
+        freight_fen=leaf.freight,
+        paid_fen=leaf.paid,
+        driver=str(leaf.form.performer),
+    )
+
+
+@router.get("")
+def list_trips(
+    caller: Reader,
+    container: TheContainer,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    starting_after: HashText | None = None,
+) -> TripPage:
+    """Trips that concern the caller, by id."""
+    found: list[TripShown] = []
+    more = False
+    with container.read() as services:
+        after = starting_after or ""
+        # Sight is decided trip by trip; a page is filled from as many rows as that takes.
+        while not more:
+            rows = services.records.list_trips(limit=200, after=after)
+            for trip in rows:
+                leaf = services.records.get_waybill(trip.leaf)
+                if not caller.may_see(concerned_by(services, leaf)):
+                    continue
+                if len(found) == limit:
+                    more = True
+                    break
+                verdict = services.tracks.find_verdict(trip.id)
+                found.append(show_trip(trip, leaf, verdict.verdict if verdict else ""))
+            if len(rows) < 200:
+                break
+            after = rows[-1].id
+    return TripPage(data=found, has_more=more, next_cursor=found[-1].id if more else None)
+
+
+@router.get("/{trip}")
+def get_one(trip: HashText, caller: Reader, container: TheContainer) -> TripTold:
+    """A trip with its waybills, the judge's word, the attestations and the chain's story of it."""
+    with container.read() as services:
+        held, leaf = get_trip(services, trip, caller)
+        story = tell(services, held, leaf)
+    return show_story(story)
+
+
+def show_story(story: TripStory) -> TripTold:
+    """A story as JSON."""
+    verdict = story.verdict
+    shown = show_trip(story.trip, story.leaf, verdict.verdict if verdict else "")
+    return TripTold(
+        **shown.model_dump(),
+        chain=[waybill.id for waybill in story.chain],
+        judged=dict(verdict.document) if verdict else None,
+        trajectory_root=verdict.root if verdict else "",
+        attestations=[
+            {
+                "attestor": str(one.attestor),
+                "verdict": one.verdict,
+                "root": one.root,
+                "findings": one.findings,
+                "on_chain": one.attested is not None,
+            }
+            for one in story.attestations
+        ],
+        batches=len(story.batches),
+        timeline=[
+            EventShown(
+                event=one.event,
+                at=one.at,
+                block=one.block_number,
+                transaction=one.transaction_hash,
+                facts=dict(one.facts),
+            )
+            for one in story.filed
+        ],
+        sent=[show_sent(one) for one in story.sent],
+    )
+
+
+def show_sent(sent: Outgoing) -> SentShown:
+    """What has become of a call."""
+    return SentShown(
+        function=f"{sent.contract}.{sent.function}",
+        state=sent.state.value,
+        transaction=sent.transaction_hash,
+        block=sent.block_number,
+        gas_used=sent.gas_used,
+        error=sent.error,
+        message=sent.message,
+    )

@@ -1,0 +1,187 @@
+"""Waybills: draft one or a file of them, see them, sign them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.auth import Caller, Scope
+from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
+from api.errors import RowsRefusedError
+from api.naming import Names
+from api.ports import Services
+from api.schemas.values import HashText
+from api.schemas.waybills import (
+    RowRefused,
+    SignatureGiven,
+    WaybillDraft,
+    WaybillPage,
+    WaybillShown,
+    WaybillsImported,
+)
+from api.waybill_files import FileRefusedError, read_rows
+from api.waybill_forms import Drafts, parties_of, show_waybill
+from chain.errors import InvalidValueError, YundanError
+from chain.ids import WaybillId
+from chain.waybill import HeldWaybill, Stage
+
+router = APIRouter(prefix="/waybills", tags=["waybills"])
+
+Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
+
+
+@router.post("", status_code=201, response_model=WaybillShown)
+def submit(
+    draft: WaybillDraft, caller: Drafter, container: TheContainer, once: OnceOnly
+) -> Response:
+    """Takes a waybill to be signed by issuer and performer."""
+    domain = container.reader.domain("WaybillRegistry")
+    now = container.clock.now()
+
+    def work(services: Services) -> WaybillShown:
+        drafts = Drafts(services, Names(container.hash_key), caller, now)
+        return show_waybill(drafts.take(draft), domain=domain, caller=caller)
+
+    return once.run(caller.name, work)
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    response_model=WaybillsImported,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
+    },
+)
+def import_file(
+    *,
+    request: Request,
+    caller: Drafter,
+    container: TheContainer,
+    once: OnceOnly,
+    body: RawBody,
+    mode: Annotated[
+        Literal["all", "good"],
+        Query(description="all: one bad row refuses the file; good: take the good rows"),
+    ] = "all",
+) -> Response:
+    """Takes a CSV of waybills (text/csv, utf-8 or gb18030); each bad cell is named by line and column."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "text/csv":
+        raise FileRefusedError("send the file as text/csv", field="Content-Type", given=kind)
+    charset = parameters.partition("charset=")[2].strip().strip('"') or "utf-8"
+
+    def work(services: Services) -> WaybillsImported:
+        drafts = Drafts(services, Names(container.hash_key), caller, container.clock.now())
+        taken, refused = _take_rows(drafts, body, charset)
+        if refused and mode == "all":
+            raise RowsRefusedError(
+                f"nothing was imported: {len({one.row for one in refused})} rows are refused",
+                [one.model_dump() for one in refused[:1000]],
+            )
+        return WaybillsImported(imported=len(taken), waybills=taken, refused=refused)
+
+    return once.run(caller.name, work)
+
+
+def _take_rows(
+    drafts: Drafts, body: bytes, charset: str
+) -> tuple[dict[str, str], list[RowRefused]]:
+    taken: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    refused: list[RowRefused] = []
+    for row in read_rows(body, charset):
+        faults = list(row.faults)
+        draft = row.draft
+        if row.ref and row.ref in lines:
+            faults.append(_refusal(row.line, "ref", "twice", f"line {lines[row.ref]} has this ref"))
+        elif row.ref:
+            lines[row.ref] = row.line
+        if row.parent_ref and not faults:
+            if row.parent_ref in taken:
+                draft = row.with_parent(taken[row.parent_ref])
+            elif row.parent_ref in lines and lines[row.parent_ref] != row.line:
+                message = f"its parent on line {lines[row.parent_ref]} is refused"
+                faults.append(_refusal(row.line, "parent_ref", "parent_refused", message))
+            else:
+                message = f"no row above has the ref {row.parent_ref!r}"
+                faults.append(_refusal(row.line, "parent_ref", "not_found", message))
+        if not faults and draft is not None:
+            try:
+                taken[row.ref] = drafts.take(draft).id
+            except YundanError as error:
+                faults.append(_refusal(row.line, error.field, error.code, str(error)))
+        refused += faults
+    return taken, refused
+
+
+def _refusal(line: int, column: str, code: str, message: str) -> RowRefused:
+    return RowRefused(row=line, column=column, code=code, message=message)
+
+
+@router.get("")
+def list_waybills(
+    caller: Reader,
+    container: TheContainer,
+    stage: Stage | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    starting_after: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
+) -> WaybillPage:
+    """The caller's waybills, newest first."""
+    with container.read() as services:
+        rows = services.records.list_waybills(
+            party=caller.require_self(),
+            stage=stage,
+            before=int(starting_after) if starting_after else None,
+            limit=limit + 1,
+        )
+    page = rows[:limit]
+    more = len(rows) > limit
+    return WaybillPage(
+        data=[show_waybill(waybill, domain=None, caller=caller) for _, waybill in page],
+        has_more=more,
+        next_cursor=str(page[-1][0]) if more else None,
+    )
+
+
+def get_visible(services: Services, waybill: str, caller: Caller) -> HeldWaybill:
+    """A waybill that the caller may see: he stands in it, or in one above it in the chain.
+
+    Raises:
+        NotFoundError: there is none, or it is none of his business.
+    """
+    path = services.records.list_ancestors(WaybillId(waybill))
+    concerned = {party for one in path for party in parties_of(one)}
+    caller.require_sight(concerned, "waybill")
+    return path[0]
+
+
+@router.get("/{waybill}")
+def get_waybill(waybill: HashText, caller: Reader, container: TheContainer) -> WaybillShown:
+    """A waybill; `to_sign` is what the caller is asked to sign, if anything."""
+    with container.read() as services:
+        found = get_visible(services, waybill, caller)
+    domain = container.reader.domain("WaybillRegistry")
+    return show_waybill(found, domain=domain, caller=caller)
+
+
+@router.post("/{waybill}/signatures", response_model=WaybillShown)
+def sign(
+    waybill: HashText,
+    given: SignatureGiven,
+    caller: Drafter,
+    once: OnceOnly,
+) -> Response:
+    """Takes the caller's signature; with both sides' the waybill goes to the chain."""
+    signature = bytes.fromhex(given.signature[2:])
+
+    def work(services: Services) -> WaybillShown:
+        found = get_visible(services, waybill, caller)
+        party = caller.require_self()
+        if party not in {found.form.issuer, found.form.performer}:
+            raise InvalidValueError("only issuer and performer sign a waybill", field="signature")
+        signed = services.registry.sign_waybill(found.id, party, signature)
+        return show_waybill(signed, domain=None, caller=caller)
+
+    return once.run(caller.name, work, 200)

@@ -1,0 +1,261 @@
+"""Lines, advances, settlements and the books."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.schemas.signing import TypedData
+from api.schemas.values import (
+    AmountFen,
+    Given,
+    HashText,
+    Instant,
+    PartyText,
+    Shown,
+    SignatureText,
+)
+
+PositiveFen = Annotated[AmountFen, Field(gt=0)]
+Bps = Annotated[int, Field(ge=0, le=10_000)]
+Ppm = Annotated[int, Field(ge=0, le=1_000_000, description="millionths a year")]
+
+
+class LineAsked(Given):
+    """Terms of a credit line; both sides sign what comes back."""
+
+    lender: PartyText
+    borrower: PartyText
+    limit_fen: PositiveFen
+    rate_ppm: Ppm
+    penalty_ppm: Ppm
+    ceiling_ppm: Annotated[Ppm, Field(description="most that all charges may cost a year")]
+    fee_bps: Bps = 0
+    advance_bps: Bps = Field(description="most that may be advanced of a receivable")
+    tolerance_bps: Bps = Field(description="shortage that still releases by itself")
+    tenor_days: int = Field(ge=1, le=3650)
+    grace_days: int = Field(ge=0, le=365)
+    attestor: PartyText = Field(description="one of the attestations must be this party's")
+    gated: bool = False
+    valid_until: Instant
+    terms: HashText = Field(description="hash of the contract text")
+
+
+class TwiceSigned(Given):
+    """A form that lender and borrower have signed."""
+
+    message: dict[str, Any]
+    lender_signature: SignatureText
+    borrower_signature: SignatureText
+
+
+class LineShown(Shown):
+    """A credit line as it stands."""
+
+    id: HashText
+    lender: PartyText
+    borrower: PartyText
+    state: str
+    frozen: bool
+    limit_fen: AmountFen
+    reserved_fen: AmountFen
+    drawn_fen: AmountFen
+    held_fen: AmountFen = Field(description="claimed by requests on their way to the chain")
+    headroom_fen: AmountFen
+    rate_ppm: int
+    penalty_ppm: int
+    ceiling_ppm: int
+    fee_bps: int
+    advance_bps: int
+    tolerance_bps: int
+    tenor_days: int
+    grace_days: int
+    valid_until: Instant
+
+
+class LineList(Shown):
+    """Lines, newest first."""
+
+    data: list[LineShown]
+
+
+class VaultAsked(Given):
+    """Moves the lender's own money between his account and his vault."""
+
+    deposit: bool
+    amount_fen: PositiveFen
+
+
+class PayeeAsked(Given):
+    """Who is to be paid; the driver stands first."""
+
+    party: PartyText
+    waybill: HashText = Field(description="his own waybill, at or below the borrower's")
+    account: HashText = Field(description="salted hash of his payout account")
+    amount_fen: PositiveFen
+
+
+class AdvanceAsked(Given):
+    """A request for the freight of a trip, on the borrower's own waybill."""
+
+    line: HashText
+    waybill: HashText
+    trip: HashText
+    principal_fen: PositiveFen
+    payees: Annotated[list[PayeeAsked], Field(min_length=1, max_length=8)]
+
+
+class ReasonShown(Shown):
+    """One reason of a decision."""
+
+    rule: str
+    code: str
+    effect: str
+    zh: str
+    en: str
+    law: str
+
+
+class DecisionShown(Shown):
+    """A risk decision with every reason, and the form to sign unless it refuses."""
+
+    verdict: str
+    score: int
+    cap_fen: AmountFen | None
+    reasons: list[ReasonShown]
+    decision: HashText
+    elapsed_us: int
+    to_sign: TypedData | None
+
+
+class PayeeShown(Shown):
+    """A payee of an advance."""
+
+    party: PartyText
+    waybill: HashText
+    account: HashText
+    amount_fen: AmountFen
+    paid_fen: AmountFen
+    state: str
+    consented_at: Instant | None
+    paid_at: Instant | None
+    bank_paid_at: Instant | None
+
+
+class AdvanceShown(Shown):
+    """An advance as the chain last said."""
+
+    id: HashText
+    line: HashText
+    lender: PartyText
+    borrower: PartyText
+    debtor: str = Field(description="empty until the request is on chain")
+    waybill: HashText
+    trip: HashText
+    state: str
+    principal_fen: AmountFen
+    released_fen: AmountFen
+    outstanding_fen: AmountFen
+    reason: str
+    payees: list[PayeeShown]
+    approved_until: Instant | None
+    released_at: Instant | None
+    closed_at: Instant | None
+    start_day: dt.date | None = Field(description="Beijing day on which interest starts")
+    due_day: dt.date | None = Field(description="Beijing day by which it is due")
+
+
+class AdvanceTold(AdvanceShown):
+    """An advance with what is owed on a Beijing day."""
+
+    day: dt.date
+    fee_fen: AmountFen
+    penalty_fen: AmountFen
+    interest_fen: AmountFen
+    principal_due_fen: AmountFen
+    payoff_fen: AmountFen
+    days_past_due: int
+    tier: str = Field(description="five-tier class")
+    tier_zh: str
+
+
+class AdvancePage(Shown):
+    """A page of advances, by id."""
+
+    data: list[AdvanceShown]
+    has_more: bool
+    next_cursor: str | None
+
+
+class SettleAsked(Given):
+    """Shares what a debtor has paid into the waybill's collection account."""
+
+    reference: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,60}$")] = Field(
+        description="what came in, e.g. the bank reference; makes the call once-only"
+    )
+
+
+class SettlementShown(Shown):
+    """Freight paid in and how it was shared."""
+
+    id: str
+    waybill: HashText
+    received_fen: AmountFen
+    to_loans_fen: AmountFen
+    to_children_fen: AmountFen
+    to_performer_fen: AmountFen
+    refunded_fen: AmountFen
+    at: Instant
+
+
+class SettlementList(Shown):
+    """Settlements of a waybill, oldest first."""
+
+    data: list[SettlementShown]
+
+
+class PayoutAsked(Given):
+    """Takes money from the caller's account to his bank account."""
+
+    account: HashText
+    amount_fen: PositiveFen
+
+
+class BalanceShown(Shown):
+    """One account of a book; debit positive."""
+
+    book: str
+    account: str
+    debit_fen: int
+    credit_fen: int
+
+
+class TrialBalance(Shown):
+    """Every account of the caller's book; the sums of both sides are equal or the book is broken."""
+
+    data: list[BalanceShown]
+    debit_fen: int
+    credit_fen: int
+    balanced: bool
+
+
+class DifferenceShown(Shown):
+    """A difference between chain and books."""
+
+    kind: str
+    subject: str
+    chain_fen: int
+    ledger_fen: int
+    first_day: dt.date
+    last_day: dt.date
+
+
+class AuditShown(Shown):
+    """Whether chain and books agree, as last checked, for what concerns the caller."""
+
+    handled_block: int | None
+    handled_block_hash: str
+    balanced: bool
+    differences: list[DifferenceShown]

@@ -1,0 +1,104 @@
+"""Parties and their API keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.schemas.signing import SignedForm, TypedData
+from api.schemas.values import (
+    AddressText,
+    Given,
+    HashText,
+    Instant,
+    NameText,
+    PartyText,
+    Shown,
+    SignatureText,
+)
+
+Kind = Literal[
+    "consignor", "contract carrier", "subcontractor", "driver", "consignee", "lender",
+    "attestor", "custodian", "debtor",
+]  # fmt: skip
+
+
+class PartyFormAsked(Given):
+    """Who wants to be a party; the answer is what his key is to sign."""
+
+    name_zh: NameText
+    name_en: NameText
+    kind: Kind = Field(description="usual role, for the screens; rights come from contracts alone")
+    key: AddressText = Field(description="the account that will speak for the party")
+    party: PartyText | None = Field(
+        default=None, description="an id of your choice; random if null"
+    )
+
+
+class PartyForm(Shown):
+    """What the key is to sign."""
+
+    party: PartyText
+    to_sign: TypedData
+    profile_salt: HashText = Field(
+        description="keep it: it opens the hash of your profile on chain"
+    )
+
+
+class PartyGiven(SignedForm):
+    """A signed registration with the profile whose hash it carries."""
+
+    name_zh: NameText
+    name_en: NameText
+    kind: Kind
+    profile_salt: HashText
+
+
+class PartyShown(Shown):
+    """A party."""
+
+    id: PartyText
+    name_zh: str
+    name_en: str
+    kind: str
+    stage: str
+    key: AddressText | None
+    registered_at: Instant | None
+
+
+class KeyAsked(Given):
+    """A request for an API key, signed by the party's key (`GET /v1/keys/form` prepares it)."""
+
+    party: PartyText
+    scopes: Annotated[str, Field(min_length=1, max_length=400, examples=["read waybills:write"])]
+    label: Annotated[str, Field(min_length=1, max_length=80, examples=["back office"])]
+    issued_at: int = Field(ge=0, lt=2**53, description="unix seconds")
+    salt: HashText
+    signature: SignatureText
+
+
+class KeyOpened(Shown):
+    """A new API key; the token is shown this once."""
+
+    key_id: str
+    party: PartyText
+    scopes: list[str]
+    label: str
+    token: str
+
+
+class KeyShown(Shown):
+    """An API key without its secret."""
+
+    key_id: str
+    scopes: list[str]
+    label: str
+    created_at: Instant
+    revoked_at: Instant | None
+
+
+class KeyList(Shown):
+    """The API keys of a party."""
+
+    data: list[KeyShown]
