@@ -95,7 +95,7 @@ class Words:
             CompilationError: an ABI speaks of a struct that only its contract knows.
         """
         if struct not in self.structs:
-            raise CompilationError(f"struct {struct} belongs into contracts/types, or an interface")
+            raise CompilationError(f"struct {struct} of an ABI is only known inside its contract")
         return [
             (m["name"], self.kind(m["typeDescriptions"]["typeString"]))
             for m in self.structs[struct]["members"]
@@ -222,7 +222,7 @@ def read_words(compilation: Compilation) -> Words:
             known = words.enums
         elif kind == "UserDefinedValueTypeDefinition":
             words.values[name] = node["underlyingType"]["typeDescriptions"]["typeString"]
-        elif kind == "ContractDefinition" and node["contractKind"] == "interface":
+        elif kind == "ContractDefinition" and node["contractKind"] != "contract":
             for inner in node["nodes"]:
                 take(inner)
         if known is not None:

@@ -89,33 +89,42 @@ def created_address(creator: Address, nonce: int) -> Address:
 
 
 def constructor_arguments(
-    at: Mapping[str, Address], settings: ContractSettings
-) -> dict[str, list[Any]]:
-    """The arguments of each constructor by contract, given where each contract will stand."""
-    manager, parties, waybills = at["AccessManager"], at["PartyRegistry"], at["WaybillRegistry"]
-    deliveries, token = at["DeliveryRegistry"], at["SettlementToken"]
-    facility, advance, settlement = (
-        at["CreditFacility"],
-        at["FreightAdvance"],
-        at["FreightSettlement"],
-    )
-    return {
-        "AccessManager": [settings.admin],
-        "PartyRegistry": [manager, settings.registrar],
-        "WaybillRegistry": [parties, deliveries, advance, settlement],
-        "DeliveryRegistry": [manager, parties, waybills, advance, settings.threshold],
-        "SettlementToken": [
-            manager,
-            parties,
-            facility,
-            advance,
-            settlement,
-            settings.daily_cap_fen,
-        ],
-        "CreditFacility": [parties, token, advance],
-        "FreightAdvance": [manager, parties, waybills, deliveries, facility, token, settlement],
-        "FreightSettlement": [parties, waybills, advance, token],
+    made: Artifact, at: Mapping[str, Address], settings: ContractSettings
+) -> bytes:
+    """The coded arguments of a constructor, found by the names of its parameters.
+
+    Args:
+        made: the contract.
+        at: where each contract will stand.
+        settings: what is not an address of ours.
+
+    Raises:
+        DeploymentFailedError: a parameter this deployment has no value for.
+    """
+    known: dict[str, Any] = {
+        "initialAdmin": settings.admin,
+        "firstRegistrar": settings.registrar,
+        "k": settings.threshold,
+        "cap": settings.daily_cap_fen,
+        "authority": at["AccessManager"],
+        "parties": at["PartyRegistry"],
+        "waybills": at["WaybillRegistry"],
+        "deliveries": at["DeliveryRegistry"],
+        "token": at["SettlementToken"],
+        "facility": at["CreditFacility"],
+        "advance": at["FreightAdvance"],
+        "settlement": at["FreightSettlement"],
     }
+    entry: dict[str, Any] = next(
+        (e for e in made.abi if e["type"] == "constructor"), {"inputs": []}
+    )
+    try:
+        values = [known[parameter["name"]] for parameter in entry["inputs"]]
+    except KeyError as error:
+        raise DeploymentFailedError(
+            f"the constructor of {made.name} asks for {error}, which the deployment does not know"
+        ) from error
+    return encode([parameter["type"] for parameter in entry["inputs"]], values)
 
 
 def deploy_contracts(
@@ -214,20 +223,13 @@ def _queue_all(
         ).one()
         first = max(client.fetch_nonce(deployer), -1 if last is None else last + 1)
         at = {name: created_address(deployer, first + place) for place, name in enumerate(ORDER)}
-        arguments = constructor_arguments(at, settings)
         outbox = SqlOutbox(session, signer=deployer, clock=clock)
         for name in ORDER:
             made = artifacts[name]
-            types = _constructor_types(made)
-            data = made.bytecode + encode(types, arguments[name])
+            data = made.bytecode + constructor_arguments(made, at, settings)
             outbox.queue(
                 ContractCall(name, CREATION, data, gas=GAS), key=_key(client, name, artifacts)
             )
-
-
-def _constructor_types(made: Artifact) -> list[str]:
-    entry = next((e for e in made.abi if e["type"] == "constructor"), None)
-    return [] if entry is None else [parameter["type"] for parameter in entry["inputs"]]
 
 
 def _settle(writer: TransactionWriter) -> None:
