@@ -106,7 +106,7 @@ class Attestor:
     def _fetch_commits(self, trip: TripId) -> dict[int, Commit]:
         """The batches that the chain holds, all of them: the contract says how many there are."""
         expected = self._chain.fetch(DeliveryRegistry.get(trip)).batches
-        seen = self._chain.fetch_events(TrackCommitted, about=trip)
+        seen = self._chain.fetch_events(TrackCommitted, about=Hash32(trip))
         if len(seen) != expected:
             raise ChainUnavailableError("the node does not give every commitment of the trip yet")
         return {

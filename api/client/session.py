@@ -126,7 +126,10 @@ class YundanClient:
         """Sends an act once: a repetition under the same key gets the first answer.
 
         Args:
+            path: of the API.
+            body: JSON values.
             key: Idempotency-Key; give one of your own to be able to repeat after a crash.
+            parameters: of the query; None is left out.
         """
         given = {name: value for name, value in parameters.items() if value is not None}
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}
