@@ -13,18 +13,17 @@ import re
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, ClassVar
 
 import sqlmodel
 from sqlmodel import Session, col
 
 from api.errors import ApiError, ForbiddenScopeError, UnauthenticatedError
+from api.key_request import ApiKeyRequest
+from api.key_request import Scope as Scope  # auth is where callers look for it
 from api.tables import ApiKeyRow
-from chain.abi import Struct, bytes32
 from chain.clock import Clock
 from chain.errors import InvalidValueError, NotFoundError, SignatureRefusedError
-from chain.ids import Address, Hash32, PartyId
+from chain.ids import Address, PartyId
 from chain.ports import Domain
 from chain.typed_data import recover, typed_digest
 
@@ -34,48 +33,10 @@ SKEW = dt.timedelta(minutes=5)
 TOKEN = re.compile(r"yk_([0-9a-f]{16})_([0-9a-f]{64})")
 
 
-class Scope(StrEnum):
-    """What an API key may be used for."""
-
-    READ = "read"
-    """See what the party may see."""
-    WAYBILLS = "waybills:write"
-    """Draft and sign waybills."""
-    DELIVERIES = "deliveries:write"
-    """Loading, receipt, dispute."""
-    ADVANCES = "advances:write"
-    """Lines, requests, approvals, repayments, payouts."""
-    POSITIONS = "positions:write"
-    """Send positions of a terminal."""
-    ATTESTATIONS = "attestations:write"
-    """Read raw evidence that waits for a verdict, and attest."""
-    KEYS = "keys:write"
-    """See and revoke the party's API keys."""
-
-
 class KeyRefusedError(ApiError):
     """The request for an API key is refused."""
 
     code = "key_refused"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKeyRequest(Struct):
-    """A party asks for an API key. Signed by the party's present key, under PartyRegistry's domain."""
-
-    EIP712: ClassVar[str] = (
-        "ApiKeyRequest(uint64 party,string scopes,string label,uint64 issuedAt,bytes32 salt)"
-    )
-
-    party: PartyId
-    scopes: str
-    label: str
-    issued_at: int
-    salt: Hash32
-
-    def to_abi(self) -> tuple[Any, ...]:
-        """The values in order."""
-        return (self.party, self.scopes, self.label, self.issued_at, bytes32(self.salt))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,222 +1,280 @@
-"""One party's connection to a platform."""
+"""One party's conversation with the API: its key stays here, only signatures travel.
+
+Nothing is signed blindly: what the server prepares is rebuilt from the definitions that this package was
+shipped with, and a form it does not know, or one for another chain, is refused.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, cast
 
 import httpx2
 
-from api.auth import ApiKeyRequest, Scope
-from api.client.errors import ClientError, RefusedError, UnreachableError
+from api.key_request import ApiKeyRequest, Scope
 from api.schemas.signing import read_message
 from chain.abi import Struct
 from chain.bindings import structs
+from chain.errors import YundanError
 from chain.ids import Address, PartyId
 from chain.ports import Domain, Signer
-from chain.typed_data import typed_message
-
-S = TypeVar("S", bound=Struct)
+from chain.typed_data import struct_types, typed_message
 
 TRIES = 5
-FORMS: Mapping[str, type[Struct]] = {
-    **{
-        name: value
-        for name, value in vars(structs).items()
-        if isinstance(value, type) and issubclass(value, Struct) and value is not Struct
-    },
-    "ApiKeyRequest": ApiKeyRequest,
-}
-"""Every form that may be signed, by its primary type."""
+"""How often a request is sent while the server is busy or away; safe, for its key stays the same."""
+
+FIRST_PAUSE_S = 0.2
+
+
+class ClientError(YundanError):
+    """The API refused, or cannot be reached."""
+
+    code = "client_error"
+
+    def __init__(self, message: str, *, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(message, field=str(problem.get("field", "")), status=status)
+        self.status = status
+        self.problem = dict(problem)
+
+    @property
+    def reason(self) -> str:
+        """The server's stable code; empty where it could not be reached."""
+        return str(self.problem.get("code", ""))
+
+
+class NotSignedError(YundanError):
+    """The form is not what this client was asked to sign."""
+
+    code = "not_signed"
 
 
 class YundanClient:
-    """A party at work on a platform.
+    """A party's client.
 
     Args:
-        url: where the platform is.
-        signer: the party's own key; it never leaves this process (or its keystore, or its remote signer).
-        party: the party.
-        token: an API key had before; ``open_key`` gets one otherwise.
-        chain_id: the chain whose contracts the party deals with; a form for another is not signed.
+        base_url: of the API, without /v1.
+        signer: the party's key.
+        party: the party; may be left out until ``register``.
+        token: an API key from before; else ``open_key`` gets one.
+        http: a client to use instead of a new one (tests).
     """
 
     def __init__(
         self,
-        url: str,
+        base_url: str,
         *,
         signer: Signer,
-        party: PartyId,
+        party: PartyId | None = None,
         token: str = "",
-        chain_id: int | None = None,
-        timeout_s: float = 30.0,
+        http: httpx2.Client | None = None,
     ) -> None:
-        self.signer = signer
-        self.party = party
-        self._chain_id = chain_id
+        self._http = http or httpx2.Client(base_url=base_url, timeout=30)
+        self._signer = signer
         self._token = token
-        self._http = httpx2.Client(base_url=url, timeout=timeout_s)
+        self.party = party
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Gives the connection back."""
         self._http.close()
-
-    # -- being known --------------------------------------------------------------------------
-
-    def register(self, *, name_zh: str, name_en: str, kind: str) -> dict[str, Any]:
-        """Enrols the party under the client's key; again changes nothing."""
-        who = {"name_zh": name_zh, "name_en": name_en, "kind": kind}
-        prepared = self.post(
-            "/v1/parties/form", {**who, "key": self.signer.address, "party": str(self.party)}
-        )
-        message, signature = self.sign(prepared["to_sign"])
-        body = {
-            "message": message,
-            "signature": signature,
-            "profile_salt": prepared["profile_salt"],
-            **who,
-        }
-        return self.post("/v1/parties", body)
-
-    def open_key(self, *, scopes: Iterable[Scope] = tuple(Scope), label: str = "client") -> str:
-        """Gets an API key by the party's signature and uses it from now on."""
-        wanted = " ".join(scope.value for scope in scopes)
-        asked = self.get("/v1/keys/form", party=str(self.party), scopes=wanted, label=label)
-        message, signature = self.sign(asked["to_sign"])
-        opened = self.post(
-            "/v1/keys",
-            {
-                "party": str(self.party),
-                "scopes": wanted,
-                "label": label,
-                "issued_at": int(message["issuedAt"]),
-                "salt": message["salt"],
-                "signature": signature,
-            },
-        )
-        self._token = str(opened["token"])
-        return self._token
-
-    # -- asking and acting --------------------------------------------------------------------
-
-    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
-        """An answer of the platform.
-
-        Raises:
-            RefusedError, UnreachableError: why there is none.
-        """
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._ask("GET", path, params=given)
-
-    def pages(self, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Every object of a list, page by page."""
-        after: str | None = None
-        while True:
-            page = self.get(path, starting_after=after, **parameters)
-            yield from page["data"]
-            after = page.get("next_cursor")
-            if not page.get("has_more") or after is None:
-                return
-
-    def post(
-        self, path: str, body: Mapping[str, Any], *, key: str = "", **parameters: Any
-    ) -> dict[str, Any]:
-        """Sends an act once: a repetition under the same key gets the first answer.
-
-        Args:
-            path: of the API.
-            body: JSON values.
-            key: Idempotency-Key; give one of your own to be able to repeat after a crash.
-            parameters: of the query; None is left out.
-        """
-        given = {name: value for name, value in parameters.items() if value is not None}
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
-        return self._ask("POST", path, json=dict(body), headers=headers, params=given)
-
-    def post_text(
-        self, path: str, text: str, *, content_type: str, key: str = "", **parameters: Any
-    ) -> dict[str, Any]:
-        """Sends a file of text, for example a CSV of waybills."""
-        headers = {
-            "Idempotency-Key": key or secrets.token_hex(16),
-            "Content-Type": f"{content_type}; charset=utf-8",
-        }
-        return self._ask("POST", path, content=text.encode(), headers=headers, params=parameters)
-
-    # -- signing ------------------------------------------------------------------------------
-
-    def sign(self, to_sign: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """Signs a prepared form after reading it as the form it claims to be: message and signature.
-
-        What is hashed is built here from the form's own definition, never from the types in the answer.
-
-        Raises:
-            ClientError: unknown form, or one for another chain.
-        """
-        kind = FORMS.get(str(to_sign["primaryType"]))
-        if kind is None:
-            raise ClientError(f"{to_sign['primaryType']} is no form that a party signs")
-        form = read_message(kind, dict(to_sign["message"]))
-        named = to_sign["domain"]
-        domain = Domain(int(named["chainId"]), Address(named["verifyingContract"]))
-        if self._chain_id is not None and domain.chain_id != self._chain_id:
-            raise ClientError(
-                f"the form is for chain {domain.chain_id}, not for {self._chain_id}",
-                field="chainId",
-            )
-        return dict(to_sign["message"]), self.sign_form(form, domain)
-
-    def sign_form(self, form: Struct, domain: Domain) -> str:
-        """The signature of a form in hex."""
-        return "0x" + self.signer.sign_typed_data(form, domain).hex()
-
-    def post_signed(
-        self, path: str, form: Struct, domain: Domain, *, key: str = "", **more: Any
-    ) -> dict[str, Any]:
-        """Signs a form that was made here and sends it."""
-        body = {
-            "message": typed_message(form, domain)["message"],
-            "signature": self.sign_form(form, domain),
-            **more,
-        }
-        return self.post(path, body, key=key)
-
-    def act(self, path: str, *, key: str = "", **parameters: Any) -> dict[str, Any]:
-        """Gets what is to be signed at a path, signs it, and posts it back there."""
-        asked = self.get(path, **parameters)
-        message, signature = self.sign(asked["to_sign"])
-        return self.post(path, {"message": message, "signature": signature}, key=key)
 
     # -- the wire -----------------------------------------------------------------------------
 
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        headers = dict(options.pop("headers", {}))
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        problem: Exception | None = None
-        for attempt in range(TRIES):
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """What stands at a path.
+
+        Raises:
+            ClientError: the API refused or cannot be reached.
+        """
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._send("GET", path, params=given)
+
+    def post(self, path: str, body: Any = None, *, once: str = "") -> dict[str, Any]:
+        """Sends a write under an Idempotency-Key.
+
+        Args:
+            path: where to.
+            body: JSON.
+            once: the Idempotency-Key; a new one unless given. Give your own to survive a restart.
+        """
+        return self._send("POST", path, json=body, once=once or secrets.token_hex(16))
+
+    def post_file(
+        self, path: str, content: bytes, *, content_type: str = "text/csv", once: str = ""
+    ) -> dict[str, Any]:
+        """Sends a file."""
+        return self._send(
+            "POST",
+            path,
+            content=content,
+            content_type=content_type,
+            once=once or secrets.token_hex(16),
+        )
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Ends what stands at a path."""
+        return self._send("DELETE", path)
+
+    def _send(
+        self, method: str, path: str, *, once: str = "", content_type: str = "", **options: Any
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if once:
+            headers["Idempotency-Key"] = once
+        if content_type:
+            headers["Content-Type"] = content_type
+        pause = FIRST_PAUSE_S
+        for attempt in range(1, TRIES + 1):
             try:
                 answer = self._http.request(method, path, headers=headers, **options)
             except httpx2.TransportError as error:
-                problem = error
-                time.sleep(0.1 * 2**attempt)
-                continue
-            if answer.status_code in {429, 502, 503} and attempt < TRIES - 1:
-                time.sleep(min(float(answer.headers.get("retry-after", 0.2 * 2**attempt)), 5))
-                continue
-            return _content(answer)
-        raise UnreachableError(f"the platform does not answer: {problem}")
+                if attempt == TRIES:
+                    raise ClientError(
+                        f"the API cannot be reached: {type(error).__name__}", status=0, problem={}
+                    ) from error
+            else:
+                if answer.status_code != 503 or attempt == TRIES:
+                    return _read(answer)
+            time.sleep(pause)
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    # -- signing ------------------------------------------------------------------------------
+
+    def sign(self, to_sign: Mapping[str, Any]) -> dict[str, Any]:
+        """Signs what the server has prepared: the body to post back.
+
+        Args:
+            to_sign: the ``to_sign`` of an answer.
+
+        Raises:
+            NotSignedError: the form is unknown here, altered, or speaks for another party.
+        """
+        name = str(to_sign["primaryType"])
+        kind = ApiKeyRequest if name == "ApiKeyRequest" else getattr(structs, name, None)
+        if not (isinstance(kind, type) and issubclass(kind, Struct)):
+            raise NotSignedError(f"this client knows no form {name}")
+        ours = struct_types(kind.EIP712)
+        theirs = {key: value for key, value in to_sign["types"].items() if key != "EIP712Domain"}
+        if theirs != ours:
+            raise NotSignedError(f"the server's {name} is not the one this client knows")
+        form = read_message(kind, dict(to_sign["message"]))
+        domain = Domain(
+            chain_id=int(to_sign["domain"]["chainId"]),
+            verifying_contract=Address(str(to_sign["domain"]["verifyingContract"])),
+        )
+        return self._signed(form, domain)
+
+    def _signed(self, form: Struct, domain: Domain) -> dict[str, Any]:
+        signature = self._signer.sign_typed_data(form, domain)
+        return {
+            "message": typed_message(form, domain)["message"],
+            "signature": "0x" + signature.hex(),
+        }
+
+    def post_signed(
+        self, path: str, form: Struct, domain: Domain, *, once: str = ""
+    ) -> dict[str, Any]:
+        """Signs a form of one's own making and posts it."""
+        return self.post(path, self._signed(form, domain), once=once)
+
+    def act(self, path: str, *, once: str = "", **query: Any) -> dict[str, Any]:
+        """Gets the form that stands at a path, signs it and posts it back to the same path.
+
+        Args:
+            path: e.g. ``/v1/deliveries/0x.../confirmation``.
+            once: Idempotency-Key of the post.
+            query: what the form is to say, e.g. ``accepted_milli=11_880``.
+        """
+        return self.post(path, self.sign(self.get(path, **query)["to_sign"]), once=once)
+
+    # -- the usual ways -----------------------------------------------------------------------
+
+    def register(
+        self, *, name_zh: str, name_en: str, kind: str, party: PartyId | None = None
+    ) -> dict[str, Any]:
+        """Enrols this key as a party."""
+        who = {"name_zh": name_zh, "name_en": name_en, "kind": kind}
+        asked = who | {"key": self._signer.address, "party": str(party) if party else None}
+        form = self.post("/v1/parties/form", asked)
+        body = self.sign(form["to_sign"]) | who | {"profile_salt": form["profile_salt"]}
+        self.party = PartyId(int(form["party"]))
+        return self.post("/v1/parties", body)
+
+    def open_key(self, *, scopes: Iterable[Scope] = tuple(Scope), label: str = "client") -> str:
+        """Gets an API key by the party's signature and uses it from now on; also returns it."""
+        form = self.get(
+            "/v1/keys/form",
+            party=str(self.party),
+            scopes=" ".join(scope.value for scope in scopes),
+            label=label,
+        )
+        signed = self.sign(form["to_sign"])
+        message = signed["message"]
+        body = {
+            "party": message["party"],
+            "scopes": message["scopes"],
+            "label": message["label"],
+            "issued_at": int(message["issuedAt"]),
+            "salt": message["salt"],
+            "signature": signed["signature"],
+        }
+        self._token = str(self._send("POST", "/v1/keys", json=body)["token"])
+        return self._token
+
+    def sign_waybill(self, waybill: str, *, once: str = "") -> dict[str, Any]:
+        """Signs a waybill that waits for this party; one that does not is shown as it is."""
+        shown = self.get(f"/v1/waybills/{waybill}")
+        if shown["to_sign"] is None:
+            return shown
+        body = {"signature": self.sign(shown["to_sign"])["signature"]}
+        return self.post(f"/v1/waybills/{waybill}/signatures", body, once=once)
+
+    def wait_until(
+        self,
+        path: str,
+        done: Callable[[dict[str, Any]], bool],
+        *,
+        timeout_s: float = 30.0,
+        pause_s: float = 0.1,
+    ) -> dict[str, Any]:
+        """Looks at a path again and again until it is as wished (the chain moves things, not requests).
+
+        Raises:
+            ClientError: it was not in time.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            shown = self.get(path)
+            if done(shown):
+                return shown
+            if time.monotonic() > end:
+                raise ClientError(
+                    f"{path} was not as awaited within {timeout_s:g} s", status=0, problem={}
+                )
+            time.sleep(pause_s)
 
 
-def _content(answer: httpx2.Response) -> dict[str, Any]:
+def _read(answer: httpx2.Response) -> dict[str, Any]:
     try:
-        content = answer.json()
+        body = answer.json()
     except ValueError:
-        content = {}
-    if not isinstance(content, dict):
-        content = {"data": content}
+        body = {}
     if answer.is_success:
-        return content
-    raise RefusedError(answer.status_code, content)
+        return cast("dict[str, Any]", body)
+    problem = body if isinstance(body, dict) else {}
+    detail = str(problem.get("detail") or f"HTTP {answer.status_code}")
+    raise ClientError(detail, status=answer.status_code, problem=problem)

@@ -1,0 +1,48 @@
+"""What a party signs to be given an API key, and what a key may be used for. Shared with the client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from chain.abi import Struct, bytes32
+from chain.ids import Hash32, PartyId
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    READ = "read"
+    """See what the party may see."""
+    WAYBILLS = "waybills:write"
+    """Draft and sign waybills."""
+    DELIVERIES = "deliveries:write"
+    """Loading, receipt, dispute."""
+    ADVANCES = "advances:write"
+    """Lines, requests, approvals, repayments, payouts."""
+    POSITIONS = "positions:write"
+    """Send positions of a terminal."""
+    ATTESTATIONS = "attestations:write"
+    """Read raw evidence that waits for a verdict, and attest."""
+    KEYS = "keys:write"
+    """See and revoke the party's API keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRequest(Struct):
+    """A party asks for an API key. Signed by the party's present key, under PartyRegistry's domain."""
+
+    EIP712: ClassVar[str] = (
+        "ApiKeyRequest(uint64 party,string scopes,string label,uint64 issuedAt,bytes32 salt)"
+    )
+
+    party: PartyId
+    scopes: str
+    label: str
+    issued_at: int
+    salt: Hash32
+
+    def to_abi(self) -> tuple[Any, ...]:
+        """The values in order."""
+        return (self.party, self.scopes, self.label, self.issued_at, bytes32(self.salt))
