@@ -50,6 +50,8 @@ _NO_NUMBER = -(1 << 63)
 _DIGEST = struct.Struct(">13q")
 _MEMBER = struct.Struct(">qiiq")
 _DAY_S = 86_400
+_WORTH_PACKING = 200
+"""Bytes; below it a frame's own bytes are as short as zlib makes them."""
 
 
 def fix_digest(fix: Fix) -> int:
@@ -149,50 +151,23 @@ class SqlRecords:
     def add_raw(self, entries: Sequence[RawEntry]) -> None:
         """Keeps raw frames; one kept before on the same day changes nothing."""
         if entries:
-            table = _table(RawFrameRow)
-            self._session.connection().execute(
-                self._insert(table).on_conflict_do_nothing(), [_raw_values(one) for one in entries]
-            )
+            self._add_new(_table(RawFrameRow), _RAW_COLUMNS, [_raw_values(one) for one in entries])
 
     def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> None:
         """Keeps fixes (terminal number, fix); one known before changes nothing."""
-        if not fixes:
-            return
-        table = _table(FixRow)
-        self._session.connection().execute(
-            self._insert(table).on_conflict_do_nothing(),
-            [
-                {
-                    "terminal_number": number,
-                    "time": fix.time,
-                    "digest": fix_digest(fix),
-                    "lat_e6": fix.lat_e6,
-                    "lon_e6": fix.lon_e6,
-                    "speed_dkmh": fix.speed_dkmh,
-                    "heading": fix.heading,
-                    "received": fix.received,
-                    "altitude_m": fix.altitude_m,
-                    "satellites": fix.satellites,
-                    "valid": fix.valid,
-                    "odometer_dkm": fix.odometer_dkm,
-                    "recorder_dkmh": fix.recorder_dkmh,
-                    "status": fix.status,
-                    "alarm": fix.alarm,
-                    "late": fix.late,
-                    "items_ok": fix.items_ok,
-                }
-                for number, fix in fixes
-            ],
-        )
+        if fixes:
+            rows = [_fix_values(number, fix) for number, fix in fixes]
+            self._add_new(_table(FixRow), _FIX_COLUMNS, rows)
 
     def count_fixes(self, terminal_number: int, since: int, until: int) -> int:
         """Fixes of a terminal by its own clock, both ends included."""
         columns = _table(FixRow).c
-        return self._session.execute(
+        count: int = self._session.execute(
             sa.select(sa.func.count()).where(
                 columns.terminal_number == terminal_number, columns.time.between(since, until)
             )
         ).scalar_one()
+        return count
 
     def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:
         """Fixes of a terminal by its own clock, both ends included, in canonical order."""
@@ -481,6 +456,18 @@ class SqlRecords:
 
     # --- statements ----------------------------------------------------------------------------
 
+    def _add_new(
+        self, table: sa.Table, columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+    ) -> None:
+        """Inserts what is new, by the driver itself: SQLAlchemy's work a row costs more than the row."""
+        connection = self._session.connection()
+        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        marks = ", ".join([mark] * len(columns))
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608  our own names
+            rows,
+        )
+
     def _update(self, table: sa.Table, which: Any, values: dict[str, Any]) -> None:
         done = self._session.execute(sa.update(table).where(which).values(**values))
         if done.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
@@ -505,23 +492,80 @@ def _terminal(row: Any) -> Terminal:
     return Terminal(row.number, row.terminal, Hash32(row.vehicle), row.auth_hash, row.device_hash)
 
 
-def _raw_values(entry: RawEntry) -> dict[str, Any]:
-    data = entry.frame.data
-    packed = zlib.compress(data, 6) if len(data) > 200 else data
+_RAW_COLUMNS = (
+    "day",
+    "terminal_number",
+    "digest",
+    "source",
+    "received",
+    "first_time",
+    "last_time",
+    "piece",
+    "packed",
+    "data",
+)
+
+
+def _raw_values(entry: RawEntry) -> tuple[Any, ...]:
+    source, received, data = entry.frame.source, entry.frame.received, entry.frame.data
+    packed = zlib.compress(data, 6) if len(data) > _WORTH_PACKING else data
     shorter = len(packed) < len(data)
-    hashed = hashlib.blake2b(data, digest_size=8, person=entry.frame.source.encode())
-    return {
-        "day": entry.frame.received // _DAY_S,
-        "terminal_number": entry.terminal_number,
-        "digest": int.from_bytes(hashed.digest(), "big", signed=True),
-        "source": entry.frame.source,
-        "received": entry.frame.received,
-        "first_time": entry.first_time,
-        "last_time": entry.last_time,
-        "piece": entry.piece,
-        "packed": shorter,
-        "data": packed if shorter else data,
-    }
+    hashed = hashlib.blake2b(data, digest_size=8, person=source.encode())
+    return (
+        received // _DAY_S,
+        entry.terminal_number,
+        int.from_bytes(hashed.digest(), "big", signed=True),
+        source,
+        received,
+        entry.first_time,
+        entry.last_time,
+        entry.piece,
+        shorter,
+        packed if shorter else data,
+    )
+
+
+_FIX_COLUMNS = (
+    "terminal_number",
+    "time",
+    "digest",
+    "lat_e6",
+    "lon_e6",
+    "speed_dkmh",
+    "heading",
+    "received",
+    "altitude_m",
+    "satellites",
+    "valid",
+    "odometer_dkm",
+    "recorder_dkmh",
+    "status",
+    "alarm",
+    "late",
+    "items_ok",
+)
+
+
+def _fix_values(number: int, fix: Fix) -> tuple[Any, ...]:
+    return (
+        number,
+        fix.time,
+        fix_digest(fix),
+        fix.lat_e6,
+        fix.lon_e6,
+        fix.speed_dkmh,
+        fix.heading,
+        fix.received,
+        fix.altitude_m,
+        fix.satellites,
+        fix.valid,
+        fix.odometer_dkm,
+        fix.recorder_dkmh,
+        fix.status,
+        fix.alarm,
+        fix.late,
+        fix.items_ok,
+    )
 
 
 def _fix(row: Any, terminal: str) -> Fix:
