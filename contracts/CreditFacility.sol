@@ -3,16 +3,20 @@ pragma solidity 0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
-import {ICreditFacility} from "./interfaces/ICreditFacility.sol";
+import {ICreditFacility, LoanRecord} from "./interfaces/ICreditFacility.sol";
+import {Due} from "./interfaces/IFreightAdvance.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {ISettlementToken} from "./interfaces/ISettlementToken.sol";
 import {Accounts} from "./libraries/Accounts.sol";
+import {Accrual} from "./libraries/Accrual.sol";
+import {Calendar} from "./libraries/Calendar.sol";
 import {CreditHash} from "./libraries/CreditHash.sol";
+import {Waterfall} from "./libraries/Waterfall.sol";
 import {CreditLine, LineChange, VaultMove} from "./types/CreditForms.sol";
-import {LineId, NOBODY, PartyId} from "./types/Ids.sol";
+import {AdvanceId, LineId, NOBODY, PartyId} from "./types/Ids.sol";
 
-/// @title Lenders' lines and vaults
-/// @notice Promise E. Knows nothing of waybills. The manual is ICreditFacility.
+/// @title Lenders' lines, vaults and the loans drawn on them
+/// @notice Promises E and H. Knows nothing of waybills. The manual is ICreditFacility.
 contract CreditFacility is ICreditFacility, EIP712 {
     using CreditHash for *;
 
@@ -29,6 +33,23 @@ contract CreditFacility is ICreditFacility, EIP712 {
         uint128 drawn;
     }
 
+    /// @dev Packed by slot. Amounts fit 64 bits because a limit is below 2^53.
+    struct Loan {
+        LineId line;
+        // slot: fen
+        uint64 outstanding;
+        uint64 drawn;
+        uint64 feePaid;
+        uint64 penaltyPaid;
+        // slot
+        uint64 interestPaid;
+        uint32 startDay;
+        uint32 dueDay;
+        bool writtenOff;
+        // slots
+        Accrual.Account account;
+    }
+
     uint256 private constant PPM = 1_000_000;
     uint256 private constant BPS = 10_000;
     uint256 private constant MAX_DAYS = 3650;
@@ -42,6 +63,7 @@ contract CreditFacility is ICreditFacility, EIP712 {
     mapping(LineId line => Line) private _lines;
     /// @dev Cash of a lender that is not reserved; reserved cash lies with the line. Both on this contract's token account.
     mapping(PartyId lender => uint128) private _cash;
+    mapping(AdvanceId loan => Loan) private _loans;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(IPartyRegistry parties, ISettlementToken token, address advance)
@@ -168,29 +190,132 @@ contract CreditFacility is ICreditFacility, EIP712 {
         emit LineReserveVoided(line, amount, l.reserved);
     }
 
+    // -- loans ------------------------------------------------------------------------------------
+
     /// @inheritdoc ICreditFacility
-    function draw(LineId line, uint128 amount, address to) external onlyAdvance {
-        Line storage l = _getLine(line);
+    function openLoan(AdvanceId loan, LineId line, uint32 startDay)
+        external
+        onlyAdvance
+        returns (uint32 dueDay)
+    {
+        Loan storage n = _loans[loan];
+        dueDay = startDay + _getLine(line).terms.tenorDays;
+        n.line = line;
+        n.startDay = startDay;
+        n.dueDay = dueDay;
+        n.account.accruedTo = startDay;
+    }
+
+    /// @inheritdoc ICreditFacility
+    function draw(AdvanceId loan, uint128 amount, PartyId payee, bytes32 account, bytes32 payout)
+        external
+        onlyAdvance
+    {
+        Loan storage n = _loans[loan];
+        Line storage l = _getLine(n.line);
+        // A payee paid on a later day than the others: the days so far bear on what was drawn then.
+        n.account = Accrual.accrued(n.account, _ratesOf(n), n.outstanding, Calendar.today());
+        n.drawn += uint64(amount);
+        n.outstanding += uint64(amount);
         // No check of freeze, end or limit: they were checked when the cash was locked (promise E).
         l.reserved -= amount;
         l.drawn += amount;
-        emit LineDrawn(line, amount, l.reserved, l.drawn);
-        TOKEN.move(address(this), to, amount);
+        emit LineDrawn(n.line, amount, l.reserved, l.drawn);
+        TOKEN.move(address(this), Accounts.ofParty(payee), amount);
+        TOKEN.queuePayout(payee, account, amount, payout);
     }
 
     /// @inheritdoc ICreditFacility
-    function repaid(LineId line, uint128 principal, uint128 income) external onlyAdvance {
-        Line storage l = _getLine(line);
+    function repay(AdvanceId loan, address from, uint128 amount)
+        external
+        onlyAdvance
+        returns (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding)
+    {
+        Loan storage n = _loans[loan];
+        Accrual.Rates memory rates = _ratesOf(n);
+        Accrual.Account memory account =
+            Accrual.accrued(n.account, rates, n.outstanding, Calendar.today());
+        shares = Waterfall.shared(amount, _debtOf(n, Accrual.chargedDown(account, rates)));
+        waived = Accrual.waivedDown(account, rates);
+        n.account = account;
+        _bookCharges(n, shares);
+        n.outstanding -= uint64(shares.principal);
+        outstanding = n.outstanding;
+
+        uint128 used = amount - shares.residue;
+        // Written off, the principal has left the line's books: what still comes in is income.
+        uint128 principal = n.writtenOff ? 0 : shares.principal;
+        Line storage l = _getLine(n.line);
         l.drawn -= principal;
-        _cash[l.terms.lender] += principal + income;
-        emit LineRepaid(line, principal, income, l.drawn);
+        _cash[l.terms.lender] += used;
+        emit LineRepaid(n.line, principal, used - principal, l.drawn);
+        TOKEN.move(from, address(this), used);
     }
 
     /// @inheritdoc ICreditFacility
-    function writtenOff(LineId line, uint128 principal) external onlyAdvance {
-        Line storage l = _getLine(line);
+    function writeOff(AdvanceId loan) external onlyAdvance returns (uint128 principal) {
+        Loan storage n = _loans[loan];
+        Line storage l = _getLine(n.line);
+        principal = n.outstanding;
+        n.writtenOff = true;
         l.drawn -= principal;
-        emit LineWrittenOff(line, principal, l.drawn);
+        emit LineWrittenOff(n.line, principal, l.drawn);
+    }
+
+    /// @inheritdoc ICreditFacility
+    function deferInterest(AdvanceId loan, uint128 day) external onlyAdvance returns (bool) {
+        Loan storage n = _loans[loan];
+        // Only before the first day is counted, and only in the borrower's favour.
+        if (n.account.accruedTo != n.startDay || day <= n.startDay || day > n.dueDay) return false;
+        n.startDay = uint32(day);
+        n.account.accruedTo = uint32(day);
+        return true;
+    }
+
+    /// @inheritdoc ICreditFacility
+    function waive(AdvanceId loan, uint128 amount) external onlyAdvance returns (bool) {
+        Loan storage n = _loans[loan];
+        Accrual.Rates memory rates = _ratesOf(n);
+        Accrual.Account memory account =
+            Accrual.accrued(n.account, rates, n.outstanding, Calendar.today());
+        Waterfall.Debt memory debt = _debtOf(n, Accrual.chargedDown(account, rates));
+        debt.principal = 0; // never given up here: that is a write-off
+        Waterfall.Shares memory shares = Waterfall.shared(amount, debt);
+        if (amount == 0 || shares.residue != 0) return false;
+        n.account = account;
+        _bookCharges(n, shares);
+        return true;
+    }
+
+    function _bookCharges(Loan storage n, Waterfall.Shares memory shares) private {
+        n.feePaid += uint64(shares.fee);
+        n.penaltyPaid += uint64(shares.penalty);
+        n.interestPaid += uint64(shares.interest);
+    }
+
+    /// @dev The terms of a line never change, so reading them now is reading them at release.
+    function _ratesOf(Loan storage n) private view returns (Accrual.Rates memory) {
+        CreditLine storage terms = _lines[n.line].terms;
+        return Accrual.Rates({
+            ratePpm: terms.ratePpm,
+            penaltyPpm: terms.penaltyPpm,
+            ceilingPpm: terms.ceilingPpm,
+            penaltyFrom: n.dueDay + terms.graceDays,
+            fee: uint128(uint256(n.drawn) * terms.feeBps / BPS)
+        });
+    }
+
+    function _debtOf(Loan storage n, Accrual.Charges memory charges)
+        private
+        view
+        returns (Waterfall.Debt memory)
+    {
+        return Waterfall.Debt({
+            fee: charges.fee - n.feePaid,
+            penalty: charges.penalty - n.penaltyPaid,
+            interest: charges.interest - n.interestPaid,
+            principal: n.outstanding
+        });
     }
 
     // -- reading ----------------------------------------------------------------------------------
@@ -206,28 +331,67 @@ contract CreditFacility is ICreditFacility, EIP712 {
     }
 
     /// @inheritdoc ICreditFacility
-    function ratesOf(LineId line)
-        external
-        view
-        returns (uint32 ratePpm, uint32 penaltyPpm, uint32 ceilingPpm, uint16 feeBps)
-    {
-        CreditLine storage terms = _lines[line].terms;
-        return (terms.ratePpm, terms.penaltyPpm, terms.ceilingPpm, terms.feeBps);
+    function dueOn(AdvanceId loan, uint32 day) external view returns (Due memory) {
+        Loan storage n = _loans[loan];
+        Accrual.Rates memory rates = _ratesOf(n);
+        Accrual.Account memory account = Accrual.accrued(n.account, rates, n.outstanding, day);
+        Waterfall.Debt memory debt = _debtOf(n, Accrual.chargedDown(account, rates));
+        return Due({
+            principal: debt.principal, fee: debt.fee, penalty: debt.penalty, interest: debt.interest
+        });
     }
 
     /// @inheritdoc ICreditFacility
-    function releaseTermsOf(LineId line)
+    function scheduleOf(AdvanceId loan)
         external
         view
-        returns (bool gated, uint16 toleranceBps, uint16 tenorDays, uint16 graceDays)
+        returns (uint128 outstanding, uint32 startDay, uint32 dueDay)
     {
-        CreditLine storage terms = _lines[line].terms;
-        return (terms.gated, terms.toleranceBps, terms.tenorDays, terms.graceDays);
+        Loan storage n = _loans[loan];
+        return (n.outstanding, n.startDay, n.dueDay);
     }
 
     /// @inheritdoc ICreditFacility
-    function attestorOf(LineId line) external view returns (PartyId) {
-        return _lines[line].terms.attestor;
+    function arrearsFrom(AdvanceId loan) external view returns (uint32 day) {
+        return _ratesOf(_loans[loan]).penaltyFrom + 1;
+    }
+
+    /// @inheritdoc ICreditFacility
+    function loanOf(AdvanceId loan) external view returns (LoanRecord memory) {
+        Loan storage n = _loans[loan];
+        return LoanRecord({
+            line: n.line,
+            drawn: n.drawn,
+            outstanding: n.outstanding,
+            feePaid: n.feePaid,
+            penaltyPaid: n.penaltyPaid,
+            interestPaid: n.interestPaid,
+            startDay: n.startDay,
+            dueDay: n.dueDay,
+            accruedTo: n.account.accruedTo,
+            writtenOff: n.writtenOff
+        });
+    }
+
+    /// @inheritdoc ICreditFacility
+    function outstandingOf(AdvanceId loan) external view returns (uint128) {
+        return _loans[loan].outstanding;
+    }
+
+    /// @inheritdoc ICreditFacility
+    function releaseTermsOf(LineId line) external view returns (bool gated, uint16 toleranceBps) {
+        CreditLine storage terms = _lines[line].terms;
+        return (terms.gated, terms.toleranceBps);
+    }
+
+    /// @inheritdoc ICreditFacility
+    function standingOf(LineId line)
+        external
+        view
+        returns (PartyId lender, PartyId borrower, PartyId attestor, uint16 advanceBps)
+    {
+        CreditLine storage terms = _getLine(line).terms;
+        return (terms.lender, terms.borrower, terms.attestor, terms.advanceBps);
     }
 
     /// @inheritdoc ICreditFacility

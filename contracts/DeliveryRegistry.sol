@@ -8,7 +8,7 @@ import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProo
 import {IDeliveryListener} from "./interfaces/IDeliveryListener.sol";
 import {IDeliveryRegistry, TripRecord, Watch} from "./interfaces/IDeliveryRegistry.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
-import {IWaybillRegistry, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
+import {IWaybillRegistry, LeafFacts} from "./interfaces/IWaybillRegistry.sol";
 import {DeliveryHash} from "./libraries/DeliveryHash.sol";
 import {
     Attestation,
@@ -19,7 +19,7 @@ import {
     ReviewAcceptance,
     TrackBatch
 } from "./types/DeliveryForms.sol";
-import {NO_TRIP, NO_WAYBILL, NOBODY, PartyId, TripId, WaybillId} from "./types/Ids.sol";
+import {NO_TRIP, NO_WAYBILL, NOBODY, PartyId, TripId} from "./types/Ids.sol";
 import {TripState, Verdict, WaybillState} from "./types/States.sol";
 
 /// @title Loading, trajectory evidence, receipt, delivery
@@ -115,8 +115,11 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         ) {
             return; // the same loading again
         }
-        WaybillId leafId = WAYBILLS.leafOf(form.trip);
-        WaybillRecord memory leaf = _getOpenLeaf(form.trip, leafId, t);
+        LeafFacts memory leaf = WAYBILLS.leafFacts(form.trip);
+        if (leaf.waybill == NO_WAYBILL) revert TripUnknown(form.trip);
+        if (t.state != TripState.None || leaf.state != WaybillState.Issued) {
+            revert TripUnexpectedState(form.trip, stateOf(form.trip), TripState.Open);
+        }
         _requireInTime(form.expires);
         (uint32 version, bytes32 vehicle,,) = WAYBILLS.tripTerms(form.trip);
         if (form.version != version) revert TripVersionStale(form.trip, version, form.version);
@@ -238,9 +241,11 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     function _requireAttestor(TripId trip, PartyId attestor) private view {
         uint40 since = _attestors[attestor].since;
         if (since == 0) revert AttestorUnknown(attestor);
-        WaybillId leaf = WAYBILLS.leafOf(trip);
-        if (WAYBILLS.get(leaf).issuedAt < since) revert AttestorTooNew(trip, attestor);
-        if (WAYBILLS.isPartyOfChain(leaf, attestor)) revert AttestorIsParty(trip, attestor);
+        LeafFacts memory leaf = WAYBILLS.leafFacts(trip);
+        if (leaf.issuedAt < since) revert AttestorTooNew(trip, attestor);
+        if (WAYBILLS.isPartyOfChain(leaf.waybill, attestor)) {
+            revert AttestorIsParty(trip, attestor);
+        }
     }
 
     function _announce(Attestation calldata form) private {
@@ -299,7 +304,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
 
     /// @dev The consignee, or the debtor once k attestations have agreed for CONSIGNEE_SILENCE and still do.
     function _requireConfirmer(Confirmation calldata form, Trip storage t) private view {
-        if (form.by == WAYBILLS.get(WAYBILLS.leafOf(form.trip)).consignee) return;
+        if (form.by == WAYBILLS.leafFacts(form.trip).consignee) return;
         PartyId standIn = _watches[form.trip].standIn;
         if (form.by != standIn || standIn == NOBODY) {
             revert TripConfirmerNotAllowed(form.trip, form.by);
@@ -372,7 +377,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             PARTIES.requireSignature(arbiter, digest, signatures[0]);
             return;
         }
-        WaybillRecord memory leaf = WAYBILLS.get(WAYBILLS.leafOf(form.trip));
+        LeafFacts memory leaf = WAYBILLS.leafFacts(form.trip);
         PartyId counterpart = disputer == leaf.performer ? leaf.consignee : leaf.performer;
         PARTIES.requireSignature(disputer, digest, signatures[0]);
         PARTIES.requireSignature(counterpart, digest, signatures[1]);
@@ -386,7 +391,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             revert TripUnexpectedState(trip, state, TripState.Loaded);
         }
         uint64 wait = state == TripState.Held ? HELD_EXPIRY : EXPIRY;
-        uint64 from = WAYBILLS.get(WAYBILLS.leafOf(trip)).deliverBy + wait;
+        uint64 from = WAYBILLS.leafFacts(trip).deliverBy + wait;
         if (block.timestamp <= from) revert TripTimeInvalid(trip, from, uint64(block.timestamp));
         _void(trip, _trips[trip]);
     }
@@ -431,7 +436,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         PartyId[] storage witnesses = _witnesses[trip];
         uint256 length = witnesses.length;
         if (length < THRESHOLD) return 0;
-        uint64 issuedAt = WAYBILLS.get(WAYBILLS.leafOf(trip)).issuedAt;
+        uint64 issuedAt = WAYBILLS.leafFacts(trip).issuedAt;
         for (uint256 i = 0; i + THRESHOLD <= length; i++) {
             bytes32 outcome = _countingOutcome(trip, witnesses[i], issuedAt);
             if (outcome == 0) continue;
@@ -549,10 +554,20 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     function stateOf(TripId trip) public view returns (TripState state) {
         state = _trips[trip].state;
         if (state == TripState.None) {
-            WaybillState leaf = WAYBILLS.get(WAYBILLS.leafOf(trip)).state;
+            WaybillState leaf = WAYBILLS.leafFacts(trip).state;
             if (leaf == WaybillState.Issued) state = TripState.Open;
             if (leaf == WaybillState.Cancelled) state = TripState.Void;
         }
+    }
+
+    /// @inheritdoc IDeliveryRegistry
+    function outcomeOf(TripId trip)
+        external
+        view
+        returns (TripState state, bool disputed, uint64 accepted, uint64 loaded, uint64 deliveredAt)
+    {
+        Trip storage t = _trips[trip];
+        return (stateOf(trip), t.disputed, t.accepted, t.loaded, t.deliveredAt);
     }
 
     /// @inheritdoc IDeliveryRegistry
@@ -609,18 +624,6 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         digest = _hashTypedDataV4(structHash);
         if (_used[digest]) revert DeliveryFormUsed(digest);
         _used[digest] = true;
-    }
-
-    function _getOpenLeaf(TripId trip, WaybillId leafId, Trip storage t)
-        private
-        view
-        returns (WaybillRecord memory leaf)
-    {
-        if (leafId == NO_WAYBILL) revert TripUnknown(trip);
-        leaf = WAYBILLS.get(leafId);
-        if (t.state != TripState.None || leaf.state != WaybillState.Issued) {
-            revert TripUnexpectedState(trip, stateOf(trip), TripState.Open);
-        }
     }
 
     function _getOnRoad(TripId trip) private view returns (Trip storage t) {

@@ -9,13 +9,11 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 
 import {ICreditFacility} from "./interfaces/ICreditFacility.sol";
 import {IDeliveryListener} from "./interfaces/IDeliveryListener.sol";
-import {IDeliveryRegistry, TripRecord, Watch} from "./interfaces/IDeliveryRegistry.sol";
+import {IDeliveryRegistry, Watch} from "./interfaces/IDeliveryRegistry.sol";
 import {AdvanceRecord, Due, IFreightAdvance} from "./interfaces/IFreightAdvance.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
-import {ISettlementToken} from "./interfaces/ISettlementToken.sol";
-import {IWaybillRegistry, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
+import {IWaybillRegistry} from "./interfaces/IWaybillRegistry.sol";
 import {Accounts} from "./libraries/Accounts.sol";
-import {Accrual} from "./libraries/Accrual.sol";
 import {AdvanceHash} from "./libraries/AdvanceHash.sol";
 import {Calendar} from "./libraries/Calendar.sol";
 import {Waterfall} from "./libraries/Waterfall.sol";
@@ -29,9 +27,8 @@ import {
     PayeeConsent,
     Repayment
 } from "./types/AdvanceForms.sol";
-import {CreditLine} from "./types/CreditForms.sol";
 import {AdvanceId, LineId, NO_ADVANCE, PartyId, TripId, WaybillId} from "./types/Ids.sol";
-import {AdvanceState, TripState, WaybillState} from "./types/States.sol";
+import {AdvanceState, TripState} from "./types/States.sol";
 
 /// @title The freight advance: request, approve, release at delivery to the payees, repay
 /// @notice Promises D, F, H, J, K and L. The manual is IFreightAdvance.
@@ -54,24 +51,13 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         bool acknowledged;
         bool gateOpen;
         uint32 leafVersion;
-        // slot: fen
+        // slot: fen, and an instant
         uint64 principal; // asked and approved
         uint64 released; // granted to the payees at release
-        uint64 drawn; // paid to them so far: what the borrower owes stems from this
-        uint64 outstanding;
-        // slot: fen and days
-        uint64 feePaid;
-        uint64 penaltyPaid;
-        uint64 interestPaid;
-        uint32 startDay;
-        uint32 dueDay;
-        // slots: the accumulator (Accrual.Account) and two instants
-        uint128 interestNum;
-        uint128 penaltyNum;
-        uint128 ceilingNum;
-        uint32 accruedTo;
-        uint40 approvedUntil;
-        uint40 releasableAt;
+        uint64 drawn; // paid to them so far
+        uint64 approvedUntil;
+        // slot, of the few that wait for their lender
+        uint64 releasableAt;
     }
 
     /// @dev One payee, frozen by the approval; `granted` is set at release.
@@ -98,7 +84,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     IWaybillRegistry private immutable WAYBILLS;
     IDeliveryRegistry private immutable DELIVERIES;
     ICreditFacility private immutable FACILITY;
-    ISettlementToken private immutable TOKEN;
     address private immutable SETTLEMENT;
 
     mapping(AdvanceId advance => Stored) private _advances;
@@ -116,14 +101,12 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         IWaybillRegistry waybills,
         IDeliveryRegistry deliveries,
         ICreditFacility facility,
-        ISettlementToken token,
         address settlement
     ) EIP712("Yundan", "1") AccessManaged(authority) {
         PARTIES = parties;
         WAYBILLS = waybills;
         DELIVERIES = deliveries;
         FACILITY = facility;
-        TOKEN = token;
         SETTLEMENT = settlement;
     }
 
@@ -135,133 +118,84 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         whenNotPaused
         returns (AdvanceId advance)
     {
-        _requireInTime(form.expires);
         bytes32 structHash = form.hash();
         advance = AdvanceId.wrap(structHash);
         // The id is the hash of the form, so a form serves once.
         if (_advances[advance].state != AdvanceState.None) revert AdvanceAlreadyRequested(advance);
-        (CreditLine memory terms,,,) = FACILITY.get(form.line);
-        _store(advance, form, terms);
-        PARTIES.requireSignature(terms.borrower, _hashTypedDataV4(structHash), borrowerSignature);
+        PartyId borrower = _store(advance, form);
+        _requireSigned(borrower, form.expires, structHash, borrowerSignature);
         emit AdvanceRequested(
-            advance,
-            form.line,
-            form.trip,
-            form.waybill,
-            terms.borrower,
-            form.principal,
-            form.decision
+            advance, form.line, form.trip, form.waybill, borrower, form.principal, form.decision
         );
     }
 
-    function _store(AdvanceId advance, AdvanceRequest calldata form, CreditLine memory terms)
+    function _store(AdvanceId advance, AdvanceRequest calldata form)
         private
+        returns (PartyId borrower)
     {
         if (form.principal == 0) revert AdvanceFieldInvalid("principal");
         if (form.fingerprint == 0) revert AdvanceFieldInvalid("fingerprint");
-        if (_pledged[form.fingerprint]) revert AdvanceReceivablePledged(form.fingerprint);
-        _requireTripFree(form.trip);
-
-        WaybillRecord memory w = WAYBILLS.get(form.waybill);
-        if (w.performer != terms.borrower) {
-            revert AdvanceBorrowerDiffers(terms.borrower, w.performer);
-        }
-        if (w.declared) revert AdvanceWaybillNotSigned(form.waybill);
-        // The debtor is not the borrower (promise A: nobody stands twice); nor may he be who lends.
-        if (w.issuer == terms.lender) revert AdvanceDebtorUnfit(form.waybill, w.issuer);
-        WaybillId[] memory chain = WAYBILLS.lineage(form.trip, form.waybill);
-        if (chain.length == 0) revert AdvanceFieldInvalid("trip");
-        WaybillRecord memory leaf = WAYBILLS.get(chain[0]);
-        _requireReceivable(form.principal, w, leaf.quantity, terms.advanceBps);
-        _storePayees(advance, form, chain, leaf);
-
+        _requireUnpledged(form.fingerprint, form.trip);
         Stored storage a = _advances[advance];
+        uint16 advanceBps;
+        (a.lender, borrower,, advanceBps) = FACILITY.standingOf(form.line);
+        (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share) =
+            WAYBILLS.receivableOf(form.waybill, form.trip);
+        if (creditor != borrower) revert AdvanceBorrowerDiffers(borrower, creditor);
+        if (declared) revert AdvanceWaybillNotSigned(form.waybill);
+        // The debtor is not the borrower (promise A: nobody stands twice); nor may he be who lends.
+        if (debtor == a.lender) revert AdvanceDebtorUnfit(form.waybill, debtor);
+        if (leafVersion == 0) revert AdvanceFieldInvalid("trip");
+        _requireBacked(form.principal, share, advanceBps);
         a.line = form.line;
         a.waybill = form.waybill;
         a.trip = form.trip;
         a.fingerprint = form.fingerprint;
-        a.borrower = terms.borrower;
-        a.lender = terms.lender;
-        a.debtor = w.issuer;
+        a.borrower = borrower;
+        a.debtor = debtor;
         a.state = AdvanceState.Requested;
-        a.leafVersion = leaf.version;
+        a.leafVersion = leafVersion;
         a.principal = uint64(form.principal);
+        _storePayees(advance, form);
     }
 
     /// @dev Promise D: each payee performs a waybill on the way from the leaf up to the borrower's, so none is the borrower;
-    /// the driver is first; nobody is asked for more than his freight for this trip.
-    function _storePayees(
-        AdvanceId advance,
-        AdvanceRequest calldata form,
-        WaybillId[] memory chain,
-        WaybillRecord memory leaf
-    ) private {
-        uint256 length = form.payees.length;
-        if (length == 0 || length > MAX_PAYEES) revert AdvanceFieldInvalid("payees");
-        if (form.payees[0].party != leaf.performer || form.payees[0].waybill != chain[0]) {
-            revert AdvanceDriverNotFirst(leaf.performer, form.payees[0].party);
+    /// the driver is first; nobody is asked for more than his freight for this trip, nor named twice.
+    function _storePayees(AdvanceId advance, AdvanceRequest calldata form) private {
+        Payee[] calldata payees = form.payees;
+        if (payees.length == 0 || payees.length > MAX_PAYEES) revert AdvanceFieldInvalid("payees");
+        if (payees[0].waybill != WAYBILLS.leafOf(form.trip)) {
+            revert AdvanceDriverNotFirst(form.trip, payees[0].party);
         }
         uint256 sum = 0;
         Entry[] storage entries = _entries[advance];
-        for (uint256 i = 0; i < length; i++) {
-            Payee calldata payee = form.payees[i];
-            _requirePayee(i, payee, chain, leaf.quantity);
+        for (uint256 i = 0; i < payees.length; i++) {
+            Payee calldata payee = payees[i];
+            uint128 most = WAYBILLS.payableTo(payee.party, payee.waybill, form.trip, form.waybill);
+            bool valid = payee.amount != 0 && payee.amount <= most && payee.account != 0;
             for (uint256 j = 0; j < i; j++) {
-                if (form.payees[j].party == payee.party) {
-                    revert AdvancePayeeInvalid(i, payee.party);
-                }
+                if (payees[j].party == payee.party) valid = false;
             }
+            if (!valid) revert AdvancePayeeInvalid(i, payee.party);
             sum += payee.amount;
-            entries.push(
-                Entry({
-                    party: payee.party,
-                    amount: uint64(payee.amount),
-                    granted: 0,
-                    consented: false,
-                    paid: false,
-                    waybill: payee.waybill,
-                    account: payee.account
-                })
-            );
+            Entry storage e = entries.push();
+            e.party = payee.party;
+            e.amount = uint64(payee.amount);
+            e.waybill = payee.waybill;
+            e.account = payee.account;
         }
         if (sum != form.principal) revert AdvancePayeesSum(sum, form.principal);
     }
 
-    function _requirePayee(
-        uint256 index,
-        Payee calldata payee,
-        WaybillId[] memory chain,
-        uint64 quantity
-    ) private view {
-        bool inChain = false;
-        for (uint256 i = 0; i < chain.length; i++) {
-            if (chain[i] == payee.waybill) inChain = true;
-        }
-        if (!inChain || payee.amount == 0 || payee.account == 0) {
-            revert AdvancePayeeInvalid(index, payee.party);
-        }
-        WaybillRecord memory w = WAYBILLS.get(payee.waybill);
-        if (w.performer != payee.party || payee.amount > _shareDown(w, quantity)) {
-            revert AdvancePayeeInvalid(index, payee.party);
-        }
-    }
-
     /// @dev At most the line's part of what the trip's share of the freight may still come to.
-    function _requireReceivable(
-        uint256 principal,
-        WaybillRecord memory w,
-        uint64 quantity,
-        uint16 advanceBps
-    ) private pure {
-        uint256 most = _shareDown(w, quantity) * advanceBps / BPS;
+    function _requireBacked(uint256 principal, uint128 share, uint16 advanceBps) private pure {
+        uint256 most = uint256(share) * advanceBps / BPS;
         if (principal > most) revert AdvanceExceedsReceivable(most, principal);
     }
 
-    /// @dev floor(freight x quantity of the trip / quantity of the waybill), at most what is neither paid nor credited.
-    function _shareDown(WaybillRecord memory w, uint64 quantity) private pure returns (uint256) {
-        uint256 gone = uint256(w.paid) + w.credited;
-        uint256 open = w.freight - Math.min(w.freight, gone);
-        return Math.min(uint256(w.freight) * quantity / w.quantity, open);
+    function _requireUnpledged(bytes32 fingerprint, TripId trip) private view {
+        if (_pledged[fingerprint]) revert AdvanceReceivablePledged(fingerprint);
+        if (_advanceOf[trip] != NO_ADVANCE) revert AdvanceTripTaken(trip);
     }
 
     // -- consent ----------------------------------------------------------------------------------
@@ -271,12 +205,11 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _get(form.advance);
         if (a.acknowledged) return; // nothing more to say
         _requireState(form.advance, a, AdvanceState.Requested);
-        _requireInTime(form.expires);
         if (form.debtor != a.debtor) revert AdvanceDebtorUnfit(a.waybill, form.debtor);
         if (form.waybill != a.waybill) revert AdvanceFieldInvalid("waybill");
         if (form.trip != a.trip) revert AdvanceFieldInvalid("trip");
         if (form.lender != a.lender) revert AdvanceLenderDiffers(a.lender, form.lender);
-        PARTIES.requireSignature(a.debtor, _hashTypedDataV4(form.hash()), debtorSignature);
+        _requireSigned(a.debtor, form.expires, form.hash(), debtorSignature);
 
         a.acknowledged = true;
         emit DebtAcknowledged(form.advance, a.debtor, form.notice);
@@ -287,13 +220,13 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _get(form.advance);
         Entry[] storage entries = _entries[form.advance];
         for (uint256 i = 0; i < entries.length; i++) {
-            if (entries[i].party != form.party) continue;
-            if (entries[i].account != form.account) revert AdvancePayeeInvalid(i, form.party);
-            if (entries[i].consented) return; // nothing more to say
+            Entry storage e = entries[i];
+            if (e.party != form.party) continue;
+            if (e.account != form.account) revert AdvancePayeeInvalid(i, form.party);
+            if (e.consented) return; // nothing more to say
             _requireState(form.advance, a, AdvanceState.Requested);
-            _requireInTime(form.expires);
-            PARTIES.requireSignature(form.party, _hashTypedDataV4(form.hash()), payeeSignature);
-            entries[i].consented = true;
+            _requireSigned(form.party, form.expires, form.hash(), payeeSignature);
+            e.consented = true;
             emit PayeeConsented(form.advance, form.party, form.account);
             return;
         }
@@ -309,18 +242,17 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         nonReentrant
     {
         Stored storage a = _getIn(form.advance, AdvanceState.Requested);
-        _requireInTime(form.expires);
         if (form.borrower != a.borrower || form.principal != a.principal) {
             revert AdvanceApprovalDiffers(form.advance);
         }
-        if (block.timestamp > form.approvedUntil || form.approvedUntil > type(uint40).max) {
+        if (block.timestamp > form.approvedUntil) {
             revert AdvanceApprovalEnded(form.advance, form.approvedUntil);
         }
-        _requireReady(form.advance, a);
-        PARTIES.requireSignature(a.lender, _hashTypedDataV4(form.hash()), lenderSignature);
+        PartyId attestor = _requireReady(form.advance, a);
+        _requireSigned(a.lender, form.expires, form.hash(), lenderSignature);
 
         a.state = AdvanceState.Approved;
-        a.approvedUntil = uint40(form.approvedUntil);
+        a.approvedUntil = form.approvedUntil;
         _pledged[a.fingerprint] = true;
         _advanceOf[a.trip] = form.advance;
         _advancesOn[a.waybill].push(form.advance);
@@ -330,34 +262,35 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         DELIVERIES.watch(
             a.trip,
             Watch({
-                listener: address(this),
-                attestor: FACILITY.attestorOf(a.line),
-                reviewer: a.lender,
-                standIn: a.debtor
+                listener: address(this), attestor: attestor, reviewer: a.lender, standIn: a.debtor
             })
         );
     }
 
     /// @dev What was true at the request is still true, everybody has agreed, and nothing was pledged meanwhile.
-    function _requireReady(AdvanceId advance, Stored storage a) private view {
+    /// @return attestor the one whom the lender chose in the line's terms.
+    function _requireReady(AdvanceId advance, Stored storage a)
+        private
+        view
+        returns (PartyId attestor)
+    {
         if (!a.acknowledged) revert AdvanceNotAcknowledged(advance);
         Entry[] storage entries = _entries[advance];
         for (uint256 i = 0; i < entries.length; i++) {
-            if (!entries[i].consented) {
-                revert AdvancePayeeNotConsented(advance, entries[i].party);
-            }
+            Entry storage e = entries[i];
+            if (!e.consented) revert AdvancePayeeNotConsented(advance, e.party);
         }
-        if (_pledged[a.fingerprint]) revert AdvanceReceivablePledged(a.fingerprint);
-        _requireTripFree(a.trip);
+        _requireUnpledged(a.fingerprint, a.trip);
         if (_advancesOn[a.waybill].length >= MAX_ADVANCES) {
             revert AdvanceTooMany(a.waybill, MAX_ADVANCES);
         }
         TripState trip = DELIVERIES.stateOf(a.trip);
         if (trip != TripState.Open && trip != TripState.Loaded) revert AdvanceFieldInvalid("trip");
-        WaybillRecord memory leaf = WAYBILLS.get(WAYBILLS.leafOf(a.trip));
-        if (leaf.version != a.leafVersion) revert AdvanceAmended(advance);
-        (CreditLine memory terms,,,) = FACILITY.get(a.line);
-        _requireReceivable(a.principal, WAYBILLS.get(a.waybill), leaf.quantity, terms.advanceBps);
+        (,,, uint32 leafVersion, uint128 share) = WAYBILLS.receivableOf(a.waybill, a.trip);
+        if (leafVersion != a.leafVersion) revert AdvanceAmended(advance);
+        uint16 advanceBps;
+        (,, attestor, advanceBps) = FACILITY.standingOf(a.line);
+        _requireBacked(a.principal, share, advanceBps);
     }
 
     // -- release ----------------------------------------------------------------------------------
@@ -384,37 +317,35 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             _payOpenEntries(advance, a);
             return;
         }
-        TripRecord memory trip = DELIVERIES.get(a.trip);
-        if (a.state == AdvanceState.Approved && trip.state == TripState.Delivered) {
+        (TripState trip, bool disputed, uint64 accepted, uint64 loaded, uint64 at) =
+            DELIVERIES.outcomeOf(a.trip);
+        if (a.state == AdvanceState.Approved && trip == TripState.Delivered) {
             // The listener failed when the delivery completed.
-            _onDelivered(advance, a, trip.accepted, trip.loaded, trip.deliveredAt, trip.disputed);
+            _onDelivered(advance, a, accepted, loaded, at, disputed);
             return;
         }
         _requireState(advance, a, AdvanceState.Releasable);
-        bytes32 held = _heldBecause(a, trip.accepted, trip.loaded, trip.disputed);
+        bytes32 held = _heldBecause(a, accepted, loaded, disputed);
         if (held == "dispute") revert AdvanceDisputed(advance);
         if (held == "gate") revert AdvanceGateClosed(advance);
         if (held == "amended") revert AdvanceAmended(advance);
-        if (held == "shortage") {
-            revert AdvanceShortageHeld(advance, trip.accepted, trip.loaded);
-        }
-        _release(advance, a, trip.accepted, trip.loaded);
+        if (held == "shortage") revert AdvanceShortageHeld(advance, accepted, loaded);
+        _release(advance, a, accepted, loaded);
     }
 
     /// @inheritdoc IFreightAdvance
     function gate(Gate calldata form, bytes calldata lenderSignature) external nonReentrant {
         Stored storage a = _getIn(form.advance, AdvanceState.Releasable);
-        _requireInTime(form.expires);
-        PARTIES.requireSignature(a.lender, _hashTypedDataV4(form.hash()), lenderSignature);
+        _requireSigned(a.lender, form.expires, form.hash(), lenderSignature);
         if (!form.open) {
             _void(form.advance, a, form.reason);
             return;
         }
         a.gateOpen = true;
         emit AdvanceGateOpened(form.advance, form.reason);
-        TripRecord memory trip = DELIVERIES.get(a.trip);
+        (, bool disputed, uint64 accepted, uint64 loaded,) = DELIVERIES.outcomeOf(a.trip);
         // An open gate overrules the lender's own conditions; a dispute is not his to overrule.
-        if (!trip.disputed) _release(form.advance, a, trip.accepted, trip.loaded);
+        if (!disputed) _release(form.advance, a, accepted, loaded);
     }
 
     /// @inheritdoc IFreightAdvance
@@ -454,7 +385,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             return;
         }
         a.state = AdvanceState.Releasable;
-        a.releasableAt = uint40(block.timestamp);
+        a.releasableAt = uint64(block.timestamp);
         emit AdvanceReleasable(advance, held);
     }
 
@@ -466,7 +397,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     {
         if (disputed) return "dispute";
         if (a.gateOpen) return 0;
-        (bool gated, uint16 toleranceBps,,) = FACILITY.releaseTermsOf(a.line);
+        (bool gated, uint16 toleranceBps) = FACILITY.releaseTermsOf(a.line);
         if (gated) return "gate";
         (uint32 version,,,) = WAYBILLS.tripTerms(a.trip);
         if (version != a.leafVersion) return "amended";
@@ -481,23 +412,22 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         uint256 granted = 0;
         Entry[] storage entries = _entries[advance];
         for (uint256 i = 0; i < entries.length; i++) {
-            uint256 part = Math.min(entries[i].amount, target - granted);
-            part = Math.min(part, WAYBILLS.outstanding(entries[i].waybill));
-            entries[i].granted = uint64(part);
+            Entry storage e = entries[i];
+            uint256 part =
+                Math.min(Math.min(e.amount, target - granted), WAYBILLS.outstanding(e.waybill));
+            e.granted = uint64(part);
             granted += part;
         }
         if (granted == 0) {
             _void(advance, a, "nothing");
             return;
         }
-        (,, uint16 tenorDays,) = FACILITY.releaseTermsOf(a.line);
         uint32 day = Calendar.today();
         a.state = AdvanceState.Released;
         a.released = uint64(granted);
-        a.startDay = day;
-        a.dueDay = day + tenorDays;
-        a.accruedTo = day;
-        emit AdvanceReleased(advance, uint128(granted), day, a.dueDay);
+        emit AdvanceReleased(
+            advance, uint128(granted), day, FACILITY.openLoan(advance, a.line, day)
+        );
         if (granted < a.principal) {
             FACILITY.voidReserve(a.line, uint128(a.principal - granted));
         }
@@ -511,7 +441,8 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         for (uint256 i = 0; i < list.length; i++) {
             Stored storage other = _advances[list[i]];
             // What is granted and not yet paid is secured as what is paid.
-            uint256 secured = uint256(other.outstanding) + other.released - other.drawn;
+            uint256 secured =
+                uint256(FACILITY.outstandingOf(list[i])) + other.released - other.drawn;
             owed -= Math.min(owed, secured);
         }
         return owed;
@@ -524,10 +455,11 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         }
         Entry[] storage entries = _entries[advance];
         for (uint256 i = 0; i < entries.length; i++) {
-            if (entries[i].paid || entries[i].granted == 0) continue;
+            Entry storage e = entries[i];
+            if (e.paid || e.granted == 0) continue;
             try this.payPayee(advance, i) {}
             catch (bytes memory reason) {
-                emit PayeeFailed(advance, entries[i].party, entries[i].granted, reason);
+                emit PayeeFailed(advance, e.party, e.granted, reason);
             }
         }
     }
@@ -538,14 +470,11 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _advances[advance];
         Entry storage e = _entries[advance][index];
         uint64 amount = e.granted;
-        _accrue(a, _ratesOf(a));
         e.paid = true;
         a.drawn += amount;
-        a.outstanding += amount;
         bytes32 payout = keccak256(abi.encode(advance, index));
         emit PayeePaid(advance, e.party, e.waybill, amount, payout);
-        FACILITY.draw(a.line, amount, Accounts.ofParty(e.party));
-        TOKEN.queuePayout(e.party, e.account, amount, payout);
+        FACILITY.draw(advance, amount, e.party, e.account, payout);
         WAYBILLS.recordPaid(e.waybill, amount);
     }
 
@@ -567,13 +496,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         nonReentrant
     {
         Stored storage a = _get(form.advance);
-        if (!_isOwing(a)) {
-            revert AdvanceUnexpectedState(form.advance, a.state, AdvanceState.Released);
-        }
-        _requireInTime(form.expires);
+        _requireOwing(form.advance, a);
         if (form.amount == 0) revert AdvanceFieldInvalid("amount");
-        bytes32 digest = _use(form.hash());
-        PARTIES.requireSignature(a.borrower, digest, borrowerSignature);
+        _requireSigned(a.borrower, form.expires, _use(form.hash()), borrowerSignature);
         _settle(form.advance, a, Accounts.ofParty(a.borrower), form.amount);
     }
 
@@ -585,34 +510,24 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     {
         if (msg.sender != SETTLEMENT) revert AdvanceCallerNotAllowed(msg.sender);
         Stored storage a = _get(advance);
-        return _isOwing(a) && amount != 0 ? _settle(advance, a, from, amount) : 0;
+        return _isOwing(a) ? _settle(advance, a, from, amount) : 0;
     }
 
-    /// @dev Accrues to today, shares the payment, moves exactly what the loan takes.
     function _settle(AdvanceId advance, Stored storage a, address from, uint128 amount)
         private
-        returns (uint128 used)
+        returns (uint128)
     {
-        Accrual.Rates memory rates = _ratesOf(a);
-        Accrual.Account memory account = _accrue(a, rates);
-        Waterfall.Shares memory shares =
-            Waterfall.shared(amount, _debt(a, Accrual.chargedDown(account, rates)));
-        used = amount - shares.residue;
-        a.feePaid += uint64(shares.fee);
-        a.penaltyPaid += uint64(shares.penalty);
-        a.interestPaid += uint64(shares.interest);
-        a.outstanding -= uint64(shares.principal);
-        // Written off, the principal has left the books of the line: what still comes in is income.
-        uint128 principal = a.state == AdvanceState.WrittenOff ? 0 : shares.principal;
-        bool closes = a.outstanding == 0 && a.drawn == a.released;
+        (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding) =
+            FACILITY.repay(advance, from, amount);
+        bool closes = outstanding == 0 && a.drawn == a.released;
         emit AdvanceRepaid(
             advance,
             shares.fee,
             shares.penalty,
             shares.interest,
             shares.principal,
-            closes ? Accrual.waivedDown(account, rates) : 0,
-            a.outstanding
+            closes ? waived : 0,
+            outstanding
         );
         if (closes) {
             a.state = AdvanceState.Repaid;
@@ -620,8 +535,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             emit AdvanceClosed(advance);
             WAYBILLS.release(a.waybill, a.lender);
         }
-        TOKEN.move(from, address(FACILITY), used);
-        FACILITY.repaid(a.line, principal, used - principal);
+        return amount - shares.residue;
     }
 
     // -- the lender's acts on a loan --------------------------------------------------------------
@@ -629,9 +543,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function act(LenderAct calldata form, bytes calldata lenderSignature) external nonReentrant {
         Stored storage a = _get(form.advance);
-        _requireInTime(form.expires);
-        bytes32 digest = _use(form.hash());
-        PARTIES.requireSignature(a.lender, digest, lenderSignature);
+        _requireSigned(a.lender, form.expires, _use(form.hash()), lenderSignature);
         if (form.act == 1) _default(form.advance, a);
         else if (form.act == 2) _writeOff(form.advance, a);
         else if (form.act == 3) _deferInterest(form.advance, a, form.value);
@@ -642,42 +554,31 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     function _default(AdvanceId advance, Stored storage a) private {
         _requireState(advance, a, AdvanceState.Released);
-        (,,, uint16 graceDays) = FACILITY.releaseTermsOf(a.line);
         uint32 day = Calendar.today();
-        uint32 from = a.dueDay + graceDays + 1;
+        uint32 from = FACILITY.arrearsFrom(advance);
         if (day < from) revert AdvanceTooEarly(advance, day, from);
         a.state = AdvanceState.Defaulted;
         emit AdvanceDefaulted(advance, day);
-        _giveBackUnpaid(advance, a);
+        _giveBackUnpaid(a);
     }
 
     /// @dev A payee who could not be paid all this time is not paid any more: his part returns to the vault.
-    function _giveBackUnpaid(AdvanceId advance, Stored storage a) private {
+    function _giveBackUnpaid(Stored storage a) private {
         uint64 unpaid = a.released - a.drawn;
         if (unpaid == 0) return;
         a.released = a.drawn;
-        Entry[] storage entries = _entries[advance];
-        for (uint256 i = 0; i < entries.length; i++) {
-            if (!entries[i].paid) entries[i].granted = 0;
-        }
         FACILITY.voidReserve(a.line, unpaid);
     }
 
     function _writeOff(AdvanceId advance, Stored storage a) private {
         _requireState(advance, a, AdvanceState.Defaulted);
         a.state = AdvanceState.WrittenOff;
-        emit AdvanceWrittenOff(advance, a.outstanding);
-        FACILITY.writtenOff(a.line, a.outstanding);
+        emit AdvanceWrittenOff(advance, FACILITY.writeOff(advance));
     }
 
     function _deferInterest(AdvanceId advance, Stored storage a, uint128 day) private {
         _requireState(advance, a, AdvanceState.Released);
-        // Only before the first day is counted, and only in the borrower's favour.
-        if (a.accruedTo != a.startDay || day <= a.startDay || day > a.dueDay) {
-            revert AdvanceFieldInvalid("value");
-        }
-        a.startDay = uint32(day);
-        a.accruedTo = uint32(day);
+        if (!FACILITY.deferInterest(advance, day)) revert AdvanceFieldInvalid("value");
         emit InterestDeferred(advance, uint32(day));
     }
 
@@ -687,18 +588,11 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         emit AdvanceDeclined(advance);
     }
 
-    /// @dev Gives up charges that are due, in the order in which a payment would meet them; never principal.
+    /// @dev Charges only; principal is never waived but written off.
     function _waive(AdvanceId advance, Stored storage a, uint128 amount) private {
-        if (!_isOwing(a)) revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Released);
-        Accrual.Rates memory rates = _ratesOf(a);
-        Waterfall.Debt memory debt = _debt(a, Accrual.chargedDown(_accrue(a, rates), rates));
-        debt.principal = 0;
-        Waterfall.Shares memory shares = Waterfall.shared(amount, debt);
-        if (amount == 0 || shares.residue != 0) revert AdvanceFieldInvalid("value");
-        a.feePaid += uint64(shares.fee);
-        a.penaltyPaid += uint64(shares.penalty);
-        a.interestPaid += uint64(shares.interest);
-        emit AdvanceRepaid(advance, 0, 0, 0, 0, amount, a.outstanding);
+        _requireOwing(advance, a);
+        if (!FACILITY.waive(advance, amount)) revert AdvanceFieldInvalid("value");
+        emit AdvanceRepaid(advance, 0, 0, 0, 0, amount, FACILITY.outstandingOf(advance));
     }
 
     // -- powers -----------------------------------------------------------------------------------
@@ -718,6 +612,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function get(AdvanceId advance) external view returns (AdvanceRecord memory) {
         Stored storage a = _advances[advance];
+        (uint128 outstanding, uint32 startDay, uint32 dueDay) = FACILITY.scheduleOf(advance);
         return AdvanceRecord({
             line: a.line,
             waybill: a.waybill,
@@ -727,10 +622,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             state: a.state,
             principal: a.principal,
             released: a.released,
-            outstanding: a.outstanding,
+            outstanding: outstanding,
             approvedUntil: a.approvedUntil,
-            startDay: a.startDay,
-            dueDay: a.dueDay,
+            startDay: startDay,
+            dueDay: dueDay,
             fingerprint: a.fingerprint
         });
     }
@@ -758,14 +653,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     /// @inheritdoc IFreightAdvance
     function due(AdvanceId advance, uint32 day) external view returns (Due memory) {
-        Stored storage a = _advances[advance];
-        if (!_isOwing(a)) return Due({principal: 0, fee: 0, penalty: 0, interest: 0});
-        Accrual.Rates memory rates = _ratesOf(a);
-        Accrual.Account memory account = Accrual.accrued(_accountOf(a), rates, a.outstanding, day);
-        Waterfall.Debt memory debt = _debt(a, Accrual.chargedDown(account, rates));
-        return Due({
-            principal: debt.principal, fee: debt.fee, penalty: debt.penalty, interest: debt.interest
-        });
+        return FACILITY.dueOn(advance, day);
     }
 
     /// @inheritdoc IFreightAdvance
@@ -776,19 +664,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory) {
         return _advancesOn[waybill];
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function owingOn(WaybillId waybill) external view returns (AdvanceId[] memory owing) {
-        AdvanceId[] storage list = _advancesOn[waybill];
-        uint256 count = 0;
-        for (uint256 i = 0; i < list.length; i++) {
-            if (_advances[list[i]].outstanding != 0) count++;
-        }
-        owing = new AdvanceId[](count);
-        for (uint256 i = list.length; count != 0; i--) {
-            if (_advances[list[i - 1]].outstanding != 0) owing[--count] = list[i - 1];
-        }
     }
 
     /// @inheritdoc IFreightAdvance
@@ -803,20 +678,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     // -- inside -----------------------------------------------------------------------------------
 
-    function _accrue(Stored storage a, Accrual.Rates memory rates)
-        private
-        returns (Accrual.Account memory account)
-    {
-        account = _accountOf(a);
-        uint32 day = Calendar.today();
-        if (day <= account.accruedTo) return account;
-        account = Accrual.accrued(account, rates, a.outstanding, day);
-        a.interestNum = account.interestNum;
-        a.penaltyNum = account.penaltyNum;
-        a.ceilingNum = account.ceilingNum;
-        a.accruedTo = account.accruedTo;
-    }
-
     function _unlist(AdvanceId advance, WaybillId waybill) private {
         AdvanceId[] storage list = _advancesOn[waybill];
         uint256 last = list.length - 1;
@@ -828,55 +689,15 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         list.pop();
     }
 
-    function _use(bytes32 structHash) private returns (bytes32 digest) {
-        digest = _hashTypedDataV4(structHash);
-        if (_used[digest]) revert AdvanceFormUsed(digest);
-        _used[digest] = true;
-    }
-
-    function _accountOf(Stored storage a) private view returns (Accrual.Account memory) {
-        return Accrual.Account({
-            interestNum: a.interestNum,
-            penaltyNum: a.penaltyNum,
-            ceilingNum: a.ceilingNum,
-            accruedTo: a.accruedTo
-        });
-    }
-
-    /// @dev The terms of a line never change, so reading them now is reading them at release.
-    function _ratesOf(Stored storage a) private view returns (Accrual.Rates memory) {
-        (uint32 ratePpm, uint32 penaltyPpm, uint32 ceilingPpm, uint16 feeBps) =
-            FACILITY.ratesOf(a.line);
-        (,,, uint16 graceDays) = FACILITY.releaseTermsOf(a.line);
-        return Accrual.Rates({
-            ratePpm: ratePpm,
-            penaltyPpm: penaltyPpm,
-            ceilingPpm: ceilingPpm,
-            penaltyFrom: a.dueDay + graceDays,
-            fee: uint128(uint256(a.drawn) * feeBps / BPS)
-        });
-    }
-
-    function _debt(Stored storage a, Accrual.Charges memory charges)
-        private
-        view
-        returns (Waterfall.Debt memory)
-    {
-        return Waterfall.Debt({
-            fee: charges.fee - a.feePaid,
-            penalty: charges.penalty - a.penaltyPaid,
-            interest: charges.interest - a.interestPaid,
-            principal: a.outstanding
-        });
+    function _use(bytes32 structHash) private returns (bytes32) {
+        if (_used[structHash]) revert AdvanceFormUsed(structHash);
+        _used[structHash] = true;
+        return structHash;
     }
 
     function _isOwing(Stored storage a) private view returns (bool) {
         return a.state == AdvanceState.Released || a.state == AdvanceState.Defaulted
             || a.state == AdvanceState.WrittenOff;
-    }
-
-    function _requireTripFree(TripId trip) private view {
-        if (_advanceOf[trip] != NO_ADVANCE) revert AdvanceTripTaken(trip);
     }
 
     function _get(AdvanceId advance) private view returns (Stored storage a) {
@@ -897,9 +718,20 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         if (a.state != wanted) revert AdvanceUnexpectedState(advance, a.state, wanted);
     }
 
-    function _requireInTime(uint64 expires) private view {
+    function _requireOwing(AdvanceId advance, Stored storage a) private view {
+        if (!_isOwing(a)) revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Released);
+    }
+
+    /// @dev Promise B: in time, and by the present key of the party.
+    function _requireSigned(
+        PartyId party,
+        uint64 expires,
+        bytes32 structHash,
+        bytes calldata signature
+    ) private view {
         if (block.timestamp > expires) {
             revert AdvanceFormExpired(expires, uint64(block.timestamp));
         }
+        PARTIES.requireSignature(party, _hashTypedDataV4(structHash), signature);
     }
 }

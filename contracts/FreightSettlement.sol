@@ -122,11 +122,13 @@ contract FreightSettlement is IFreightSettlement, EIP712, ReentrancyGuard {
         private
         returns (uint256 spent)
     {
-        AdvanceId[] memory owing = ADVANCE.owingOn(waybill);
-        for (uint256 i = 0; i < owing.length && spent < amount; i++) {
-            uint256 used = ADVANCE.settle(owing[i], account, uint128(amount - spent));
+        AdvanceId[] memory advances = ADVANCE.advancesOn(waybill);
+        for (uint256 i = 0; i < advances.length && spent < amount; i++) {
+            // One that is not released yet takes nothing.
+            uint256 used = ADVANCE.settle(advances[i], account, uint128(amount - spent));
+            if (used == 0) continue;
             spent += used;
-            emit LoanSettled(waybill, owing[i], uint128(used));
+            emit LoanSettled(waybill, advances[i], uint128(used));
         }
     }
 

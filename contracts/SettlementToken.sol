@@ -30,7 +30,6 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
 
     IPartyRegistry private immutable PARTIES;
     address private immutable FACILITY;
-    address private immutable ADVANCE;
     address private immutable SETTLEMENT;
 
     /// @inheritdoc ISettlementToken
@@ -52,13 +51,11 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         address authority,
         IPartyRegistry parties,
         address facility,
-        address advance,
         address settlement,
         uint128 cap
     ) ERC20("Yundan settlement", "YDS") EIP712("Yundan", "1") AccessManaged(authority) {
         PARTIES = parties;
         FACILITY = facility;
-        ADVANCE = advance;
         SETTLEMENT = settlement;
         dailyCap = cap;
         emit DailyCapChanged(cap);
@@ -143,7 +140,7 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
 
     /// @inheritdoc ISettlementToken
     function queuePayout(PartyId party, bytes32 account, uint128 amount, bytes32 payout) external {
-        if (msg.sender != ADVANCE) revert TokenCallerNotAllowed(msg.sender);
+        if (msg.sender != FACILITY) revert TokenCallerNotAllowed(msg.sender);
         PayoutState state = _payouts[payout].state;
         if (state != PayoutState.None) {
             revert TokenPayoutUnexpectedState(payout, state, PayoutState.None);
@@ -166,7 +163,7 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
 
     /// @inheritdoc ISettlementToken
     function move(address from, address to, uint128 amount) external {
-        if (msg.sender != FACILITY && msg.sender != ADVANCE && msg.sender != SETTLEMENT) {
+        if (msg.sender != FACILITY && msg.sender != SETTLEMENT) {
             revert TokenCallerNotAllowed(msg.sender);
         }
         _requireFree(from, amount);

@@ -6,7 +6,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
-import {IWaybillRegistry, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
+import {IWaybillRegistry, LeafFacts, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
 import {WaybillHash} from "./libraries/WaybillHash.sol";
 import {NO_TRIP, NO_WAYBILL, NOBODY, PartyId, TripId, WaybillId} from "./types/Ids.sol";
 import {WaybillState} from "./types/States.sol";
@@ -385,7 +385,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         }
         _requireInTime(form.expires);
         if (form.amount == 0) revert WaybillFieldInvalid("amount");
-        uint256 open = uint256(w.freight) - Math.min(w.freight, uint256(w.paid) + w.credited);
+        uint256 open = _unpaid(w);
         if (form.amount > open) revert WaybillOverpaid(form.waybill, open, form.amount);
         bytes32 digest = _hashTypedDataV4(form.hash());
         if (_used[digest]) revert WaybillFormUsed(digest);
@@ -513,6 +513,50 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     }
 
     /// @inheritdoc IWaybillRegistry
+    function leafFacts(TripId trip) external view returns (LeafFacts memory) {
+        WaybillId id = _leaves[trip];
+        Stored storage leaf = _waybills[id];
+        return LeafFacts({
+            waybill: id,
+            state: leaf.state,
+            performer: leaf.performer,
+            consignee: leaf.consignee,
+            version: leaf.version,
+            quantity: leaf.quantity,
+            loadFrom: leaf.loadFrom,
+            deliverBy: leaf.deliverBy,
+            issuedAt: leaf.issuedAt
+        });
+    }
+
+    /// @inheritdoc IWaybillRegistry
+    function receivableOf(WaybillId waybill, TripId trip)
+        external
+        view
+        returns (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share)
+    {
+        Stored storage w = _waybills[waybill];
+        (debtor, creditor, declared) = (w.issuer, w.performer, w.declared);
+        WaybillId leaf = _leaves[trip];
+        if (isBelow(leaf, waybill)) {
+            leafVersion = _waybills[leaf].version;
+            share = _shareDown(w, _waybills[leaf].quantity);
+        }
+    }
+
+    /// @inheritdoc IWaybillRegistry
+    function payableTo(PartyId party, WaybillId waybill, TripId trip, WaybillId above)
+        external
+        view
+        returns (uint128)
+    {
+        Stored storage w = _waybills[waybill];
+        WaybillId leaf = _leaves[trip];
+        bool onTheWay = (waybill == leaf || isBelow(leaf, waybill)) && isBelow(waybill, above);
+        return onTheWay && w.performer == party ? _shareDown(w, _waybills[leaf].quantity) : 0;
+    }
+
+    /// @inheritdoc IWaybillRegistry
     function tripTerms(TripId trip)
         external
         view
@@ -528,18 +572,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     }
 
     /// @inheritdoc IWaybillRegistry
-    function lineage(TripId trip, WaybillId above) external view returns (WaybillId[] memory) {
-        WaybillId[] memory found = new WaybillId[](uint256(MAX_TIER) + 1);
-        uint256 count = 0;
-        for (WaybillId at = _leaves[trip]; at != NO_WAYBILL; at = _waybills[at].parent) {
-            if (at == above) return _firstOf(found, count);
-            found[count++] = at;
-        }
-        return new WaybillId[](0);
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function isBelow(WaybillId waybill, WaybillId ancestor) external view returns (bool) {
+    function isBelow(WaybillId waybill, WaybillId ancestor) public view returns (bool) {
         if (ancestor == NO_WAYBILL) return false;
         WaybillId at = _waybills[waybill].parent;
         while (at != NO_WAYBILL) {
@@ -602,6 +635,16 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         if (w.state != wanted) revert WaybillUnexpectedState(waybill, w.state, wanted);
     }
 
+    /// @dev A quantity's part of the freight, at most what is neither paid nor credited.
+    function _shareDown(Stored storage w, uint64 quantity) private view returns (uint128) {
+        return uint128(Math.min(uint256(w.freight) * quantity / w.quantity, _unpaid(w)));
+    }
+
+    /// @dev The freight, delivered or not, that is neither paid nor credited.
+    function _unpaid(Stored storage w) private view returns (uint256) {
+        return w.freight - Math.min(w.freight, uint256(w.paid) + w.credited);
+    }
+
     function _earned(Stored storage w) private view returns (uint64) {
         return uint64(uint256(w.freight) * w.accepted / w.quantity);
     }
@@ -638,17 +681,6 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
 
     function _requireVersion(WaybillId waybill, uint32 current, uint32 given) private pure {
         if (current != given) revert WaybillVersionStale(waybill, current, given);
-    }
-
-    function _firstOf(WaybillId[] memory all, uint256 count)
-        private
-        pure
-        returns (WaybillId[] memory some)
-    {
-        some = new WaybillId[](count);
-        for (uint256 i = 0; i < count; i++) {
-            some[i] = all[i];
-        }
     }
 
     function _revertWith(bytes memory reason) private pure {

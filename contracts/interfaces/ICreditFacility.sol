@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {LineId, PartyId} from "../types/Ids.sol";
+import {Waterfall} from "../libraries/Waterfall.sol";
+import {Due} from "./IFreightAdvance.sol";
+import {AdvanceId, LineId, PartyId} from "../types/Ids.sol";
 import {CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
 
-/// @title Lenders' lines and vaults
+/// @notice A loan as it stands now.
+/// @param drawn fen paid out so far. @param outstanding fen of principal still owed.
+/// @param startDay first Beijing day that counts. @param dueDay last day without arrears.
+/// @param accruedTo day up to which, not including, days are counted.
+struct LoanRecord {
+    LineId line;
+    uint128 drawn;
+    uint128 outstanding;
+    uint128 feePaid;
+    uint128 penaltyPaid;
+    uint128 interestPaid;
+    uint32 startDay;
+    uint32 dueDay;
+    uint32 accruedTo;
+    bool writtenOff;
+}
+
+/// @title Lenders' lines, vaults and the loans drawn on them
 /// @notice Promise E: reserved + drawn <= limit at each approval and the cash is locked then. Knows nothing of waybills.
 interface ICreditFacility {
     event LineOpened(
@@ -45,28 +64,49 @@ interface ICreditFacility {
     // For FreightAdvance, fixed at construction.
     function reserve(LineId line, uint128 amount) external;
     function voidReserve(LineId line, uint128 amount) external;
-    /// @notice Takes amount out of the reserve and pays it from the vault to a token account.
-    function draw(LineId line, uint128 amount, address to) external;
-    /// @notice Books money that has come into the vault: principal lowers drawn, income only adds cash.
-    function repaid(LineId line, uint128 principal, uint128 income) external;
-    function writtenOff(LineId line, uint128 principal) external;
+    /// @notice Opens a loan on a line; nothing is drawn yet.
+    /// @return dueDay startDay and the line's tenor.
+    function openLoan(AdvanceId loan, LineId line, uint32 startDay) external returns (uint32 dueDay);
+    /// @notice Takes amount out of the reserve, pays it from the vault to a party's token account and queues it there
+    /// for the party's bank account.
+    function draw(AdvanceId loan, uint128 amount, PartyId payee, bytes32 account, bytes32 payout)
+        external;
+    /// @notice Accrues to today, shares a payment, moves what the loan takes from a token account into the vault.
+    /// @return shares how it was shared; the residue was not moved.
+    /// @return waived what the ceiling keeps from being charged, final when nothing is outstanding.
+    /// @return outstanding principal still owed.
+    function repay(AdvanceId loan, address from, uint128 amount)
+        external
+        returns (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding);
+    /// @notice Takes the principal out of the line's drawn amount; the claim stands and what still comes in is income.
+    function writeOff(AdvanceId loan) external returns (uint128 principal);
+    /// @notice Lets interest start on a later day; only before any day is counted. Returns false if it may not.
+    function deferInterest(AdvanceId loan, uint128 day) external returns (bool);
+    /// @notice Gives up charges due today, in the order of a payment. Returns false if less than that is due.
+    function waive(AdvanceId loan, uint128 amount) external returns (bool);
 
+    /// @notice What would close the loan on a Beijing day.
+    function dueOn(AdvanceId loan, uint32 day) external view returns (Due memory);
+    function scheduleOf(AdvanceId loan)
+        external
+        view
+        returns (uint128 outstanding, uint32 startDay, uint32 dueDay);
+    /// @notice First day that bears the penalty rate's first day behind it: due day, grace and one more.
+    function arrearsFrom(AdvanceId loan) external view returns (uint32 day);
+    function loanOf(AdvanceId loan) external view returns (LoanRecord memory);
+    /// @notice Principal still owed.
+    function outstandingOf(AdvanceId loan) external view returns (uint128);
     function get(LineId line)
         external
         view
         returns (CreditLine memory terms, uint128 limit, bool frozen, uint64 validUntil);
-    /// @notice The rates of the terms, which never change; all zero for a line that is not open.
-    function ratesOf(LineId line)
-        external
-        view
-        returns (uint32 ratePpm, uint32 penaltyPpm, uint32 ceilingPpm, uint16 feeBps);
     /// @notice What the terms say of a release; all zero for a line that is not open.
-    function releaseTermsOf(LineId line)
+    function releaseTermsOf(LineId line) external view returns (bool gated, uint16 toleranceBps);
+    /// @notice Who stands on a line, and how much of a receivable it advances. Reverts with LineUnknown.
+    function standingOf(LineId line)
         external
         view
-        returns (bool gated, uint16 toleranceBps, uint16 tenorDays, uint16 graceDays);
-    /// @notice The attestor whom the lender chose in the terms.
-    function attestorOf(LineId line) external view returns (PartyId);
+        returns (PartyId lender, PartyId borrower, PartyId attestor, uint16 advanceBps);
     function reserved(LineId line) external view returns (uint128);
     function drawn(LineId line) external view returns (uint128);
     function headroom(LineId line) external view returns (uint128);

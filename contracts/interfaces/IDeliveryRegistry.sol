@@ -165,6 +165,11 @@ interface IDeliveryRegistry {
     /// @notice True if k present attestors, the required one among them, agree on an outcome that may complete.
     function isAgreed(TripId trip) external view returns (bool);
     function get(TripId trip) external view returns (TripRecord memory);
+    /// @notice How a trip ended, in short.
+    function outcomeOf(TripId trip)
+        external
+        view
+        returns (TripState state, bool disputed, uint64 accepted, uint64 loaded, uint64 deliveredAt);
     function watchOf(TripId trip) external view returns (Watch memory);
     function threshold() external view returns (uint256);
     function isAttestor(PartyId attestor) external view returns (bool);

@@ -101,7 +101,7 @@ interface IFreightAdvance is IDeliveryListener {
     error AdvanceNotAcknowledged(AdvanceId advance);
     error AdvancePayeeNotConsented(AdvanceId advance, PartyId payee);
     error AdvancePayeeInvalid(uint256 index, PartyId payee);
-    error AdvanceDriverNotFirst(PartyId driver, PartyId first);
+    error AdvanceDriverNotFirst(TripId trip, PartyId first);
     error AdvancePayeesSum(uint256 sum, uint256 principal);
     error AdvanceExceedsReceivable(uint256 most, uint256 principal);
     error AdvanceReceivablePledged(bytes32 fingerprint);
@@ -159,9 +159,8 @@ interface IFreightAdvance is IDeliveryListener {
     /// @notice What would close the advance on a Beijing day.
     function due(AdvanceId advance, uint32 day) external view returns (Due memory);
     function advanceOf(TripId trip) external view returns (AdvanceId);
+    /// @notice Advances approved on the waybill and not yet ended, oldest first; at most MAX_ADVANCES.
     function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory);
-    /// @notice Advances on the waybill that owe something, oldest first.
-    function owingOn(WaybillId waybill) external view returns (AdvanceId[] memory);
     function isPledged(bytes32 fingerprint) external view returns (bool);
     function today() external view returns (uint32);
 }

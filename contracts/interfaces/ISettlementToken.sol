@@ -62,7 +62,7 @@ interface ISettlementToken {
         bytes calldata custodianSignature
     ) external;
 
-    // For CreditFacility, FreightAdvance and FreightSettlement, fixed at construction.
+    // For CreditFacility and FreightSettlement, fixed at construction.
     function move(address from, address to, uint128 amount) external;
     function queuePayout(PartyId party, bytes32 account, uint128 amount, bytes32 payout) external;
 

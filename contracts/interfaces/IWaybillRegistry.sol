@@ -38,6 +38,19 @@ struct WaybillRecord {
     TripId trip;
 }
 
+/// @notice What a delivery and an advance need to know of a trip's leaf.
+struct LeafFacts {
+    WaybillId waybill;
+    WaybillState state;
+    PartyId performer;
+    PartyId consignee;
+    uint32 version;
+    uint64 quantity;
+    uint64 loadFrom;
+    uint64 deliverBy;
+    uint64 issuedAt;
+}
+
 /// @title The back-to-back chain of waybills
 /// @notice Promises A (closure), B (consent), J (states). Knows no loan and no token.
 interface IWaybillRegistry {
@@ -137,6 +150,24 @@ interface IWaybillRegistry {
     function MAX_AMOUNT() external view returns (uint64);
     function get(WaybillId waybill) external view returns (WaybillRecord memory);
     function leafOf(TripId trip) external view returns (WaybillId);
+    /// @notice The leaf of a trip in short; all zero if there is none.
+    function leafFacts(TripId trip) external view returns (LeafFacts memory);
+    /// @notice A waybill as security for what is advanced on a trip below it.
+    /// @return debtor its issuer.
+    /// @return creditor its performer.
+    /// @return declared true if the debtor never signed.
+    /// @return leafVersion version of the trip's leaf, 0 if that is not below the waybill;
+    /// @return share floor(freight x the leaf's quantity / quantity), at most what is neither paid nor credited.
+    function receivableOf(WaybillId waybill, TripId trip)
+        external
+        view
+        returns (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share);
+    /// @notice What a party may at most be paid for a trip as performer of a waybill between the trip's leaf and, not
+    /// included, one above it; 0 if he is not that. Computed as the share in receivableOf.
+    function payableTo(PartyId party, WaybillId waybill, TripId trip, WaybillId above)
+        external
+        view
+        returns (uint128);
     /// @notice Version, vehicle, plan and policy the trip's leaf stands at now.
     function tripTerms(TripId trip)
         external
@@ -144,8 +175,6 @@ interface IWaybillRegistry {
         returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy);
     /// @notice floor(freight x accepted / quantity) - credited - paid, never below zero.
     function outstanding(WaybillId waybill) external view returns (uint128);
-    /// @notice The waybills from a trip's leaf (first) up to, not including, one above it; empty if it is not above.
-    function lineage(TripId trip, WaybillId above) external view returns (WaybillId[] memory);
     function isBelow(WaybillId waybill, WaybillId ancestor) external view returns (bool);
     /// @return true if the party is issuer, performer or consignee of the waybill or of any above it.
     function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool);
