@@ -11,8 +11,8 @@ from functools import cached_property
 
 import structlog
 
-from api.auth import Scope
 from api.client import ClientError, YundanClient
+from api.key_request import Scope
 from api.settings import Settings
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import TrackCommitted

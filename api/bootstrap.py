@@ -33,6 +33,7 @@ from chain.signers import LocalSigner
 from chain.storage import Storage
 from chain.tables import BlockRow, CursorRow
 from chain.transactions import TransactionWriter, WriterSettings
+from finance.custody import Custody
 from finance.onchain import ContractsOnChain
 from finance.repository import SqlBooks
 from finance.service import FinanceService
@@ -54,6 +55,7 @@ class Services:
     tracking: TrackingService
     books: SqlBooks
     finance: FinanceService
+    custody: Custody
     keys: ApiKeys
     answers: KeptAnswers
     routes: PlannedRoutes
@@ -125,6 +127,7 @@ class Container:
     def services(self, session: Session) -> Services:
         """The use cases over a session that somebody else begins and ends."""
         outbox = SqlOutbox(session, signer=self.relayer.address, clock=self.wall, wake=self.wake)
+        contracts = ContractsOnChain(self.client)
         records, tracks, books = SqlRecords(session), SqlTracks(session), SqlBooks(session)
         return Services(
             session=session,
@@ -143,9 +146,10 @@ class Container:
             finance=FinanceService(
                 books=books,
                 outbox=outbox,
-                chain=ContractsOnChain(self.client),
+                chain=contracts,
                 clock=self.clock,
             ),
+            custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
             keys=ApiKeys(session, self.wall),
             answers=KeptAnswers(session, self.wall),
             routes=PlannedRoutes(session, self.wall),

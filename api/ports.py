@@ -17,6 +17,7 @@ from chain.ids import PartyId
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
+from finance.custody import Custody
 from finance.ports import Books
 from finance.service import FinanceService
 from tracking.ports import Records as Tracks
@@ -68,6 +69,11 @@ class Services(Protocol):
     @property
     def finance(self) -> FinanceService:
         """Lines, advances, repayments, reconciliation."""
+        ...
+
+    @property
+    def custody(self) -> Custody:
+        """Bank money received, payouts carried out."""
         ...
 
     @property

@@ -6,6 +6,7 @@ from api.routes import (
     advances,
     attestations,
     audit,
+    custody,
     deliveries,
     keys,
     lines,
@@ -31,5 +32,6 @@ ALL_ROUTERS = (
     lines.router,
     advances.router,
     settlements.router,
+    custody.router,
     audit.router,
 )

@@ -259,3 +259,37 @@ class AuditShown(Shown):
     handled_block_hash: str
     balanced: bool
     differences: list[DifferenceShown]
+
+
+class ReceiptSigned(Given):
+    """A receipt that both people of the custodian have signed."""
+
+    message: dict[str, Any]
+    first_signature: SignatureText
+    second_signature: SignatureText
+
+    @property
+    def first(self) -> bytes:
+        """The first signature."""
+        return bytes.fromhex(self.first_signature[2:])
+
+    @property
+    def second(self) -> bytes:
+        """The second signature."""
+        return bytes.fromhex(self.second_signature[2:])
+
+
+class PayoutShown(Shown):
+    """An amount on its way to a bank account."""
+
+    payout: HashText
+    party: PartyText
+    account: HashText
+    amount_fen: AmountFen
+    queued_at: Instant | None
+
+
+class PayoutList(Shown):
+    """Payouts, oldest first."""
+
+    data: list[PayoutShown]
