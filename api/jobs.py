@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from api.bootstrap import Container, Services
@@ -16,12 +17,18 @@ from chain.errors import YundanError
 from chain.ids import PartyId, TripId
 from chain.ports import TransactionState
 from chain.waybill import Stage
+from tracking.corridor import distance_mm, in_gate
+from tracking.fix import Fix
+from tracking.plan import Plan
 from tracking.trip import Trip
 
 _log = structlog.get_logger(__name__)
 
 SILENCE_S = 600
 """A truck that has sent nothing for this long is judged on what there is."""
+
+PARKED_S, PARKED_M = 90, 60
+"""A truck in the gate of unloading that has been silent, or within so many metres, for so long has arrived."""
 
 ON_THE_ROAD = (TripState.LOADED, TripState.HELD)
 
@@ -69,17 +76,41 @@ def judge_arrived(container: Container) -> int:
 
 
 def _has_ended(services: Services, trip: Trip, container: Container) -> bool:
-    """Whether a trip is to be judged: receipt on chain, window over, or silent; and not judged since."""
+    """Whether a trip is to be judged now: receipt on chain, arrived, window over, or silent.
+
+    Judged once, and again only if fixes came in after that and nothing has completed the delivery.
+    """
     now = int(container.clock.now().timestamp())
     last = services.tracks.last_fixes([trip.terminal], trip.opens).get(trip.terminal)
     if last is None:
         return False
     held = services.records.find_trip(trip.trip)
-    confirmed = held is not None and held.accepted is not None
-    if not (confirmed or now > trip.closes or now - last.time > SILENCE_S):
-        return False
+    is_confirmed = held is not None and held.accepted is not None
     verdict = services.tracks.find_verdict(trip.trip)
-    return verdict is None or (last.received or 0) > verdict.judged
+    if verdict is not None:
+        return is_confirmed and (last.received or 0) > verdict.judged
+    silent = now - last.time
+    return (
+        is_confirmed
+        or now > trip.closes
+        or silent > SILENCE_S
+        or _is_parked(services, trip, last, silent)
+    )
+
+
+def _is_parked(services: Services, trip: Trip, last: Fix, silent: int) -> bool:
+    """Whether a truck stands in the gate of unloading."""
+    gate = Plan.from_json(trip.plan).unloading
+    place = np.array([last.lon_e6 / 1e6]), np.array([last.lat_e6 / 1e6])
+    if not bool(in_gate(gate, *place)[0]):
+        return False
+    if silent >= PARKED_S:
+        return True
+    recent = services.tracks.list_fixes(trip.terminal, last.time - PARKED_S, last.time)
+    lon = np.array([fix.lon_e6 / 1e6 for fix in recent])
+    lat = np.array([fix.lat_e6 / 1e6 for fix in recent])
+    away = distance_mm(lon, lat, place[0][0], place[1][0])
+    return len(recent) > 2 and int(away.max()) <= PARKED_M * 1_000
 
 
 def _judge(container: Container, trip: TripId) -> int:

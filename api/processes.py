@@ -68,7 +68,7 @@ class Worker:
             self._scheduler.add_job(
                 self._guarded(job),
                 "interval",
-                seconds=job.seconds,
+                seconds=job.seconds * container.settings.job_pace,
                 id=job.name,
                 replace_existing=True,
                 coalesce=True,

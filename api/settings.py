@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         enrol_token: who holds it may enrol parties; in a demo anyone may.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
         poll_seconds: pause between two looks at the chain.
+        job_pace: factor on the pauses of the jobs; a demo whose time runs faster takes a small one.
     """
 
     model_config = SettingsConfigDict(
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     enrol_token: SecretStr = SecretStr("")
     hash_key: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
+    job_pace: float = Field(default=1.0, gt=0, le=60)
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
