@@ -21,11 +21,12 @@ from web3.providers.rpc import HTTPProvider
 
 from chain.abi import Event, Occurred, address, hash32
 from chain.errors import ChainError, ChainUnavailableError, NotFoundError, WrongChainError
+from chain.headers import prove_header, prove_receipts
 from chain.ports import BlockRef, Domain
 from chain.reverts import understand_revert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from web3.types import RPCEndpoint, RPCResponse
 
@@ -124,6 +125,8 @@ class ChainClient:
         chain_id: what the node must answer; anything else is another chain.
         deployment: where the contracts stand; may be given later by ``use``.
         timeout_s: longest wait for one answer.
+        proves_headers: a block's hash is the hash of its header, and that is checked; False for
+            networks that leave signatures out of it (QBFT). Receipts are always proven.
 
     Raises:
         ChainUnavailableError: no answer.
@@ -137,7 +140,9 @@ class ChainClient:
         chain_id: int,
         deployment: Deployment | None = None,
         timeout_s: float = 10.0,
+        proves_headers: bool = True,
     ) -> None:
+        self._proves_headers = proves_headers
         self.provider = CheckedHttpProvider(url, timeout_s)
         self.web3 = Web3(self.provider)
         self._deployment = deployment
@@ -208,16 +213,65 @@ class ChainClient:
 
     def fetch_genesis_hash(self) -> Hash32:
         """The hash of block 0: with the chain id, the chain's name."""
-        return block_ref(self.request("eth_getBlockByNumber", ["0x0", False])).hash
+        return self.believe(self.request("eth_getBlockByNumber", ["0x0", False])).hash
 
     def fetch_head(self) -> BlockRef:
         """The latest block."""
-        return block_ref(self.request("eth_getBlockByNumber", ["latest", False]))
+        return self.believe(self.request("eth_getBlockByNumber", ["latest", False]))
 
     def find_block(self, number: int) -> BlockRef | None:
         """The block at a height, if the chain is that high."""
-        found = self.request("eth_getBlockByNumber", [hex(number), False])
-        return block_ref(found) if found is not None else None
+        return self.find_blocks([number]).get(number)
+
+    def find_blocks(self, numbers: Iterable[int]) -> dict[int, BlockRef]:
+        """The blocks at several heights, as far as the chain reaches."""
+        return {number: self.believe(body) for number, body in self.find_bodies(numbers).items()}
+
+    def find_bodies(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The blocks at several heights as the node tells them, each proven by its hash."""
+        ordered = sorted(set(numbers))
+        answers = self.request_many(
+            [("eth_getBlockByNumber", [hex(number), False]) for number in ordered]
+        )
+        found = {}
+        for number, body in zip(ordered, answers, strict=True):
+            if isinstance(body, NodeError):
+                raise body
+            if body is None:
+                continue
+            if self.believe(body).number != number:
+                raise ChainUnavailableError("the node's block is not of the height asked")
+            found[number] = body
+        return found
+
+    def fetch_receipts(self, bodies: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """All receipts of each block, proven by the root in its header.
+
+        Raises:
+            ChainUnavailableError: they do not fit, or cannot be had.
+        """
+        busy = [body for body in bodies if body.get("transactions")]
+        answers = self.request_many(
+            [("eth_getBlockReceipts", [{"blockHash": body["hash"]}]) for body in busy]
+        )
+        proven: dict[str, list[dict[str, Any]]] = {}
+        for body, receipts in zip(busy, answers, strict=True):
+            if isinstance(receipts, NodeError) or not isinstance(receipts, list):
+                raise ChainUnavailableError("the node does not give a block's receipts")
+            prove_receipts(body, receipts)
+            proven[body["hash"]] = receipts
+        return [proven.get(body["hash"], []) for body in bodies]
+
+    def believe(self, body: Any) -> BlockRef:
+        """The reference of a block as the node tells it, its header proven by its hash.
+
+        Raises:
+            ChainUnavailableError: the answer is no block, or does not fit its hash.
+        """
+        block = block_ref(body)
+        if self._proves_headers:
+            prove_header(body)
+        return block
 
     def fetch_nonce(self, account: Address) -> int:
         """How many transactions of an account are in blocks."""

@@ -1,9 +1,8 @@
 """Reads the chain back: blocks and logs in, events handled, the cursor by block hash.
 
-One block = one database transaction: the block, its logs, every handler's work and the cursor commit
-together or not at all. What a node says about a block is believed only if it fits the block's own
-header (count of transactions, gas used, logs bloom, numbering), so an empty or partial answer is
-asked again instead of taken for "nothing happened".
+The block, its logs, every handler's work and the cursor commit together or not at all. What a node
+says about a block is believed only if the roots in the block's own header prove it (chain/headers.py),
+so an empty, partial or changed answer is asked again instead of taken for "nothing happened".
 
 Finality. Handlers run only for blocks ``confirmations`` deep, so a reorganisation above that never
 reaches a projection. Below it the service stops with an alarm. One case is different: a local node
@@ -14,19 +13,17 @@ the first one that differs is the same alarm.
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from eth_utils.crypto import keccak
 from sqlmodel import Session, col, delete, func, select
 
 from chain.abi import Event, Occurred, address, hash32
 from chain.bindings.events import EVENTS
-from chain.client import NodeError, block_ref, raw_bytes, whole
+from chain.client import block_ref, raw_bytes
 from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
 from chain.ids import Hash32
 from chain.tables import BlockRow, CursorRow, EventLogRow, OwedLogRow
@@ -34,8 +31,10 @@ from chain.transactions import remember_chain
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
     from chain.client import ChainClient
+    from chain.deployments import Deployed
     from chain.ids import Address
     from chain.ports import BlockRef
     from chain.storage import Storage
@@ -223,15 +222,11 @@ class Indexer:
             return session.get(BlockRow, number)
 
     def _is_on_chain(self, rows: Sequence[BlockRow | None]) -> list[bool]:
-        known = [row for row in rows if row is not None]
-        answers = self._client.request_many(
-            [("eth_getBlockByNumber", [hex(row.number), False]) for row in known]
-        )
-        by_number = {
-            row.number: isinstance(body, dict) and body.get("hash") == row.hash
-            for row, body in zip(known, answers, strict=True)
-        }
-        return [row is not None and by_number[row.number] for row in rows]
+        blocks = self._client.find_blocks(row.number for row in rows if row is not None)
+        return [
+            row is not None and row.number in blocks and blocks[row.number].hash == row.hash
+            for row in rows
+        ]
 
     def _take_back(self, fork: BlockRow | None, done: Advance) -> None:
         """Forgets the blocks above the fork; handled ones only if they are sure to come again."""
@@ -285,68 +280,28 @@ class Indexer:
     # --- reading ---
 
     def _read(self, start: int, end: int, tip: BlockRow | None) -> list[SeenBlock]:
-        """Blocks in order with the logs of our contracts; checked, linked by their parents."""
-        bodies = self._client.request_many(
-            [("eth_getBlockByNumber", [hex(number), False]) for number in range(start, end + 1)]
-        )
-        blocks: list[tuple[BlockRef, dict[str, Any]]] = []
+        """Blocks in order with the logs of our contracts; proven, linked by their parents."""
+        bodies = self._client.find_bodies(range(start, end + 1))
+        linked: list[tuple[BlockRef, dict[str, Any]]] = []
         parent = tip.hash if tip is not None else None
-        for number, body in zip(range(start, end + 1), bodies, strict=True):
-            if not isinstance(body, dict):
+        for number in range(start, end + 1):
+            body = bodies.get(number)
+            if body is None:
                 break  # a node behind a balancer may not have it yet
             block = block_ref(body)
-            if block.number != number or (parent is not None and block.parent != parent):
+            if parent is not None and block.parent != parent:
                 break  # the chain turned while we read; the next round finds the fork
             parent = block.hash
-            blocks.append((block, body))
-        busy = [(block, body) for block, body in blocks if body.get("transactions")]
-        answers = self._client.request_many(
-            [("eth_getBlockReceipts", [{"blockHash": block.hash}]) for block, _ in busy]
-        )
-        logs = {
-            block.hash: self._logs_of(block, body, receipts)
-            for (block, body), receipts in zip(busy, answers, strict=True)
-        }
-        return [SeenBlock(block, logs.get(block.hash, ())) for block, _ in blocks]
+            linked.append((block, body))
+        receipts = self._client.fetch_receipts([body for _, body in linked])
+        ours = {one.address.lower(): one.address for one in self._known_contracts()}
+        return [
+            SeenBlock(block, _logs_of(told, ours))
+            for (block, _), told in zip(linked, receipts, strict=True)
+        ]
 
-    def _logs_of(self, block: BlockRef, body: dict[str, Any], receipts: Any) -> tuple[Log, ...]:
-        """The logs of our contracts in a block.
-
-        Raises:
-            ChainUnavailableError: the receipts are not those of this block's header.
-        """
-        if isinstance(receipts, NodeError):
-            raise receipts
-        try:
-            hashes = [receipt["transactionHash"] for receipt in receipts]
-            raw = [one for receipt in receipts for one in receipt["logs"]]
-            fits = (
-                hashes == body["transactions"]
-                and whole(receipts[-1]["cumulativeGasUsed"]) == whole(body["gasUsed"])
-                and [whole(one["logIndex"]) for one in raw] == list(range(len(raw)))
-                and all(one["blockHash"] == block.hash for one in raw)
-                and bloom_of(raw) == raw_bytes(body["logsBloom"])
-            )
-            if not fits:
-                raise ChainUnavailableError(
-                    f"the node's receipts of block {block.number} do not fit its header"
-                )
-            ours = {one.address for one in self._client.deployment.contracts.values()}
-            return tuple(
-                Log(
-                    address=account,
-                    topics=tuple(raw_bytes(topic) for topic in one["topics"]),
-                    data=raw_bytes(one["data"]),
-                    transaction_hash=hash32(raw_bytes(one["transactionHash"])),
-                    log_index=whole(one["logIndex"]),
-                )
-                for one in raw
-                if (account := address(one["address"])) in ours
-            )
-        except (TypeError, KeyError, IndexError) as error:
-            raise ChainUnavailableError(
-                f"the node's receipts of block {block.number} cannot be read"
-            ) from error
+    def _known_contracts(self) -> Iterable[Deployed]:
+        return self._client.deployment.contracts.values()
 
     # --- writing ---
 
@@ -463,19 +418,17 @@ class Indexer:
             handle(session, occurred)
 
 
-def bloom_of(logs: Sequence[Mapping[str, Any]]) -> bytes:
-    """The logs bloom (256 bytes) of a header over these logs (Yellow Paper, section 4.3.1)."""
-    bits = 0
-    for entry in logs:
-        for item in (entry["address"], *entry["topics"]):
-            bits |= _bloom_bits(item)
-    return bits.to_bytes(256, "big")
-
-
-@functools.lru_cache(maxsize=20_000)
-def _bloom_bits(item: str) -> int:
-    digest = keccak(raw_bytes(item))
-    bits = 0
-    for at in (0, 2, 4):
-        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
-    return bits
+def _logs_of(receipts: list[dict[str, Any]], ours: Mapping[str, Address]) -> tuple[Log, ...]:
+    """The logs of our contracts, counted over all logs of the block."""
+    every = (one for receipt in receipts for one in receipt["logs"])
+    return tuple(
+        Log(
+            address=ours[one["address"].lower()],
+            topics=tuple(raw_bytes(topic) for topic in one["topics"]),
+            data=raw_bytes(one["data"]),
+            transaction_hash=hash32(raw_bytes(one["transactionHash"])),
+            log_index=at,
+        )
+        for at, one in enumerate(every)
+        if one["address"].lower() in ours
+    )

@@ -244,7 +244,8 @@ class TransactionWriter:
                 ]
             )
         )
-        return View(block_ref(genesis).hash, block_ref(head), whole(nonce))
+        believe = self._client.believe
+        return View(believe(genesis).hash, believe(head), whole(nonce))
 
     def _check_identity(self, view: View) -> None:
         if self._identity is None:
@@ -328,47 +329,37 @@ class TransactionWriter:
     def _find_landings(
         self, attempts: dict[int, list[TransactionAttemptRow]]
     ) -> dict[int, Landing]:
-        """Receipts of our hashes, believed only if the chain's block of that height holds the hash."""
+        """Where our hashes stand: a receipt says in which block, the block's own root proves it."""
         every = [attempt for tries in attempts.values() for attempt in tries]
         answers = self._client.request_many(
             [("eth_getTransactionReceipt", [attempt.hash]) for attempt in every]
         )
-        found: dict[str, tuple[TransactionAttemptRow, dict[str, Any]]] = {}
-        for attempt, receipt in zip(every, answers, strict=True):
-            if isinstance(receipt, dict) and receipt.get("transactionHash") == attempt.hash:
-                found[attempt.hash] = (attempt, receipt)
-        heights = {whole(receipt["blockNumber"]) for _, receipt in found.values()}
-        bodies = self._bodies(heights)
+        heights = {
+            whole(receipt.get("blockNumber"))
+            for receipt in answers
+            if isinstance(receipt, dict) and receipt.get("blockNumber")
+        }
+        ours = {attempt.hash: attempt for attempt in every}
+        bodies = list(self._client.find_bodies(heights).values())
         landed: dict[int, Landing] = {}
-        for attempt, receipt in found.values():
-            body = bodies.get(whole(receipt["blockNumber"]))
-            if body is None or body.get("hash") != receipt.get("blockHash"):
-                continue
-            if attempt.hash not in body.get("transactions", ()):
-                continue
-            landed[attempt.outgoing_id] = Landing(
-                block=block_ref(body),
-                position=whole(receipt["transactionIndex"]),
-                transaction_hash=hash32(raw_bytes(attempt.hash)),
-                gas_used=whole(receipt["gasUsed"]),
-                succeeded=whole(receipt["status"]) == 1,
-                is_void=attempt.is_void,
-            )
+        for body, receipts in zip(bodies, self._client.fetch_receipts(bodies), strict=True):
+            for position, receipt in enumerate(receipts):
+                attempt = ours.get(receipt["transactionHash"])
+                if attempt is None:
+                    continue
+                before = whole(receipts[position - 1]["cumulativeGasUsed"]) if position else 0
+                landed[attempt.outgoing_id] = Landing(
+                    block=block_ref(body),
+                    position=position,
+                    transaction_hash=hash32(raw_bytes(attempt.hash)),
+                    gas_used=whole(receipt["cumulativeGasUsed"]) - before,
+                    succeeded=whole(receipt["status"]) == 1,
+                    is_void=attempt.is_void,
+                )
         return landed
 
-    def _bodies(self, heights: set[int]) -> dict[int, dict[str, Any]]:
-        ordered = sorted(heights)
-        answers = self._client.request_many(
-            [("eth_getBlockByNumber", [hex(height), False]) for height in ordered]
-        )
-        return {
-            height: body
-            for height, body in zip(ordered, answers, strict=True)
-            if isinstance(body, dict) and whole(body.get("number")) == height
-        }
-
     def _canonical(self, heights: set[int]) -> dict[int, BlockRef]:
-        return {height: block_ref(body) for height, body in self._bodies(heights).items()}
+        return self._client.find_blocks(heights)
 
     def _find_reasons(
         self, landings: list[tuple[OutgoingTransactionRow, Landing]]
@@ -576,16 +567,11 @@ class TransactionWriter:
         if not queued:
             return
         plan = self._plan(sent, queued)
-        if not plan:
+        if not plan or not self._is_nonce_sound(view):
             return
         with self._storage.write() as session:
             self._lease.fence(session)
-            last = session.exec(
-                select(func.max(TransactionAttemptRow.nonce)).where(
-                    col(TransactionAttemptRow.signer) == self._signer.address
-                )
-            ).one()
-            nonce = max(view.nonce, -1 if last is None else last + 1)
+            nonce = max(view.nonce, self._last_nonce(session) + 1)
             now = self._clock.now()
             for stale, verdict in plan:
                 row = session.get(OutgoingTransactionRow, stale.id)
@@ -622,6 +608,22 @@ class TransactionWriter:
                 nonce += 1
                 done.signed += 1
 
+    def _is_nonce_sound(self, view: View) -> bool:
+        """A nonce beyond our own count means a foreign sender, or a wrong answer: ask again."""
+        with self._storage.read() as session:
+            last = self._last_nonce(session)
+        if view.nonce <= last + 1:
+            return True
+        return all(self._look().nonce == view.nonce for _ in range(2))
+
+    def _last_nonce(self, session: Session) -> int:
+        last = session.exec(
+            select(func.max(TransactionAttemptRow.nonce)).where(
+                col(TransactionAttemptRow.signer) == self._signer.address
+            )
+        ).one()
+        return -1 if last is None else last
+
     def _plan(
         self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
     ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
@@ -630,13 +632,25 @@ class TransactionWriter:
             return [(row, row.gas or 0) for row in queued]
         if self._can_simulate:
             try:
-                return self._simulate(sent, queued)
+                return self._simulate_twice(sent, queued)
             except NodeError as error:
                 if is_revert(error):
                     raise
                 self._can_simulate = False
                 log.warning("the node cannot simulate a queue", error=error.text)
         return self._estimate(sent, queued)
+
+    def _simulate_twice(
+        self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
+    ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
+        """A refusal ends a call for good, so the node must say it twice in the same words."""
+        plan = self._simulate(sent, queued)
+        refusals = [verdict for _, verdict in plan if isinstance(verdict, bytes)]
+        if refusals:
+            again = self._simulate(sent, queued)
+            if refusals != [verdict for _, verdict in again if isinstance(verdict, bytes)]:
+                return []
+        return plan
 
     def _simulate(
         self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]

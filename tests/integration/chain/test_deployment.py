@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from chain.abi import hash32
 from chain.bindings.delivery_registry import DeliveryRegistry
-from chain.bindings.enums import WaybillState
 from chain.bindings.party_registry import PartyRegistry
+from chain.bindings.structs import Waybill
 from chain.bindings.waybill_registry import WaybillRegistry
 from chain.deployments import DeploymentUnreadableError, find_deployment
 from chain.errors import ContractRefusedError, WrongChainError
-from chain.ids import ZERO32, PartyId, WaybillId
+from chain.ids import ZERO32, Hash32, PartyId, TripId, WaybillId
+from chain.typed_data import struct_hash, typed_digest
 from deploy.contracts import (
     ORDER,
     ContractSettings,
@@ -100,12 +102,43 @@ def test_another_version_on_chain_is_told(bare, tmp_path):
         deploy(bare, tmp_path)
 
 
-def test_an_unknown_waybill_reads_as_none_or_is_refused_by_name(bare, tmp_path):
+def test_contracts_answer_through_the_bindings(bare, tmp_path):
     deploy(bare, tmp_path)
-    try:
-        record = bare.client.fetch(WaybillRegistry.get(WaybillId(ZERO32)))
-        assert record.state is WaybillState.NONE
-    except ContractRefusedError as error:
-        assert error.facts["error"] == "WaybillUnknown"
+    assert bare.client.fetch(WaybillRegistry.leaf_of(TripId(ZERO32))) == ZERO32
     accounts = bare.client.fetch_many([PartyRegistry.account_of(PartyId(n)) for n in (1, 2)])
     assert accounts[0] != accounts[1]
+
+
+def test_python_and_solidity_hash_a_waybill_alike(bare, tmp_path):
+    deploy(bare, tmp_path)
+    one = Hash32("0x" + "5a" * 32)
+    form = Waybill(
+        parent=WaybillId(ZERO32),
+        issuer=PartyId(1),
+        performer=PartyId(2**64 - 1),
+        consignee=PartyId(3),
+        shipping_note=one,
+        trip=TripId(one),
+        vehicle=one,
+        freight=2**128 - 1,
+        quantity=5_000,
+        load_from=1,
+        deliver_by=2,
+        term_days=30,
+        plan=one,
+        policy=one,
+        document=one,
+        expires=2**64 - 1,
+        salt=one,
+    )
+    assert bare.client.fetch(WaybillRegistry.hash_waybill(form)) == struct_hash(form)
+    signature = bare.signer.sign_typed_data(form, bare.client.domain("WaybillRegistry"))
+    with pytest.raises(ContractRefusedError) as caught:
+        bare.client.fetch(
+            PartyRegistry.require_signature(
+                PartyId(1),
+                hash32(typed_digest(form, bare.client.domain("WaybillRegistry"))),
+                signature,
+            )
+        )
+    assert caught.value.facts["error"] in {"PartySignatureInvalid", "PartyUnknown"}

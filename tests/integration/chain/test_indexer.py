@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
+from chain.headers import UnprovenAnswerError
 from chain.indexer import Indexer
 from chain.tables import BlockRow, CursorRow, EventLogRow, OwedLogRow
 from deploy.node import LocalChain
@@ -195,18 +196,42 @@ def test_receipts_that_do_not_fit_their_header_are_not_believed(desk, monkeypatc
         for receipt in answer:
             receipt["logs"] += receipt["logs"]
 
-    def other_block(answer):
+    def other_data(answer):
         for receipt in answer:
             for log in receipt["logs"]:
-                log["blockHash"] = "0x" + "12" * 32
+                log["data"] = log["data"][:-1] + ("0" if log["data"][-1] != "0" else "1")
 
-    for tell in (lose_logs, lose_receipts, twice, other_block):
+    def failed(answer):
+        for receipt in answer:
+            receipt["status"] = "0x0"
+
+    def other_block(answer):
+        for receipt in answer:
+            receipt["blockHash"] = "0x" + "12" * 32
+
+    for tell in (lose_logs, lose_receipts, twice, other_data, failed, other_block):
         lie["tell"] = tell
         with pytest.raises(ChainUnavailableError):
             run(indexer)
     lie.clear()
     run(indexer)
     assert [amount for _, amount in seen(desk)] == [1, 2]
+
+
+def test_a_header_that_does_not_hash_to_its_hash_is_not_believed(desk):
+    indexer = make(desk)
+    desk.queue(pay(1), "pay:1")
+    desk.run()
+    body = desk.client.request("eth_getBlockByNumber", ["latest", False])
+    assert desk.client.believe(body).hash == body["hash"]
+    for name in ("timestamp", "number", "receiptsRoot", "parentHash", "hash", "gasUsed"):
+        digit = "1" if body[name][-1] != "1" else "2"
+        with pytest.raises(UnprovenAnswerError):
+            desk.client.believe({**body, name: body[name][:-1] + digit})
+    with pytest.raises(UnprovenAnswerError):
+        desk.client.believe({k: v for k, v in body.items() if k != "stateRoot"})
+    run(indexer)
+    assert len(seen(desk)) == 1
 
 
 def test_a_stale_head_takes_nothing_back(desk, monkeypatch):

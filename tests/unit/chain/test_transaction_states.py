@@ -9,8 +9,7 @@ import pytest
 from chain.abi import ContractCall
 from chain.clock import ChainClock, SystemClock
 from chain.errors import ChainUnavailableError, InvalidValueError, UnexpectedStateError
-from chain.ids import ZERO32, Address
-from chain.indexer import bloom_of
+from chain.ids import Address
 from chain.outbox import SqlOutbox, hash_of
 from chain.ports import TRANSACTION_MOVES, TransactionState
 from chain.signers import LocalSigner
@@ -103,15 +102,6 @@ def test_what_a_call_does_is_in_its_hash_and_its_gas_is_not():
     assert hash_of(call) == hash_of(call.with_gas(5))
     assert hash_of(call) != hash_of(ContractCall("A", "b", b"\x02"))
     assert hash_of(call) != hash_of(call.at(Address("0x01")))
-
-
-def test_the_bloom_of_no_logs_is_empty_and_grows_with_each():
-    address = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
-    assert bloom_of([]) == bytes(256)
-    one = bloom_of([{"address": address, "topics": []}])
-    two = bloom_of([{"address": address, "topics": [ZERO32]}])
-    assert 1 <= int.from_bytes(one, "big").bit_count() <= 3
-    assert int.from_bytes(one, "big") & int.from_bytes(two, "big") == int.from_bytes(one, "big")
 
 
 def test_a_clock_that_never_heard_of_the_chain_says_so():
