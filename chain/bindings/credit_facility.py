@@ -5,13 +5,27 @@ from __future__ import annotations
 from eth_abi.abi import decode, encode
 
 from chain.abi import ContractCall, Read, address, bytes32, hash32
-from chain.bindings.structs import CreditLine, LineChange, VaultMove
-from chain.ids import Address, Hash32, LineId, PartyId
+from chain.bindings.structs import CreditLine, Due, LineChange, LoanRecord, VaultMove
+from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId
 
 
 class CreditFacility:
     """Promise E: reserved + drawn <= limit at each approval and the cash is locked then. Knows
     nothing of waybills."""
+
+    @staticmethod
+    def arrears_from(loan: AdvanceId) -> Read[int]:
+        """First day that bears the penalty rate's first day behind it: due day, grace and one more."""
+        coded = bytes.fromhex("8aceb25f") + encode(
+            ["bytes32"],
+            [bytes32(loan)],
+        )
+        return Read(
+            "CreditFacility",
+            "arrearsFrom",
+            coded,
+            lambda raw: decode(["uint32"], raw)[0],
+        )
 
     @staticmethod
     def cash(lender: PartyId) -> Read[int]:
@@ -41,11 +55,28 @@ class CreditFacility:
         return ContractCall("CreditFacility", "changeLine", coded)
 
     @staticmethod
-    def draw(line: LineId, amount: int, to: Address) -> ContractCall:
-        """Takes amount out of the reserve and pays it from the vault to a token account."""
-        coded = bytes.fromhex("07017d3d") + encode(
-            ["bytes32", "uint128", "address"],
-            [bytes32(line), amount, to],
+    def defer_interest(loan: AdvanceId, day: int) -> ContractCall:
+        """Lets interest start on a later day; only before any day is counted. Returns false if it
+        may not."""
+        coded = bytes.fromhex("29a93a85") + encode(
+            ["bytes32", "uint128"],
+            [bytes32(loan), day],
+        )
+        return ContractCall("CreditFacility", "deferInterest", coded)
+
+    @staticmethod
+    def draw(
+        loan: AdvanceId,
+        amount: int,
+        payee: PartyId,
+        account: Hash32,
+        payout: Hash32,
+    ) -> ContractCall:
+        """Takes amount out of the reserve, pays it from the vault to a party's token account and
+        queues it there for the party's bank account."""
+        coded = bytes.fromhex("bb5ef31f") + encode(
+            ["bytes32", "uint128", "uint64", "bytes32", "bytes32"],
+            [bytes32(loan), amount, payee, bytes32(account), bytes32(payout)],
         )
         return ContractCall("CreditFacility", "draw", coded)
 
@@ -61,6 +92,20 @@ class CreditFacility:
             "drawn",
             coded,
             lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def due_on(loan: AdvanceId, day: int) -> Read[Due]:
+        """What would close the loan on a Beijing day."""
+        coded = bytes.fromhex("f4fed668") + encode(
+            ["bytes32", "uint32"],
+            [bytes32(loan), day],
+        )
+        return Read(
+            "CreditFacility",
+            "dueOn",
+            coded,
+            lambda raw: Due.from_abi(decode(["(uint128,uint128,uint128,uint128)"], raw)[0]),
         )
 
     @staticmethod
@@ -113,6 +158,20 @@ class CreditFacility:
         )
 
     @staticmethod
+    def loan_of(loan: AdvanceId) -> Read[LoanRecord]:
+        """``loanOf``."""
+        coded = bytes.fromhex("d14c46bd") + encode(
+            ["bytes32"],
+            [bytes32(loan)],
+        )
+        return Read(
+            "CreditFacility",
+            "loanOf",
+            coded,
+            lambda raw: LoanRecord.from_abi(decode(["(bytes32,uint128,uint128,uint128,uint128,uint128,uint32,uint32,uint32,bool)"], raw)[0]),
+        )
+
+    @staticmethod
     def move_vault(form: VaultMove, lender_signature: bytes) -> ContractCall:
         """``moveVault``."""
         coded = bytes.fromhex("a4f2202a") + encode(
@@ -135,35 +194,39 @@ class CreditFacility:
         return ContractCall("CreditFacility", "openLine", coded)
 
     @staticmethod
-    def rates_of(line: LineId) -> Read[tuple[int, int, int, int]]:
-        """The rates of the terms, which never change; all zero for a line that is not open."""
-        coded = bytes.fromhex("ecdb9d52") + encode(
-            ["bytes32"],
-            [bytes32(line)],
+    def open_loan(loan: AdvanceId, line: LineId, start_day: int) -> ContractCall:
+        """Opens a loan on a line; nothing is drawn yet."""
+        coded = bytes.fromhex("4eea4411") + encode(
+            ["bytes32", "bytes32", "uint32"],
+            [bytes32(loan), bytes32(line), start_day],
         )
+        return ContractCall("CreditFacility", "openLoan", coded)
 
-        def understand(raw: bytes) -> tuple[int, int, int, int]:
-            v = decode(["uint32", "uint32", "uint32", "uint16"], raw)
-            return (v[0], v[1], v[2], v[3])
-
+    @staticmethod
+    def outstanding_of(loan: AdvanceId) -> Read[int]:
+        """Principal still owed."""
+        coded = bytes.fromhex("5c687d60") + encode(
+            ["bytes32"],
+            [bytes32(loan)],
+        )
         return Read(
             "CreditFacility",
-            "ratesOf",
+            "outstandingOf",
             coded,
-            understand,
+            lambda raw: decode(["uint128"], raw)[0],
         )
 
     @staticmethod
-    def release_terms_of(line: LineId) -> Read[tuple[bool, int, int, int]]:
+    def release_terms_of(line: LineId) -> Read[tuple[bool, int]]:
         """What the terms say of a release; all zero for a line that is not open."""
         coded = bytes.fromhex("dfa24ce7") + encode(
             ["bytes32"],
             [bytes32(line)],
         )
 
-        def understand(raw: bytes) -> tuple[bool, int, int, int]:
-            v = decode(["bool", "uint16", "uint16", "uint16"], raw)
-            return (v[0], v[1], v[2], v[3])
+        def understand(raw: bytes) -> tuple[bool, int]:
+            v = decode(["bool", "uint16"], raw)
+            return (v[0], v[1])
 
         return Read(
             "CreditFacility",
@@ -173,13 +236,14 @@ class CreditFacility:
         )
 
     @staticmethod
-    def repaid(line: LineId, principal: int, income: int) -> ContractCall:
-        """Books money that has come into the vault: principal lowers drawn, income only adds cash."""
-        coded = bytes.fromhex("d2751948") + encode(
-            ["bytes32", "uint128", "uint128"],
-            [bytes32(line), principal, income],
+    def repay(loan: AdvanceId, from_: Address, amount: int) -> ContractCall:
+        """Accrues to today, shares a payment, moves what the loan takes from a token account into
+        the vault."""
+        coded = bytes.fromhex("5c1607e0") + encode(
+            ["bytes32", "address", "uint128"],
+            [bytes32(loan), from_, amount],
         )
-        return ContractCall("CreditFacility", "repaid", coded)
+        return ContractCall("CreditFacility", "repay", coded)
 
     @staticmethod
     def reserve(line: LineId, amount: int) -> ContractCall:
@@ -202,6 +266,25 @@ class CreditFacility:
             "reserved",
             coded,
             lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
+    def schedule_of(loan: AdvanceId) -> Read[tuple[int, int, int]]:
+        """``scheduleOf`` → outstanding, start_day, due_day."""
+        coded = bytes.fromhex("ec2a7610") + encode(
+            ["bytes32"],
+            [bytes32(loan)],
+        )
+
+        def understand(raw: bytes) -> tuple[int, int, int]:
+            v = decode(["uint128", "uint32", "uint32"], raw)
+            return (v[0], v[1], v[2])
+
+        return Read(
+            "CreditFacility",
+            "scheduleOf",
+            coded,
+            understand,
         )
 
     @staticmethod
@@ -233,10 +316,21 @@ class CreditFacility:
         return ContractCall("CreditFacility", "voidReserve", coded)
 
     @staticmethod
-    def written_off(line: LineId, principal: int) -> ContractCall:
-        """``writtenOff``."""
-        coded = bytes.fromhex("8b8be643") + encode(
+    def waive(loan: AdvanceId, amount: int) -> ContractCall:
+        """Gives up charges due today, in the order of a payment. Returns false if less than that is
+        due."""
+        coded = bytes.fromhex("7b0030f7") + encode(
             ["bytes32", "uint128"],
-            [bytes32(line), principal],
+            [bytes32(loan), amount],
         )
-        return ContractCall("CreditFacility", "writtenOff", coded)
+        return ContractCall("CreditFacility", "waive", coded)
+
+    @staticmethod
+    def write_off(loan: AdvanceId) -> ContractCall:
+        """Takes the principal out of the line's drawn amount; the claim stands and what still comes
+        in is income."""
+        coded = bytes.fromhex("52a4d757") + encode(
+            ["bytes32"],
+            [bytes32(loan)],
+        )
+        return ContractCall("CreditFacility", "writeOff", coded)

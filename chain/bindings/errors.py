@@ -470,19 +470,19 @@ class AdvanceDisputed(Revert):
 class AdvanceDriverNotFirst(Revert):
     """Error ``AdvanceDriverNotFirst``."""
 
-    SIGNATURE: ClassVar[str] = "AdvanceDriverNotFirst(uint64,uint64)"
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("a03a1126")
+    SIGNATURE: ClassVar[str] = "AdvanceDriverNotFirst(bytes32,uint64)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("c85118dc")
 
-    driver: PartyId
+    trip: TripId
     first: PartyId
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         if data[:4] != cls.SELECTOR:
             raise ValueError("the data is not of AdvanceDriverNotFirst")
-        values = decode(["uint64", "uint64"], data[4:])
+        values = decode(["bytes32", "uint64"], data[4:])
         return cls(
-            driver=PartyId(values[0]),
+            trip=TripId(hash32(values[0])),
             first=PartyId(values[1]),
         )
 

@@ -57,7 +57,7 @@ class FreightAdvance:
 
     @staticmethod
     def advances_on(waybill: WaybillId) -> Read[tuple[AdvanceId, ...]]:
-        """``advancesOn``."""
+        """Advances approved on the waybill and not yet ended, oldest first; at most MAX_ADVANCES."""
         coded = bytes.fromhex("02d52236") + encode(
             ["bytes32"],
             [bytes32(waybill)],
@@ -248,20 +248,6 @@ class FreightAdvance:
             [bytes32(trip), accepted, loaded, arg3],
         )
         return ContractCall("FreightAdvance", "onDelivered", coded)
-
-    @staticmethod
-    def owing_on(waybill: WaybillId) -> Read[tuple[AdvanceId, ...]]:
-        """Advances on the waybill that owe something, oldest first."""
-        coded = bytes.fromhex("aadc0be4") + encode(
-            ["bytes32"],
-            [bytes32(waybill)],
-        )
-        return Read(
-            "FreightAdvance",
-            "owingOn",
-            coded,
-            lambda raw: tuple(AdvanceId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
-        )
 
     @staticmethod
     def pause() -> ContractCall:

@@ -946,6 +946,57 @@ class Loading(Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class LoanRecord(Struct):
+    """A loan as it stands now."""
+
+    EIP712: ClassVar[str] = (
+        "LoanRecord(bytes32 line,uint128 drawn,uint128 outstanding,uint128 feePaid,uint"
+        "128 penaltyPaid,uint128 interestPaid,uint32 startDay,uint32 dueDay,uint32 accr"
+        "uedTo,bool writtenOff)"
+    )
+
+    line: LineId
+    drawn: int
+    outstanding: int
+    fee_paid: int
+    penalty_paid: int
+    interest_paid: int
+    start_day: int
+    due_day: int
+    accrued_to: int
+    written_off: bool
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            bytes32(self.line),
+            self.drawn,
+            self.outstanding,
+            self.fee_paid,
+            self.penalty_paid,
+            self.interest_paid,
+            self.start_day,
+            self.due_day,
+            self.accrued_to,
+            self.written_off,
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            line=LineId(hash32(values[0])),
+            drawn=values[1],
+            outstanding=values[2],
+            fee_paid=values[3],
+            penalty_paid=values[4],
+            interest_paid=values[5],
+            start_day=values[6],
+            due_day=values[7],
+            accrued_to=values[8],
+            written_off=values[9],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MintReceipt(Struct):
     """Bank money received. Signed by both signers of the custodian; the bank's reference is used
     once."""
@@ -1303,6 +1354,41 @@ class ReviewAcceptance(Struct):
             findings=hash32(values[2]),
             expires=values[3],
             salt=hash32(values[4]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shares(Struct):
+    """Shares of the contracts."""
+
+    EIP712: ClassVar[str] = (
+        "Shares(uint128 fee,uint128 penalty,uint128 interest,uint128 principal,uint128 "
+        "residue)"
+    )
+
+    fee: int
+    penalty: int
+    interest: int
+    principal: int
+    residue: int
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            self.fee,
+            self.penalty,
+            self.interest,
+            self.principal,
+            self.residue,
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            fee=values[0],
+            penalty=values[1],
+            interest=values[2],
+            principal=values[3],
+            residue=values[4],
         )
 
 

@@ -186,21 +186,6 @@ class WaybillRegistry:
         )
 
     @staticmethod
-    def lineage(trip: TripId, above: WaybillId) -> Read[tuple[WaybillId, ...]]:
-        """The waybills from a trip's leaf (first) up to, not including, one above it; empty if it
-        is not above."""
-        coded = bytes.fromhex("c86d02d6") + encode(
-            ["bytes32", "bytes32"],
-            [bytes32(trip), bytes32(above)],
-        )
-        return Read(
-            "WaybillRegistry",
-            "lineage",
-            coded,
-            lambda raw: tuple(WaybillId(hash32(x)) for x in decode(["bytes32[]"], raw)[0]),
-        )
-
-    @staticmethod
     def max_amount() -> Read[int]:
         """Most fen, and most thousandths of a unit, of one waybill: what JSON carries exactly."""
         coded = bytes.fromhex("d40dc870")
@@ -237,6 +222,22 @@ class WaybillRegistry:
         )
 
     @staticmethod
+    def payable_to(party: PartyId, waybill: WaybillId, trip: TripId, above: WaybillId) -> Read[int]:
+        """What a party may at most be paid for a trip as performer of a waybill between the trip's
+        leaf and, not included, one above it; 0 if he is not that. Computed as the share in
+        receivableOf."""
+        coded = bytes.fromhex("503f60fa") + encode(
+            ["uint64", "bytes32", "bytes32", "bytes32"],
+            [party, bytes32(waybill), bytes32(trip), bytes32(above)],
+        )
+        return Read(
+            "WaybillRegistry",
+            "payableTo",
+            coded,
+            lambda raw: decode(["uint128"], raw)[0],
+        )
+
+    @staticmethod
     def pledge(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
         """``pledge``."""
         coded = bytes.fromhex("aacca2d9") + encode(
@@ -244,6 +245,28 @@ class WaybillRegistry:
             [bytes32(waybill), pledgee],
         )
         return ContractCall("WaybillRegistry", "pledge", coded)
+
+    @staticmethod
+    def receivable_of(
+        waybill: WaybillId,
+        trip: TripId,
+    ) -> Read[tuple[PartyId, PartyId, bool, int, int]]:
+        """A waybill as security for what is advanced on a trip below it."""
+        coded = bytes.fromhex("f1d8d29c") + encode(
+            ["bytes32", "bytes32"],
+            [bytes32(waybill), bytes32(trip)],
+        )
+
+        def understand(raw: bytes) -> tuple[PartyId, PartyId, bool, int, int]:
+            v = decode(["uint64", "uint64", "bool", "uint32", "uint128"], raw)
+            return (PartyId(v[0]), PartyId(v[1]), v[2], v[3], v[4])
+
+        return Read(
+            "WaybillRegistry",
+            "receivableOf",
+            coded,
+            understand,
+        )
 
     @staticmethod
     def record_delivery(trip: TripId, accepted: int, at: int) -> ContractCall:
@@ -289,40 +312,6 @@ class WaybillRegistry:
             [bytes32(waybill), pledgee],
         )
         return ContractCall("WaybillRegistry", "release", coded)
-
-    @staticmethod
-    def share_down(waybill: WaybillId, quantity: int) -> Read[int]:
-        """floor(freight x quantity / quantity of the waybill), at most what is neither paid nor
-        credited of the freight."""
-        coded = bytes.fromhex("402cae29") + encode(
-            ["bytes32", "uint64"],
-            [bytes32(waybill), quantity],
-        )
-        return Read(
-            "WaybillRegistry",
-            "shareDown",
-            coded,
-            lambda raw: decode(["uint128"], raw)[0],
-        )
-
-    @staticmethod
-    def standing_of(waybill: WaybillId) -> Read[tuple[PartyId, PartyId, bool]]:
-        """Who stands on a waybill, and whether its issuer never signed; all zero if there is none."""
-        coded = bytes.fromhex("43aa9ad3") + encode(
-            ["bytes32"],
-            [bytes32(waybill)],
-        )
-
-        def understand(raw: bytes) -> tuple[PartyId, PartyId, bool]:
-            v = decode(["uint64", "uint64", "bool"], raw)
-            return (PartyId(v[0]), PartyId(v[1]), v[2])
-
-        return Read(
-            "WaybillRegistry",
-            "standingOf",
-            coded,
-            understand,
-        )
 
     @staticmethod
     def trip_terms(trip: TripId) -> Read[tuple[int, Hash32, Hash32, Hash32]]:
