@@ -15,8 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.bootstrap import Container
 from api.portals import pages
+from api.ports import Container
 from api.routes import ALL_ROUTERS
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -108,7 +108,7 @@ def create_app(container: Container) -> FastAPI:
         },
     )
     app.state.container = container
-    errors.install(app)
+    errors.install(app, pages.refusal)
     for router in ALL_ROUTERS:
         app.include_router(router, prefix="/v1")
     app.include_router(pages.router)

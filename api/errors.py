@@ -7,6 +7,7 @@ the rest is in the log.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -14,7 +15,7 @@ import sqlalchemy.exc
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from chain.errors import YundanError
@@ -29,6 +30,9 @@ STATUS_BY_CODE: dict[str, int] = {
     "unexpected_state": 409,
     "chain_unavailable": 503,
     "busy": 503,
+    "wrong_chain": 503,
+    "deep_reorganisation": 503,
+    "door": 401,
     "idempotency_key_missing": 400,
     "idempotency_key_reused": 422,
 }
@@ -132,7 +136,8 @@ def problem_of(request: Request, error: YundanError) -> Response:
 
 
 def _on_yundan_error(request: Request, error: Exception) -> Response:
-    return problem_of(request, cast("YundanError", error))
+    page = _as_page(request, status_of(cast("YundanError", error)), cast("YundanError", error).code)
+    return page or problem_of(request, cast("YundanError", error))
 
 
 def _on_invalid_body(request: Request, error: Exception) -> Response:
@@ -158,6 +163,9 @@ def _on_invalid_body(request: Request, error: Exception) -> Response:
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     known = cast("HTTPException", error)
+    page = _as_page(request, known.status_code, "")
+    if page is not None:
+        return page
     code = HTTPStatus(known.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     return problem(request, known.status_code, code, str(known.detail))
 
@@ -181,8 +189,24 @@ def _on_anything(request: Request, error: Exception) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Gives the application its error handlers."""
+def _as_page(request: Request, status: int, code: str) -> Response | None:
+    """What a person sees on a page; None where a program asks."""
+    if request.url.path.startswith("/v1") or "text/html" not in request.headers.get("accept", ""):
+        return None
+    if code == "door":
+        return RedirectResponse("/door", status_code=HTTPStatus.SEE_OTHER)
+    make = request.app.state.refusal_page
+    return cast("Response", make(request, status))
+
+
+def install(app: FastAPI, refusal_page: Callable[[Request, int], Response]) -> None:
+    """Gives the application its error handlers.
+
+    Args:
+        app: the application.
+        refusal_page: what a person sees instead of a problem, by status.
+    """
+    app.state.refusal_page = refusal_page
     app.add_exception_handler(YundanError, _on_yundan_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_body)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -58,6 +58,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "step_delivered": ("签收", "Delivered"),
     "step_paid": ("付司机", "Driver paid"),
     "step_repaid": ("结清", "Settled"),
+    "reason_disputed": ("有争议, 等待解决", "disputed, to be resolved"),
+    "reason_void": ("任务已作废", "the trip is void"),
+    "reason_short": ("收货短少", "short at receipt:"),
+    "outstanding_principal": ("本金", "Principal"),
     "why_held": ("为什么钱没有动", "Why no money moved"),
     "timeline": ("全程记录", "What happened"),
     "lane_business": ("业务", "Business"),
@@ -88,6 +92,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "accepted": ("实收", "accepted"),
     "waybill": ("运单", "Waybill"),
     "waybill_draft": ("待签署", "to be signed"),
+    "waybill_signed": ("签署完毕, 上链中", "signed, on its way to the chain"),
+    "waybill_refused": ("链上被拒", "refused by the chain"),
     "waybill_none": ("未上链", "not on chain"),
     "waybill_issued": ("已签发", "issued"),
     "waybill_in_transit": ("运输中", "in transit"),
@@ -122,7 +128,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "chain_reverted": ("合约拒绝", "refused by the contract"),
     "chain_replaced": ("重新排队", "queued again"),
     "chain_dropped": ("已放弃", "given up"),
-    "waybill_signed": ("签署运单", "Waybill signed"),
     "waybill_issued_event": ("运单上链", "Waybill issued"),
     "waybill_refused_event": ("运单被拒", "Waybill refused"),
     "trip_loaded": ("装货离场", "Loaded"),
@@ -163,6 +168,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "door_enter": ("进入", "Enter"),
     "door_refused": ("密钥无效或已作废。", "The key is unknown or revoked."),
     "refusal_404": ("没有这一页", "There is no such page"),
+    "refusal_line": (
+        "也许链接不完整, 或这项任务与您的企业无关。",
+        "The link may be incomplete, or the trip does not concern your party.",
+    ),
     "refusal_403": ("不可见", "Not for this key"),
 }
 """Word -> (Chinese, English)."""

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.auth import ApiKeyRequest, Caller, Scope, check_key_request
+from api.auth import Caller, Scope, check_key_request
 from api.dependencies import Requires, TheContainer
+from api.key_request import ApiKeyRequest
 from api.schemas.deliveries import FormToSign
 from api.schemas.parties import KeyAsked, KeyList, KeyOpened, KeyShown
 from api.schemas.signing import TypedData

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from api.auth import ApiKeyRequest, ApiKeys, KeyRefusedError, Scope, check_key_request
+from api.auth import ApiKeys, KeyRefusedError, Scope, check_key_request
 from api.errors import IdempotencyKeyReusedError, UnauthenticatedError
 from api.idempotency import KeptAnswers
+from api.key_request import ApiKeyRequest
 from chain.clock import FixedClock
 from chain.errors import NotFoundError, SignatureRefusedError
 from chain.ids import Address, Hash32, PartyId

@@ -1,0 +1,303 @@
+"""The pages: trips with stage and money, one trip with everything, the ledger, the door."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from api.auth import Caller, Scope
+from api.dependencies import TheContainer
+from api.errors import ApiError, UnauthenticatedError
+from api.portals.rendering import by_day, render
+from api.portals.trip_page import TripPages
+from api.portals.views import Stage, TripCard
+from api.portals.words import choose_language, word
+from api.ports import Container, Services
+from api.routes.audit import trial_balance
+from api.schemas.values import HashText
+from api.trip_stories import TripStory, concerned_by, get_trip, tell
+from chain.errors import NotFoundError
+from chain.ids import TripId
+from finance.audit import book_of
+from finance.service import AdvancePosition
+from tracking.errors import EvidenceEmptyError
+from tracking.evidence import examine_evidence, from_json
+from tracking.plot import WORDS as PLOT_WORDS
+from tracking.plot import trip_svg
+from tracking.policy import default_policy
+
+router = APIRouter(include_in_schema=False)
+_log = structlog.get_logger()
+
+COOKIE, LANG_COOKIE = "yundan_key", "yundan_lang"
+MOST_TRIPS = 500
+"""Trips on the home page; the API pages through more."""
+
+PLOT_WORDS_ZH = {
+    "corridor": "走廊",
+    "road": "计划线路",
+    "track": "轨迹",
+    "off": "走廊之外",
+    "silent": "失联",
+    "refused": "剔除",
+    "loading": "装货地",
+    "unloading": "卸货地",
+    "speed": "速度, km/h",
+    "derived": "速度 (由位置推算), km/h",
+    "pass": "通过",
+    "review": "复核",
+    "fail": "不通过",
+    "none": "只有提示, 无异常",
+    "covered": "线路已行驶",
+    "fixes": "个定位点",
+}
+
+
+class DoorError(ApiError):
+    """A page asks who is looking; the answer is the door."""
+
+    code = "door"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, and in which language."""
+
+    caller: Caller
+    lang: str
+
+
+def _lang(request: Request) -> str:
+    return choose_language(
+        request.query_params.get("lang"),
+        request.cookies.get(LANG_COOKIE),
+        request.headers.get("accept-language", ""),
+    )
+
+
+def _viewer(request: Request, container: TheContainer) -> Viewer:
+    """The party whose API key is in the cookie; in a demo, an observer who sees all."""
+    token = request.cookies.get(COOKIE, "")
+    if token:
+        try:
+            with container.read() as services:
+                return Viewer(services.keys.authenticate(token), _lang(request))
+        except UnauthenticatedError:
+            _log.info("cookie_unknown")
+    if container.settings.demo:
+        observer = Caller("observer", None, frozenset({Scope.READ}), sees_all=True)
+        return Viewer(observer, _lang(request))
+    raise DoorError
+
+
+TheViewer = Annotated[Viewer, Depends(_viewer)]
+
+
+def show(request: Request, lang: str, template: str, **context: object) -> HTMLResponse:
+    """A page, with what every page needs; the chosen language is kept in a cookie."""
+    container: Container = request.app.state.container
+    handled = container.find_handled_block()
+    other = {**request.query_params, "lang": "en" if lang == "zh" else "zh"}
+    page = HTMLResponse(
+        render(
+            template,
+            lang,
+            demo=container.settings.demo,
+            other_lang_url=f"{request.url.path}?{urlencode(other)}",
+            chain_note=str(handled.number) if handled else "–",
+            **context,
+        )
+    )
+    if request.query_params.get("lang") == lang:
+        page.set_cookie(LANG_COOKIE, lang, max_age=31_536_000, samesite="lax")
+    return page
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The figures on top of the home page."""
+
+    released_fen: int
+    outstanding_fen: int
+    trips: int
+    paid: int
+    held: int
+
+
+def _stories(services: Services, viewer: Viewer) -> list[tuple[TripStory, AdvancePosition | None]]:
+    found = []
+    for trip in services.records.list_trips(limit=MOST_TRIPS):
+        leaf = services.records.get_waybill(trip.leaf)
+        if viewer.caller.may_see(concerned_by(services, leaf)):
+            found.append((tell(services, trip, leaf), _position(services, trip.id)))
+    return found
+
+
+def _position(services: Services, trip: TripId) -> AdvancePosition | None:
+    advance = services.books.find_advance_of_trip(trip)
+    return None if advance is None else services.finance.show_advance(advance.advance)
+
+
+_SHOWN = {
+    "all": frozenset(Stage),
+    "open": frozenset(
+        {Stage.DRAFTED, Stage.SIGNED, Stage.APPROVED, Stage.LOADED, Stage.ARRIVED, Stage.DELIVERED}
+    ),
+    "paid": frozenset({Stage.PAID, Stage.REPAID}),
+    "held": frozenset({Stage.HELD, Stage.VOID}),
+}
+
+
+@router.get("/")
+def home(
+    request: Request,
+    viewer: TheViewer,
+    container: TheContainer,
+    show_only: Annotated[str, Query(alias="show", pattern="^(all|open|paid|held)$")] = "all",
+) -> HTMLResponse:
+    """Trips with stage and money."""
+    pages = TripPages(viewer.lang)
+    with container.read() as services:
+        stories = _stories(services, viewer)
+    cards = sorted(
+        (pages.card(story, position) for story, position in stories), key=lambda card: card.note
+    )
+    positions = [position for _, position in stories if position is not None]
+
+    def count(name: str) -> int:
+        return sum(card.stage in _SHOWN[name] for card in cards)
+
+    shown: list[TripCard] = [card for card in cards if card.stage in _SHOWN[show_only]]
+    return show(
+        request,
+        viewer.lang,
+        "home.html",
+        cards=shown,
+        totals=Totals(
+            released_fen=sum(card.released_fen for card in cards),
+            outstanding_fen=sum(
+                position.payoff_fen for position in positions if position.record.released_fen
+            ),
+            trips=len(cards),
+            paid=count("paid"),
+            held=count("held"),
+        ),
+        filters=[(name, count(name)) for name in _SHOWN],
+        show=show_only,
+        base_url=str(request.base_url).rstrip("/"),
+    )
+
+
+@router.get("/trips/{trip}")
+def trip_page(
+    trip: HashText, request: Request, viewer: TheViewer, container: TheContainer
+) -> HTMLResponse:
+    """Everything known of a trip."""
+    with container.read() as services:
+        held, leaf = get_trip(services, trip, viewer.caller)
+        story = tell(services, held, leaf)
+        position = _position(services, held.id)
+    page = TripPages(viewer.lang).page(story, position, has_map=story.verdict is not None)
+    return show(request, viewer.lang, "trip.html", page=page, days=by_day(page.moments))
+
+
+@router.get("/trips/{trip}/map.svg")
+def trip_map(trip: HashText, viewer: TheViewer, container: TheContainer) -> Response:
+    """The track against the corridor, drawn from the evidence that was judged."""
+    with container.read() as services:
+        held, _ = get_trip(services, trip, viewer.caller)
+        verdict = services.tracks.find_verdict(held.id)
+        if verdict is None:
+            raise NotFoundError("this trip was not judged yet")
+    drawn = _draw(container, held.id, verdict.findings, viewer.lang)
+    # The picture styles itself; nothing else may run in it, and it loads nothing.
+    policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    return Response(drawn, media_type="image/svg+xml", headers={"Content-Security-Policy": policy})
+
+
+def _draw(container: Container, trip: TripId, findings: str, lang: str) -> str:
+    """Drawing takes a second: the same evidence is drawn once in each language."""
+    return _draw_once(_Evidence(container, trip, findings), lang)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """Where evidence is found; equal when the trip and what was found on it are."""
+
+    container: Container
+    trip: TripId
+    findings: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Evidence) and (self.trip, self.findings) == (
+            other.trip,
+            other.findings,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.trip, self.findings))
+
+
+@functools.lru_cache(maxsize=256)
+def _draw_once(evidence: _Evidence, lang: str) -> str:
+    with evidence.container.read() as services:
+        document = services.tracking.get_evidence(evidence.trip)
+    words = PLOT_WORDS | PLOT_WORDS_ZH if lang == "zh" else PLOT_WORDS  # type: ignore[operator]  # both are dicts
+    try:
+        examination = examine_evidence(from_json(document), default_policy())
+    except EvidenceEmptyError as error:
+        raise NotFoundError("there is nothing to draw") from error
+    return trip_svg(examination, words=words)
+
+
+@router.get("/ledger")
+def ledger(request: Request, viewer: TheViewer, container: TheContainer) -> HTMLResponse:
+    """The trial balance of the viewer's book; an observer sees every book."""
+    with container.read() as services:
+        balances = services.books.balances()
+    own = viewer.caller.party_id
+    books = None if viewer.caller.sees_all else {book_of(own) if own is not None else ""}
+    balance = trial_balance(balances, books)
+    return show(request, viewer.lang, "ledger.html", rows=balance.data, balanced=balance.balanced)
+
+
+@router.get("/door")
+def door(request: Request) -> HTMLResponse:
+    """Where a party shows its API key."""
+    return show(request, _lang(request), "door.html", refused=False)
+
+
+@router.post("/door")
+def enter(
+    request: Request, container: TheContainer, token: Annotated[str, Form(max_length=200)]
+) -> Response:
+    """Takes an API key and keeps it in a cookie that no script and no other site can use."""
+    try:
+        with container.read() as services:
+            services.keys.authenticate(token.strip()).require(Scope.READ)
+    except ApiError:
+        return show(request, _lang(request), "door.html", refused=True)
+    answer = RedirectResponse("/", status_code=303)
+    answer.set_cookie(
+        COOKIE,
+        token.strip(),
+        httponly=True,
+        samesite="strict",
+        secure=container.settings.secure_cookies,
+        max_age=12 * 3600,
+    )
+    return answer
+
+
+def refusal(request: Request, status: int) -> HTMLResponse:
+    """What a person sees instead of a problem document."""
+    lang = _lang(request)
+    page = show(request, lang, "refusal.html", status=status, detail=word("refusal_line", lang))
+    page.status_code = status
+    return page
