@@ -16,6 +16,8 @@ import numpy as np
 import shapely
 from pyproj import Geod, Proj
 
+from tracking.refusals import PlanError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 GEOD = Geod(ellps="WGS84")
-_DENSE_M = 1_000.0
+_DENSE_M = 100.0
 _ECCENTRICITY_2 = 0.00669437999014
 _PACE_STEP_MM = 10_000
 _BEND_M = 60.0
@@ -43,7 +45,8 @@ def geodesic_mm(lon: Floats, lat: Floats) -> Ints:
     if len(lon) < 2:
         return np.zeros(0, dtype=np.int64)
     metres = GEOD.inv(lon[:-1], lat[:-1], lon[1:], lat[1:])[2]
-    return np.rint(np.asarray(metres) * 1000).astype(np.int64)
+    whole: Ints = np.rint(np.asarray(metres) * 1000).astype(np.int64)
+    return whole
 
 
 def distance_mm(lon: Floats, lat: Floats, to_lon: Floats | float, to_lat: Floats | float) -> Ints:
@@ -55,7 +58,8 @@ def distance_mm(lon: Floats, lat: Floats, to_lon: Floats | float, to_lat: Floats
         np.broadcast_to(np.asarray(to_lat, float), lon.shape),
     )
     metres = GEOD.inv(lon, lat, *there)[2]
-    return np.rint(np.asarray(metres) * 1000).astype(np.int64)
+    whole: Ints = np.rint(np.asarray(metres) * 1000).astype(np.int64)
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,29 @@ class Corridor:
         self.x, self.y = self.project(lon, lat)
         self._seg_len = np.maximum(steps, 1)
         ends = np.stack((self.x, self.y), axis=1)
-        self._segments = shapely.linestrings(np.stack((ends[:-1], ends[1:]), axis=1))
+        self._segments: NDArray[Any] = np.asarray(
+            shapely.linestrings(np.stack((ends[:-1], ends[1:]), axis=1))
+        )
         self._tree = shapely.STRtree(self._segments)
         self.width_mm = plan.corridor_m * 1000
+        self._check_gates()
+
+    def _check_gates(self) -> None:
+        """A gate that the corridor does not touch could never be reached along it.
+
+        Raises:
+            PlanError: names the gate and its distance.
+        """
+        for field, gate in (("pickup", self.plan.loading), ("delivery", self.plan.unloading)):
+            away = int(from_gate_mm(gate, self.lon, self.lat).min())
+            spot = (np.array([gate.lon]), np.array([gate.lat]))
+            away = min(away, int(self.offset_mm(*spot)[0]) - gate.radius_m * 1000)
+            if away > self.width_mm:
+                raise PlanError(
+                    f"{field} lies {away // 1000} m from the route and the corridor is {self.plan.corridor_m} m wide",
+                    field=field,
+                    away_m=away // 1000,
+                )
 
     def _unwrap(self, lon: Floats) -> Floats:
         """Longitudes that run on across the antimeridian instead of jumping by 360."""
@@ -144,7 +168,16 @@ class Corridor:
         ambiguous = near & self._twofold[nearest]
         along = np.where(near, along, OFF)
         if ambiguous.any():
-            self._choose_passes(points, x, y, scale, steps, ambiguous, offset, along)
+            self._choose_passes(
+                points,
+                x=x,
+                y=y,
+                scale=scale,
+                steps=steps,
+                ambiguous=ambiguous,
+                offset=offset,
+                along=along,
+            )
         return Match(offset, along, near)
 
     def offset_mm(self, lon: Floats, lat: Floats) -> Ints:
@@ -230,6 +263,7 @@ class Corridor:
     def _choose_passes(
         self,
         points: Any,
+        *,
         x: Floats,
         y: Floats,
         scale: Floats,
@@ -264,27 +298,37 @@ class Corridor:
         starts = np.searchsorted(owner, rows, side="left")
         stops = np.searchsorted(owner, rows, side="right")
         driven = np.concatenate(([0], np.cumsum(steps)))
-        _cheapest_way(rows, starts, stops, cand_off, cand_along, driven, ambiguous, offset, along)
+        _cheapest_way(
+            _Candidates(rows, starts, stops, cand_off, cand_along),
+            driven,
+            ambiguous=ambiguous,
+            offset=offset,
+            along=along,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Passes of the road near ambiguous fixes: those of fix rows[k] are starts[k] up to stops[k]."""
+
+    rows: Ints
+    starts: Ints
+    stops: Ints
+    offset: Ints
+    along: Ints
 
 
 def _cheapest_way(
-    rows: Ints,
-    starts: Ints,
-    stops: Ints,
-    cand_off: Ints,
-    cand_along: Ints,
-    driven: Ints,
-    ambiguous: Bools,
-    offset: Ints,
-    along: Ints,
+    near: _Candidates, driven: Ints, *, ambiguous: Bools, offset: Ints, along: Ints
 ) -> None:
     """Viterbi over runs of ambiguous fixes between fixes whose place on the road is certain."""
+    rows = near.rows
     certain = np.flatnonzero((along != OFF) & ~ambiguous)
     before = np.searchsorted(certain, rows) - 1
     # A run ends where a certain fix lies between two ambiguous ones.
     breaks = np.flatnonzero(np.diff(before) != 0) + 1
-    offs, alongs, ways = cand_off.tolist(), cand_along.tolist(), driven.tolist()
-    low, high, row_list = starts.tolist(), stops.tolist(), rows.tolist()
+    offs, alongs, ways = near.offset.tolist(), near.along.tolist(), driven.tolist()
+    low, high, row_list = near.starts.tolist(), near.stops.tolist(), rows.tolist()
     for run in np.split(np.arange(len(rows)), breaks):
         first, last = int(run[0]), int(run[-1])
         anchor = int(before[first])

@@ -57,47 +57,40 @@ class Drive:
         some = fixes.take(order)
         speed = np.where(some.speed_dkmh == NONE, np.nan, some.speed_dkmh / 10.0)
         heading = np.where(some.heading == NONE, np.nan, some.heading.astype(np.float64))
-        return cls._placed(
-            time[order],
-            some.lon_e6 / 1e6,
-            some.lat_e6 / 1e6,
+        lon, lat = some.lon_e6 / 1e6, some.lat_e6 / 1e6
+        steps = geodesic_mm(lon, lat)
+        ordered = time[order]
+        return cls(
+            ordered,
+            lon,
+            lat,
             speed,
             heading,
             evidence[order],
             row[order],
-            corridor,
+            steps,
+            np.diff(ordered),
+            corridor.match(lon, lat, steps),
         )
-
-    @classmethod
-    def _placed(
-        cls,
-        time: Ints,
-        lon: Floats,
-        lat: Floats,
-        speed: Floats,
-        heading: Floats,
-        evidence: Bools,
-        row: Ints,
-        corridor: Corridor,
-    ) -> Drive:
-        steps = geodesic_mm(lon, lat)
-        match = corridor.match(lon, lat, steps)
-        return cls(time, lon, lat, speed, heading, evidence, row, steps, np.diff(time), match)
 
     def __len__(self) -> int:
         return len(self.time)
 
     def take(self, chosen: NDArray[Any], corridor: Corridor) -> Drive:
         """The drive without the fixes that are not chosen, matched again."""
-        return self._placed(
-            self.time[chosen],
-            self.lon[chosen],
-            self.lat[chosen],
+        lon, lat, time = self.lon[chosen], self.lat[chosen], self.time[chosen]
+        steps = geodesic_mm(lon, lat)
+        return Drive(
+            time,
+            lon,
+            lat,
             self.speed[chosen],
             self.heading[chosen],
             self.evidence[chosen],
             self.row[chosen],
-            corridor,
+            steps,
+            np.diff(time),
+            corridor.match(lon, lat, steps),
         )
 
     def moved(self, lon: Floats, lat: Floats, corridor: Corridor) -> Drive:
@@ -108,7 +101,8 @@ class Drive:
     @property
     def on_road(self) -> Bools:
         """Fixes with a progress along the road."""
-        return self.match.along != OFF
+        on_road: Bools = self.match.along != OFF
+        return on_road
 
     @property
     def driven(self) -> Ints:

@@ -69,17 +69,11 @@ def check_fraud(drive: Drive, corridor: Corridor, way: Journey, policy: Policy) 
         return []
     return [
         *_straight_line(drive, policy.rule("straight_line")),
-        *_too_perfect(drive, corridor, policy.rule("too_perfect")),
+        *_too_perfect(drive, policy.rule("too_perfect")),
         *_white_noise(drive, policy.rule("white_noise")),
         *_compressed(drive, corridor, way, policy.rule("time_compressed")),
         *_speed_mismatch(drive, policy.rule("speed_mismatch")),
     ]
-
-
-def _plane(drive: Drive, corridor: Corridor) -> tuple[Floats, Floats]:
-    """Ground metres on a plane, true to scale near each fix."""
-    x, y = corridor.place(drive.lon, drive.lat)
-    return x, y
 
 
 def _straight_line(drive: Drive, rule: Rule) -> list[Finding]:
@@ -135,7 +129,7 @@ def _line_residual_cm(drive: Drive, low: int, high: int) -> int:
     return round(float(np.quantile(away, 0.9)) * 100)
 
 
-def _too_perfect(drive: Drive, corridor: Corridor, rule: Rule) -> list[Finding]:
+def _too_perfect(drive: Drive, rule: Rule) -> list[Finding]:
     """A drive at one speed from end to end, or one that lies on the plan to the decimetre."""
     moving = np.ones(len(drive), dtype=np.bool_)
     moving[:-1] = drive.steps > 3_000 * np.minimum(drive.gaps, 20)

@@ -53,36 +53,39 @@ def follow(drive: Drive, corridor: Corridor, policy: Policy) -> Journey:
     inside_unload = in_gate(plan.unloading, drive.lon, drive.lat)
     length = corridor.length_mm
 
-    both = drive.match.near[:-1] & drive.match.near[1:]
-    one = drive.match.near[:-1] ^ drive.match.near[1:]
-    on_route = int(drive.steps[both].sum()) + int(drive.steps[one].sum()) // 2
-    share = RouteShare(
-        length // 1000, covered_mm // 1000, on_route // 1000, int(drive.steps.sum()) // 1000
-    )
-
     reach = np.maximum.accumulate(np.where(on_road, along, -1)) if len(drive) else along
     near_end = (length - reach <= length // 10) | (
         length - reach <= 2_000 * max(plan.unloading.radius_m, 100) + corridor.width_mm
     )
-    arrived = _arrival(
-        drive, corridor, policy, inside_unload & near_end, covered, covered_mm, findings
+    arrival = _arrival(drive, policy, inside_unload & near_end, (covered_mm, length), findings)
+    near_start = reach <= 2_000 * max(plan.loading.radius_m, 100) + corridor.width_mm
+    departure = _departure(drive, corridor, policy, inside_load & near_start, findings)
+    # The trip lasts from the loading place to the unloading place; the way there and home is his own.
+    first = int(np.argmax(inside_load & near_start)) if departure is not None else 0
+    last = arrival if arrival is not None else len(drive) - 1
+    part = slice(min(first, max(last, 0)), max(last, 0))
+    near = drive.match.near
+    steps = drive.steps[part]
+    both = (near[:-1] & near[1:])[part]
+    one = (near[:-1] ^ near[1:])[part]
+    on_route = int(steps[both].sum()) + int(steps[one].sum()) // 2
+    share = RouteShare(
+        length // 1000, covered_mm // 1000, on_route // 1000, int(steps.sum()) // 1000
     )
-    departed = _departure(drive, corridor, policy, inside_load, findings)
-    if arrived is None and not any(one.code == "no_journey" for one in findings):
-        _not_arrived(drive, corridor, policy, inside_unload, reach, findings)
+    if arrival is None and not any(one.code == "no_journey" for one in findings):
+        _not_arrived(drive, corridor, policy, reach, findings)
     _coverage_findings(drive, share, policy, findings)
-    _off_route(drive, policy, corridor, findings)
-    _reversed(drive, policy, findings)
-    _dwell(drive, policy, plan.loading, inside_load, "loading", findings)
-    if arrived is not None:
-        _dwell(
-            drive,
-            policy,
-            plan.unloading,
-            inside_unload & (drive.time >= arrived),
-            "unloading",
-            findings,
-        )
+    _off_route(drive, policy, part, findings)
+    _reversed(drive, policy, part, findings)
+    _dwell(drive, policy, inside_load & near_start, "loading", findings)
+    arrived = departed = None
+    if arrival is not None:
+        arrived = int(drive.time[arrival])
+        after = np.arange(len(drive)) >= arrival
+        _dwell(drive, policy, inside_unload & after, "unloading", findings)
+    if departure is not None:
+        departed = int(drive.time[departure])
+    _windows(corridor, policy, departed, arrived, findings)
     return Journey(share, departed, arrived, covered, findings)
 
 
@@ -111,15 +114,13 @@ def _coverage(drive: Drive, policy: Policy) -> tuple[Bools, int]:
 
 
 def _arrival(
-    drive: Drive,
-    corridor: Corridor,
-    policy: Policy,
-    there: Bools,
-    covered: Bools,
-    covered_mm: int,
-    findings: list[Finding],
+    drive: Drive, policy: Policy, there: Bools, driven: tuple[int, int], findings: list[Finding]
 ) -> int | None:
-    """The first fix at the unloading place after the journey; a place without a journey is no arrival."""
+    """The first fix (its position) at the unloading place after the journey.
+
+    A place without a journey is no arrival. `driven` is the covered part and the whole of the road, mm.
+    """
+    covered_mm, length_mm = driven
     rows = np.flatnonzero(there)
     if len(rows) == 0:
         return None
@@ -133,28 +134,27 @@ def _arrival(
         and len(drive) - first >= rule["still_n"]
         and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
     )
-    if placed or covered_mm * 1000 < rule["coverage_permille"] * corridor.length_mm:
+    if placed or covered_mm * 1000 < rule["coverage_permille"] * length_mm:
         findings.append(
             Finding(
                 rule.code,
                 rule.severity,
                 int(drive.time[first]),
                 int(drive.time[int(rows[-1])]),
-                {"covered_m": covered_mm // 1000, "length_m": corridor.length_mm // 1000},
+                {"covered_m": covered_mm // 1000, "length_m": length_mm // 1000},
             )
         )
         return None
-    return int(drive.time[first])
+    return first
 
 
 def _departure(
     drive: Drive, corridor: Corridor, policy: Policy, inside: Bools, findings: list[Finding]
 ) -> int | None:
-    """The first fix outside the loading place after having been in it."""
+    """The first fix (its position) outside the loading place after the last time in it."""
     if inside.any():
-        start = int(np.argmax(inside))
-        after = np.flatnonzero(~inside[start:])
-        return int(drive.time[start + int(after[0])]) if len(after) else None
+        start = len(inside) - 1 - int(np.argmax(inside[::-1]))
+        return start + 1 if start + 1 < len(drive) else start
     rule = policy.rule("loading_not_seen")
     if len(drive):
         away = from_gate_mm(corridor.plan.loading, drive.lon[:1], drive.lat[:1])
@@ -176,7 +176,6 @@ def _not_arrived(
     drive: Drive,
     corridor: Corridor,
     policy: Policy,
-    inside: Bools,
     reach: Ints,
     findings: list[Finding],
 ) -> None:
@@ -229,11 +228,14 @@ def _coverage_findings(
         )
 
 
-def _off_route(drive: Drive, policy: Policy, corridor: Corridor, findings: list[Finding]) -> None:
+def _off_route(drive: Drive, policy: Policy, part: slice, findings: list[Finding]) -> None:
     """Stretches outside the corridor with their length, greatest distance and place."""
     rule = policy.rule("off_route")
     driven = drive.driven
-    for first, last in runs(~drive.match.near):
+    outside = ~drive.match.near
+    outside[: part.start] = False
+    outside[part.stop + 1 :] = False
+    for first, last in runs(outside):
         before, after = max(0, first - 1), min(len(drive) - 1, last + 1)
         spent = int(drive.time[after] - drive.time[before])
         length = int(driven[after] - driven[before]) // 1000
@@ -274,10 +276,11 @@ def _places(along: Ints, first: int, last: int) -> tuple[int | None, int | None]
     )
 
 
-def _reversed(drive: Drive, policy: Policy, findings: list[Finding]) -> None:
+def _reversed(drive: Drive, policy: Policy, part: slice, findings: list[Finding]) -> None:
     """Stretches driven against the planned direction."""
     rule = policy.rule("reversed")
     rows = np.flatnonzero(drive.on_road)
+    rows = rows[(rows >= part.start) & (rows <= part.stop)]
     if len(rows) < 2:
         return
     back = np.diff(drive.match.along[rows]) < 0
@@ -297,7 +300,7 @@ def _reversed(drive: Drive, policy: Policy, findings: list[Finding]) -> None:
 
 
 def _dwell(
-    drive: Drive, policy: Policy, gate: object, inside: Bools, place: str, findings: list[Finding]
+    drive: Drive, policy: Policy, inside: Bools, place: str, findings: list[Finding]
 ) -> None:
     """Seconds spent inside a gate on the longest stay."""
     rule = policy.rule("dwell")
@@ -314,3 +317,34 @@ def _dwell(
             {"seconds": longest, "short": longest < rule["least_s"]},
         )
     )
+
+
+def _windows(
+    corridor: Corridor,
+    policy: Policy,
+    departed: int | None,
+    arrived: int | None,
+    findings: list[Finding],
+) -> None:
+    """Loading left or unloading reached outside the agreed window."""
+    rule = policy.rule("off_window")
+    plan = corridor.plan
+    for place, gate, at in (
+        ("loading", plan.loading, departed),
+        ("unloading", plan.unloading, arrived),
+    ):
+        if at is None:
+            continue
+        early = (gate.opens or at) - at
+        late = at - (gate.closes or at)
+        off = max(early, late)
+        if off > rule["grace_s"]:
+            findings.append(
+                Finding(
+                    rule.code,
+                    rule.severity,
+                    at,
+                    at,
+                    {"place": place, "off_s": off, "early": early > late},
+                )
+            )

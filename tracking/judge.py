@@ -11,8 +11,8 @@ from tracking import fraud, fraud_history, journey, plausibility
 from tracking.corridor import corridor_of
 from tracking.drive import Drive
 from tracking.findings import Finding
-from tracking.fraud_history import OtherTrack
-from tracking.merkle import root_of
+from tracking.fraud_history import OtherTrack as OtherTrack  # noqa: PLC0414, TC001  part of this door
+from tracking.merkle import root_of_columns
 from tracking.policy import default_policy
 from tracking.track import Columns, Track
 from tracking.verdict import Verdict
@@ -97,7 +97,8 @@ def examine(
     findings += fraud_history.check_others(drive, corridor, others, track, policy)
     used = np.zeros(len(track), dtype=np.bool_)
     used[drive.row[drive.evidence]] = True
-    times = track.fixes.time[used]
+    evidence = track.fixes.take(used)
+    times = evidence.time
     verdict = Verdict(
         findings=tuple(sorted(findings, key=_finding_order)),
         given=track.given,
@@ -110,7 +111,7 @@ def examine(
         arrived_at=way.arrived_at,
         started_at=int(times[0]) if len(times) else None,
         ended_at=int(times[-1]) if len(times) else None,
-        trajectory_root=root_of(track.leaves(used)),
+        trajectory_root=root_of_columns(times, evidence.lat_e6, evidence.lon_e6),
         policy_hash=policy.policy_hash,
     )
     return Examination(plan, corridor, track, drive, way, verdict)

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracking.keccak import keccak
+import numpy as np
 
 from chain.ids import Hash32
+from tracking.keccak import keccak
 from tracking.refusals import MerkleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from tracking.fix import Fix
+
+    Ints = NDArray[np.int64]
 
 LEAF_ENCODING = ("uint32", "uint64", "int32", "int32")
 EMPTY_ROOT = Hash32("0x" + "00" * 32)
@@ -63,18 +68,45 @@ def _parent(left: bytes, right: bytes) -> bytes:
     return keccak(left + right if left < right else right + left)
 
 
+def _nodes_over(hashes: list[bytes]) -> list[bytes]:
+    """The tree's array over leaf hashes in the order of the leaves."""
+    count = len(hashes)
+    nodes = [b""] * max(0, count - 1) + hashes[::-1]
+    for at in range(count - 2, -1, -1):
+        left, right = nodes[2 * at + 1], nodes[2 * at + 2]
+        nodes[at] = keccak(left + right if left < right else right + left)
+    return nodes
+
+
+def root_of_columns(time: Ints, lat_e6: Ints, lon_e6: Ints) -> Hash32:
+    """The root of ordered fixes given as columns; the same as of their leaves, a few times as fast.
+
+    Args:
+        time: unix seconds, 0 <= time < 2^63.
+        lat_e6: within int32.
+        lon_e6: within int32.
+    """
+    count = len(time)
+    if count == 0:
+        return EMPTY_ROOT
+    packed = np.zeros((count, 4, _WORD), dtype=np.uint8)
+    packed[:, 0, 24:] = np.arange(count, dtype=">u8").view(np.uint8).reshape(count, 8)
+    packed[:, 1, 24:] = time.astype(">i8").view(np.uint8).reshape(count, 8)
+    for word, column in ((2, lat_e6), (3, lon_e6)):
+        packed[:, word, 24:] = column.astype(">i8").view(np.uint8).reshape(count, 8)
+        packed[column < 0, word, :24] = 0xFF
+    raw = packed.tobytes()
+    size = 4 * _WORD
+    hashes = [keccak(keccak(raw[at : at + size])) for at in range(0, len(raw), size)]
+    return Hash32("0x" + _nodes_over(hashes)[0].hex())
+
+
 class MerkleTree:
     """A tree over ordered leaves; proofs are lists of siblings from the leaf upwards."""
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
         self.leaves = list(leaves)
-        count = len(self.leaves)
-        nodes = [b""] * max(0, 2 * count - 1)
-        nodes[count - 1 :] = [leaf_hash(leaf) for leaf in reversed(self.leaves)]
-        for at in range(count - 2, -1, -1):
-            left, right = nodes[2 * at + 1], nodes[2 * at + 2]
-            nodes[at] = keccak(left + right if left < right else right + left)
-        self._nodes = nodes
+        self._nodes = _nodes_over([leaf_hash(leaf) for leaf in self.leaves])
 
     @classmethod
     def of_fixes(cls, fixes: Iterable[Fix]) -> MerkleTree:

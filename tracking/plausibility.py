@@ -169,9 +169,9 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     small: list[tuple[int, int]] = []
     for first, last in loose:
         spans = int(drive.time[last] - drive.time[first])
-        if spans <= glitch["longest_s"] and last - first + 1 <= glitch["longest_n"]:
-            small.append((first, last))
-        elif spans <= glitch["longest_s"] and not drive.match.near[first : last + 1].all():
+        if (spans <= glitch["longest_s"] and last - first + 1 <= glitch["longest_n"]) or (
+            spans <= glitch["longest_s"] and not drive.match.near[first : last + 1].all()
+        ):
             small.append((first, last))
         else:
             away = ~drive.match.near[first : last + 1]

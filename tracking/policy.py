@@ -111,7 +111,7 @@ def _rule(code: str, table: Any) -> Rule:
         if isinstance(value, bool) or not isinstance(value, int):
             raise PolicyError(f"rule {code}: {name} must be a whole number", field=f"{code}.{name}")
     try:
-        severity = Severity(table.get("severity"))
+        severity = Severity(str(table.get("severity")))
     except ValueError:
         raise PolicyError(
             f"rule {code}: severity must be info, review or fail", field=f"{code}.severity"

@@ -86,16 +86,18 @@ class Columns:
 
     def __getattr__(self, name: str) -> Ints:
         try:
-            return self.ints[_COLUMNS.index(name)]
+            column: Ints = self.ints[_COLUMNS.index(name)]
         except ValueError:
             raise AttributeError(name) from None
+        return column
 
     def take(self, chosen: NDArray[Any]) -> Columns:
         """The fixes of a mask or of positions."""
         return Columns(self.ints[:, chosen], self.terminals[chosen])
 
 
-_OPTIONAL = frozenset(_COLUMNS) - {"time", "lat_e6", "lon_e6", "valid", "late", "items_ok"}
+_FLAGS = frozenset({"valid", "late", "items_ok"})
+_OPTIONAL = frozenset(_COLUMNS) - {"time", "lat_e6", "lon_e6"} - _FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +205,13 @@ def _canonical_order(some: Columns) -> Ints:
     return order
 
 
-def fixes_of(columns: Columns) -> Sequence[Fix]:
+def fixes_of(columns: Columns) -> list[Fix]:
     """Fixes again, from columns."""
     rows = []
     for values, terminal in zip(columns.ints.T.tolist(), columns.terminals.tolist(), strict=True):
-        facts = {
-            name: (None if value == NONE else value)
+        facts: dict[str, Any] = {
+            name: bool(value) if name in _FLAGS else None if value == NONE else value
             for name, value in zip(_COLUMNS, values, strict=True)
         }
-        for flag in ("valid", "late", "items_ok"):
-            facts[flag] = bool(facts[flag])
         rows.append(Fix(terminal=terminal, **facts))
     return rows
