@@ -804,6 +804,28 @@ def write_frame(
     return _FLAG + escape(data + bytes((checksum(data),))) + _FLAG
 
 
+class FrameWriter:
+    """Writes frames to one terminal in one form of header; its number is coded once."""
+
+    __slots__ = ("_number", "version_byte")
+
+    def __init__(self, phone: str, version_byte: int | None) -> None:
+        digits = 12 if version_byte is None else 20
+        self._number = bytes.fromhex(normalised(phone).rjust(digits, "0"))
+        self.version_byte = version_byte
+
+    def frame(self, message_id: int, serial: int, body: bytes) -> bytes:
+        """A whole message with its flags; ``serial`` below 65,536, ``body`` of at most 1,023 bytes."""
+        if self.version_byte is None:
+            head = _HEADER.pack(message_id, len(body), self._number, serial)
+        else:
+            head = _HEADER_2019.pack(
+                message_id, len(body) | 0x4000, self.version_byte, self._number, serial
+            )
+        data = head + body
+        return _FLAG + escape(data + bytes((checksum(data),))) + _FLAG
+
+
 def write_message(
     message_id: int,
     phone: str,

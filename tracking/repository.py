@@ -169,6 +169,13 @@ class SqlRecords:
         ).scalar_one()
         return count
 
+    def count_all(self) -> int:
+        """All fixes kept; for measuring, it reads the whole table."""
+        count: int = self._session.execute(
+            sa.select(sa.func.count()).select_from(_table(FixRow))
+        ).scalar_one()
+        return count
+
     def list_fixes(self, terminal: str, since: int, until: int) -> list[Fix]:
         """Fixes of a terminal by its own clock, both ends included, in canonical order."""
         table = _table(FixRow)

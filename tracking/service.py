@@ -217,9 +217,7 @@ class TrackingService:
             elif not arrival.payloads:
                 answer = unrecorded_answer(arrival, number)
             else:
-                answer = Answer(jt808.ACK_OK)
-                if arrival.message is None:
-                    answer = Answer(jt808.ACK_BAD_MESSAGE, reason="bad_message")
+                answer = _KEPT if arrival.message is not None else _KEPT_BUT_BAD
                 raw += _raw_entries(number, arrival)
                 fixes += [(number, fix) for fix in arrival.fixes]
             answers.append(answer)
@@ -672,6 +670,10 @@ class TrackingService:
         self._outbox.queue(call, key=key, about=about)
 
 
+_KEPT = Answer(jt808.ACK_OK)
+_KEPT_BUT_BAD = Answer(jt808.ACK_BAD_MESSAGE, reason="bad_message")
+
+
 # --- terminals at the gateway ------------------------------------------------------------------
 
 
@@ -704,13 +706,14 @@ def _authenticate(arrival: Arrival, known: Terminal | None) -> Answer:
     return Answer(jt808.ACK_OK, terminal_number=known.number)
 
 
-def _raw_entries(number: int, arrival: Arrival) -> Iterable[RawEntry]:
+def _raw_entries(number: int, arrival: Arrival) -> list[RawEntry]:
     times = [fix.time for fix in arrival.fixes] or [arrival.received]
     first, last = min(times), max(times)
     piece = len(arrival.payloads) > 1
-    for payload in arrival.payloads:
-        frame = RawFrame(ground.JT808, arrival.received, payload)
-        yield RawEntry(number, frame, first, last, piece)
+    return [
+        RawEntry(number, RawFrame(ground.JT808, arrival.received, payload), first, last, piece)
+        for payload in arrival.payloads
+    ]
 
 
 # --- batches -----------------------------------------------------------------------------------

@@ -76,11 +76,31 @@ class GatewaySettings:
 
 class _Waiting(NamedTuple):
     session: Session
-    arrival: Arrival
+    message_id: int
+    message: jt808.Message | None
+    payloads: tuple[bytes, ...]
+    fixes: tuple[Fix, ...]
+    received: int
     serials: tuple[int, ...]
+
+    def arrival(self) -> Arrival:
+        """As the connection stands now: it may have authenticated while the message waited."""
+        session = self.session
+        return Arrival(
+            session.number,
+            session.terminal_number,
+            session.terminal,
+            self.message_id,
+            self.message,
+            self.payloads,
+            self.fixes,
+            self.received,
+        )
 
 
 _CHUNK = 16 * 1024
+_TICK_S = 0.1
+"""How exact the instant of receipt is; evidence counts whole seconds."""
 
 
 class Session(asyncio.BufferedProtocol):
@@ -88,7 +108,10 @@ class Session(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_gateway",
+        "_out",
+        "_writer",
         "bad_bytes",
+        "leaving",
         "number",
         "opened",
         "phone",
@@ -102,7 +125,6 @@ class Session(asyncio.BufferedProtocol):
         "touched",
         "transport",
         "unread",
-        "version_byte",
         "waiting",
     )
 
@@ -114,7 +136,8 @@ class Session(asyncio.BufferedProtocol):
         self.reassembler: jt808.Reassembler | None = None
         self.terminal = ""
         self.phone = ""
-        self.version_byte: int | None = None
+        self._writer: jt808.FrameWriter | None = None
+        self._out: list[bytes] = []
         self.terminal_number: int | None = None
         self.serial = 0
         self.waiting = 0
@@ -123,6 +146,7 @@ class Session(asyncio.BufferedProtocol):
         self.stopped = False
         self.unread = False
         self.told = False
+        self.leaving = False
 
     # what asyncio calls
 
@@ -157,16 +181,22 @@ class Session(asyncio.BufferedProtocol):
 
     # what the gateway calls
 
-    def send(self, message_id: int, body: bytes) -> None:
-        """Writes one message to the terminal in the form of header it uses."""
-        if self.transport is None or self.transport.is_closing():
-            return
-        self.transport.write(
-            jt808.write_frame(
-                message_id, self.phone, self.serial, body, version_byte=self.version_byte
-            )
-        )
-        self.serial = self.serial + 1 & 0xFFFF
+    def heard_as(self, frame: jt808.Frame) -> None:
+        """Answers in the form of header that the terminal uses."""
+        if self._writer is None or self._writer.version_byte != frame.version_byte:
+            self._writer = jt808.FrameWriter(frame.phone, frame.version_byte)
+
+    def put(self, message_id: int, body: bytes) -> None:
+        """Makes one message ready for the terminal; ``flush`` writes what is ready, at once."""
+        if self._writer is not None:
+            self._out.append(self._writer.frame(message_id, self.serial, body))
+            self.serial = self.serial + 1 & 0xFFFF
+
+    def flush(self) -> None:
+        """Writes what is ready."""
+        out, self._out = self._out, []
+        if out and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def close(self) -> None:
         """Closes after what was written has left."""
@@ -225,6 +255,8 @@ class Gateway:
         self._worker: ThreadPoolExecutor | None = None
         self._drainer: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._received = 0
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -233,13 +265,16 @@ class Gateway:
 
         Raises:
             OSError: the address cannot be listened on.
+            ChainUnavailableError: the clock follows a chain that has never answered.
         """
         loop = asyncio.get_running_loop()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="gateway")
+        await self._look_at_clock()
         self._server = await loop.create_server(
             self._new_session, self.settings.host, self.settings.port, backlog=1024
         )
         self._sweeper = loop.create_task(self._sweep())
+        self._ticker = loop.create_task(self._tick())
         host, port = self._server.sockets[0].getsockname()[:2]
         log.info("gateway_listens", host=host, port=port)
         return host, port
@@ -253,10 +288,11 @@ class Gateway:
             session.read(go_on=False)
         if self._drainer is not None:
             await self._drainer
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+        for task in (self._sweeper, self._ticker):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         for session in list(self._sessions.values()):
             session.close()
         for _ in range(100):  # what was written leaves first, but nobody may hold up the end
@@ -322,6 +358,21 @@ class Gateway:
             log.info("session_superseded", terminal=_masked(session.terminal))
             before.close()
 
+    async def _look_at_clock(self) -> None:
+        """Reads the clock outside the loop: one that follows a chain may have to ask it."""
+        at = await asyncio.get_running_loop().run_in_executor(None, self._clock.now)
+        self._received = int(at.timestamp())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                await self._look_at_clock()
+            except Exception as error:  # noqa: BLE001  the last instant known stands in, and it is told
+                if not self.counts["clock_failed"]:
+                    log.warning("clock_failed", why=str(error))
+                self.counts["clock_failed"] += 1
+
     async def _sweep(self) -> None:
         """Closes what is silent, asks for missing pieces."""
         settings = self.settings
@@ -342,17 +393,17 @@ class Gateway:
                     session.reassembler.expire(int(now))
                     for missing in session.reassembler.missing(int(now), settings.resend_after_s):
                         self.counts["pieces_asked"] += len(missing.pieces)
-                        session.send(
+                        session.put(
                             jt808.RESEND_PIECES,
                             jt808.write_resend(missing.first_serial, missing.pieces),
                         )
+                    session.flush()
 
     # --- what comes in -------------------------------------------------------------------------
 
     def received(self, session: Session, chunk: bytes) -> None:
         """Bytes from a peer."""
         now = asyncio.get_running_loop().time()
-        received = int(self._clock.now().timestamp())
         skipped = session.splitter.skipped
         for payload in session.splitter.feed(chunk):
             frame = jt808.parse_frame(payload)
@@ -363,26 +414,28 @@ class Gateway:
             session.touched = now
             session.bad_bytes = 0
             self.counts["frames"] += 1
-            self._frame(session, frame, payload, received, int(now))
+            self._frame(session, frame, payload, int(now))
         session.bad_bytes += session.splitter.skipped - skipped
         if session.bad_bytes > self.settings.most_bad_bytes:
             self.counts["sessions_cut"] += 1
             log.warning("session_cut", terminal=_masked(session.terminal), bytes=session.bad_bytes)
             session.abort()
             return
+        session.flush()
+        if session.leaving and not session.waiting:
+            session.close()
+            return
         self.regulate(session)
 
-    def _frame(
-        self, session: Session, frame: jt808.Frame, payload: bytes, received: int, now: int
-    ) -> None:
+    def _frame(self, session: Session, frame: jt808.Frame, payload: bytes, now: int) -> None:
+        session.heard_as(frame)
         if not session.terminal:
             session.terminal, session.phone = frame.terminal, frame.phone
-        elif session.terminal != frame.terminal:
+        elif session.phone != frame.phone and session.terminal != frame.terminal:
             # a connection speaks for one terminal, else one stolen code would speak for all
             self.counts["refused:other_terminal"] += 1
             self._acknowledge(session, (frame.serial,), frame.message_id, jt808.ACK_FAILED)
             return
-        session.version_byte = frame.version_byte
         if frame.message_id == jt808.TERMINAL_ACK:
             return  # an answer is not answered
         payloads: tuple[bytes, ...] = (payload,)
@@ -396,41 +449,47 @@ class Gateway:
                 return
             frame, payloads, serials = whole
         message = jt808.read_message(frame)
+        carries = frame.message_id in POSITIONS
         fixes: tuple[Fix, ...] = ()
-        kept: jt808.Message | None = None
         if isinstance(message, jt808.Refusal):
             self.counts[f"refused:{message.code}"] += 1
-        else:
-            kept = message
-            if frame.message_id in POSITIONS:
-                found = list(jt808.fixes_of(frame, message, received=received))
-                fixes = tuple(f for f in found if not isinstance(f, jt808.Refusal))
-                for refused in found:
-                    if isinstance(refused, jt808.Refusal):
-                        self.counts[f"refused:{refused.code}"] += 1
-        arrival = Arrival(
-            session.number,
-            session.terminal_number,
-            frame.terminal,
+        elif carries:
+            fixes = self._fixes(session, message)
+        waiting = _Waiting(
+            session,
             frame.message_id,
-            kept,
-            payloads if frame.message_id in POSITIONS else (),
+            None if isinstance(message, jt808.Refusal) else message,
+            payloads if carries else (),
             fixes,
-            received,
+            self._received,
+            serials,
         )
-        needs_records = frame.message_id in POSITIONS or frame.message_id in (
-            jt808.REGISTER,
-            jt808.AUTHENTICATE,
-        )
-        waiting = _Waiting(session, arrival, serials)
+        needs_records = carries or frame.message_id in (jt808.REGISTER, jt808.AUTHENTICATE)
         if not session.waiting and (
-            not needs_records or (session.terminal_number is None and frame.message_id in POSITIONS)
+            not needs_records or (carries and session.terminal_number is None)
         ):
-            self._answer(waiting, unrecorded_answer(arrival, session.terminal_number))
+            self._answer(waiting, unrecorded_answer(waiting.arrival(), session.terminal_number))
             return
         session.waiting += 1
         self._queue.append(waiting)
         self._drain()
+
+    def _fixes(self, session: Session, message: jt808.Message) -> tuple[Fix, ...]:
+        fixes = []
+        late = isinstance(message, jt808.Batch) and message.late
+        for location in jt808.locations_of(message):
+            fix = (
+                location
+                if isinstance(location, jt808.Refusal)
+                else jt808.to_fix(
+                    location, terminal=session.terminal, received=self._received, late=late
+                )
+            )
+            if isinstance(fix, jt808.Refusal):
+                self.counts[f"refused:{fix.code}"] += 1
+            else:
+                fixes.append(fix)
+        return tuple(fixes)
 
     def _piece(
         self, session: Session, frame: jt808.Frame, payload: bytes, now: int
@@ -467,11 +526,7 @@ class Gateway:
         while self._queue:
             group = self._queue[: self.settings.most_group]
             del self._queue[: len(group)]
-            arrivals = [
-                # a connection may have authenticated while its message waited
-                waiting.arrival._replace(terminal_number=waiting.session.terminal_number)
-                for waiting in group
-            ]
+            arrivals = [waiting.arrival() for waiting in group]
             try:
                 answers = await loop.run_in_executor(self._worker, self._take, arrivals)
             except Exception:
@@ -483,13 +538,16 @@ class Gateway:
             for waiting, answer in zip(group, answers, strict=True):
                 waiting.session.waiting -= 1
                 self._answer(waiting, answer)
-            for waiting in group:
-                if waiting.session.stopped:
-                    self.regulate(waiting.session)
+            for session in {waiting.session for waiting in group}:
+                session.flush()  # one write for all its answers
+                if session.leaving:
+                    session.close()
+                elif session.stopped:
+                    self.regulate(session)
             self.regulate(None)
 
     def _answer(self, waiting: _Waiting, answer: Answer) -> None:
-        session, arrival = waiting.session, waiting.arrival
+        session = waiting.session
         if answer.terminal_number is not None and session.transport is not None:
             self._authenticated(session, answer.terminal_number)
         if answer.result:
@@ -498,25 +556,25 @@ class Gateway:
                 session.told = True
                 log.info(
                     "message_refused",
-                    terminal=_masked(arrival.terminal),
-                    message=f"0x{arrival.message_id:04x}",
+                    terminal=_masked(session.terminal),
+                    message=f"0x{waiting.message_id:04x}",
                     reason=answer.reason,
                 )
-        elif arrival.fixes:
-            self.counts["fixes"] += len(arrival.fixes)
-        if arrival.message_id == jt808.REGISTER:
+        else:
+            self.counts["fixes"] += len(waiting.fixes)
+        if waiting.message_id == jt808.REGISTER:
             body = jt808.write_register_ack(waiting.serials[0], answer.result, answer.code)
-            session.send(jt808.REGISTER_ACK, body)
+            session.put(jt808.REGISTER_ACK, body)
             return
-        self._acknowledge(session, waiting.serials, arrival.message_id, answer.result)
-        if arrival.message_id == jt808.LOGOUT:
-            session.close()
+        self._acknowledge(session, waiting.serials, waiting.message_id, answer.result)
+        if waiting.message_id == jt808.LOGOUT:
+            session.leaving = True
 
     def _acknowledge(
         self, session: Session, serials: tuple[int, ...], message_id: int, result: int
     ) -> None:
         for serial in serials:
-            session.send(jt808.PLATFORM_ACK, jt808.write_ack(serial, message_id, result))
+            session.put(jt808.PLATFORM_ACK, jt808.write_ack(serial, message_id, result))
 
     # --- not growing ---------------------------------------------------------------------------
 
