@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from chain.abi import Struct, bytes32
+from chain.abi import Struct, bytes32, hash32
 from chain.ids import Hash32, PartyId
 
 
@@ -46,3 +47,9 @@ class ApiKeyRequest(Struct):
     def to_abi(self) -> tuple[Any, ...]:
         """The values in order."""
         return (self.party, self.scopes, self.label, self.issued_at, bytes32(self.salt))
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        """The request from its values in order."""
+        party, scopes, label, issued_at, salt = values
+        return cls(PartyId(party), scopes, label, issued_at, hash32(salt))

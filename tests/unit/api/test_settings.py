@@ -11,13 +11,23 @@ HASH_KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 ANVIL_KEY = (
     "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"  # pragma: allowlist secret
 )
-SAFE = {"relayer_key": GOOD_KEY, "registrar_key": OTHER_KEY, "hash_key": HASH_KEY}
+SAFE = {
+    "relayer_key": GOOD_KEY,
+    "registrar_key": OTHER_KEY,
+    "hash_key": HASH_KEY,
+    "enrol_token": HASH_KEY[::-1],
+}
 
 
 def test_a_real_system_needs_its_secrets():
     with pytest.raises(ValidationError) as refused:
         Settings()
-    for name in ("YUNDAN_RELAYER_KEY", "YUNDAN_REGISTRAR_KEY", "YUNDAN_HASH_KEY"):
+    for name in (
+        "YUNDAN_RELAYER_KEY",
+        "YUNDAN_REGISTRAR_KEY",
+        "YUNDAN_HASH_KEY",
+        "YUNDAN_ENROL_TOKEN",
+    ):
         assert name in str(refused.value)
 
 
