@@ -9,9 +9,11 @@ a NodeError; what a contract says is a ContractRefusedError with the contract's 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -26,7 +28,7 @@ from chain.ports import BlockRef, Domain
 from chain.reverts import understand_revert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from web3.types import RPCEndpoint, RPCResponse
 
@@ -127,6 +129,7 @@ class ChainClient:
         timeout_s: longest wait for one answer.
         proves_headers: a block's hash is the hash of its header, and that is checked; False for
             networks that leave signatures out of it (QBFT). Receipts are always proven.
+        pauses_s: rests before an unanswered request is asked again; empty to ask once.
 
     Raises:
         ChainUnavailableError: no answer.
@@ -141,8 +144,10 @@ class ChainClient:
         deployment: Deployment | None = None,
         timeout_s: float = 10.0,
         proves_headers: bool = True,
+        pauses_s: Sequence[float] = (0.01, 0.05),
     ) -> None:
         self._proves_headers = proves_headers
+        self._pauses_s = tuple(pauses_s)
         self.provider = CheckedHttpProvider(url, timeout_s)
         self.web3 = Web3(self.provider)
         self._deployment = deployment
@@ -188,13 +193,15 @@ class ChainClient:
         return Domain(self._chain_id, self.address_of(contract))
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """One raw request.
+        """One raw request, asked again a little later if no answer comes.
+
+        Everything we ask may be asked twice: a signed transaction lands once however often it is sent.
 
         Raises:
             ChainUnavailableError: no answer, or none that can be read.
             NodeError: the node refused.
         """
-        return _result(self.provider.make_request(method, params))  # type: ignore[arg-type]
+        return self._again(lambda: _result(self.provider.make_request(method, params)))  # type: ignore[arg-type]
 
     def request_many(self, questions: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """Several raw requests in few round trips; a refused one stands as its NodeError.
@@ -204,12 +211,21 @@ class ChainClient:
         """
         results: list[Any] = []
         for at in range(0, len(questions), BATCH):
-            for answer in self.provider.ask_many(questions[at : at + BATCH]):
+            ask = functools.partial(self.provider.ask_many, questions[at : at + BATCH])
+            for answer in self._again(ask):
                 try:
                     results.append(_result(answer))
                 except NodeError as error:
                     results.append(error)
         return results
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        for pause in self._pauses_s:
+            try:
+                return ask()
+            except ChainUnavailableError:
+                time.sleep(pause)
+        return ask()
 
     def fetch_genesis_hash(self) -> Hash32:
         """The hash of block 0: with the chain id, the chain's name."""

@@ -6,9 +6,10 @@ It is sent only after that transaction has committed; a commit wakes the writer.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from chain.errors import InvalidValueError, KeyReusedError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chain.abi import ContractCall
     from chain.clock import Clock
     from chain.ids import Address
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 CREATION = "constructor"
 """The function name of a call that puts a new contract on chain."""
@@ -62,17 +65,11 @@ class SqlOutbox:
         if not 0 < len(key) <= 200:
             raise InvalidValueError("a key has 1 to 200 characters", field="key")
         body_hash = hash_of(call)
-        known = self._session.exec(
-            select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
-        ).first()
-        if known is not None:
-            if known.body_hash != body_hash:
-                raise KeyReusedError(
-                    f"the key {key} was used before for another call", field="key", key=key
-                )
-            return
-        self._session.add(
-            OutgoingTransactionRow(
+        insert = _INSERTS[self._session.get_bind().dialect.name]
+        # Two use cases may race for one key: the second waits for the first and then finds it.
+        self._session.execute(
+            insert(OutgoingTransactionRow)
+            .values(
                 key=key,
                 body_hash=body_hash,
                 signer=self._signer,
@@ -82,10 +79,23 @@ class SqlOutbox:
                 data=call.data,
                 gas=call.gas,
                 about=about,
+                state=TransactionState.QUEUED.value,
+                error="",
+                error_facts={},
+                message="",
                 queued_at=self._clock.now(),
             )
+            .on_conflict_do_nothing(index_elements=["key"])
         )
-        self._session.flush()  # a racing twin fails here, on the unique key, not at commit
+        kept = self._session.exec(
+            select(col(OutgoingTransactionRow.body_hash)).where(
+                col(OutgoingTransactionRow.key) == key
+            )
+        ).one()
+        if kept != body_hash:
+            raise KeyReusedError(
+                f"the key {key} was used before for another call", field="key", key=key
+            )
         if self._wake is not None:
             sa.event.listen(self._session, "after_commit", self._on_commit, once=True)
 

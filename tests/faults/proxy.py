@@ -1,0 +1,149 @@
+"""A proxy before a node that does to answers what bad networks and bad nodes do."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass, fields
+
+import requests
+
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """How often (of 1) a request meets each fault; ``slow_s`` is the longest delay."""
+
+    drop_before: float = 0.08
+    lose_answer: float = 0.08
+    send_twice: float = 0.05
+    delay: float = 0.05
+    corrupt: float = 0.02
+    cut: float = 0.02
+    stale: float = 0.03
+    shuffle: float = 0.05
+    slow_s: float = 1.0
+
+
+QUIET = Chaos(*(0.0 for _ in fields(Chaos)))
+
+
+class ChaosProxy:
+    """An HTTP server that forwards to a node, not always faithfully."""
+
+    def __init__(self, target: str, chaos: Chaos, seed: int) -> None:
+        self.target = target
+        self.chaos = chaos
+        self.done: dict[str, int] = {}
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        proxy = self
+
+        class Door(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                raw = self.rfile.read(int(self.headers["Content-Length"]))
+                answer = proxy.pass_on(raw)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """A client that was killed in the middle is the point of it all."""
+
+        self._server = Server(("127.0.0.1", 0), Door)
+        self._sessions = threading.local()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def pass_on(self, raw: bytes) -> bytes | None:
+        """What the client gets; None closes the connection."""
+        with self._lock:
+            roll = {f.name: self._random.random() for f in fields(Chaos)}
+            seed = self._random.random()
+        hit = {name: value < getattr(self.chaos, name) for name, value in roll.items()}
+        for name, is_hit in hit.items():
+            if is_hit:
+                self.done[name] = self.done.get(name, 0) + 1
+        rng = random.Random(seed)
+        if hit["drop_before"]:
+            return None
+        if hit["delay"]:
+            time.sleep(rng.random() * self.chaos.slow_s)
+        if hit["stale"]:
+            raw = self._make_stale(raw)
+        answer = self._ask(raw)
+        if hit["send_twice"]:
+            answer = self._ask(raw)
+        if answer is None or hit["lose_answer"]:
+            return None
+        if hit["shuffle"]:
+            answer = _shuffled(answer, rng)
+        if hit["corrupt"]:
+            answer = _corrupted(answer, rng)
+        if hit["cut"]:
+            answer = answer[: rng.randrange(len(answer) + 1)]
+        return answer
+
+    def _ask(self, raw: bytes) -> bytes | None:
+        session = getattr(self._sessions, "one", None)
+        if session is None:
+            session = self._sessions.one = requests.Session()
+        try:
+            return bytes(
+                session.post(
+                    self.target,
+                    data=raw,
+                    headers={"Content-Type": "application/json"},
+                    timeout=10,
+                ).content
+            )
+        except requests.RequestException:
+            return None
+
+    def _make_stale(self, raw: bytes) -> bytes:
+        """Asks for an older head than the latest, as a node behind a balancer would answer."""
+        try:
+            head = json.loads(
+                self._ask(b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}') or b""
+            )
+            old = hex(max(int(head["result"], 16) - 3, 0))
+        except (ValueError, KeyError):
+            return raw
+        return raw.replace(b'"latest"', json.dumps(old).encode())
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _shuffled(answer: bytes, rng: random.Random) -> bytes:
+    body = json.loads(answer)
+    if isinstance(body, list):
+        rng.shuffle(body)
+    return json.dumps(body).encode()
+
+
+def _corrupted(answer: bytes, rng: random.Random) -> bytes:
+    """One to three hex digits changed: still JSON, still plausible."""
+    body = bytearray(answer)
+    digits = [at for at, byte in enumerate(body) if chr(byte) in "0123456789abcdef"]
+    for _ in range(rng.randint(1, 3)):
+        body[rng.choice(digits)] = ord(rng.choice("0123456789abcdef"))
+    return bytes(body)
