@@ -1,0 +1,712 @@
+"""ISO 20022 messages to and from the bank: pain.001.001.09 out, pain.002.001.10 and camt.054.001.08 in.
+
+Pure: values to bytes and back. The schemas are pyiso20022's classes; the facets they carry (lengths,
+patterns, occurrences, digits) are checked both ways, for neither that library nor its parser does it. XML
+is parsed without document types or entities. Amounts are renminbi: whole fen to decimal text and back,
+exactly. The profile: one payment an order; any number of entries a notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+from pyiso20022.camt import camt_054_001_08 as camt054
+from pyiso20022.pain import pain_001_001_09 as pain001
+from pyiso20022.pain import pain_002_001_10 as pain002
+from xsdata.exceptions import ParserError
+from xsdata.formats.dataclass.context import XmlContext
+from xsdata.formats.dataclass.parsers import XmlParser
+from xsdata.formats.dataclass.parsers.config import ParserConfig
+from xsdata.formats.dataclass.serializers import XmlSerializer
+from xsdata.formats.dataclass.serializers.config import SerializerConfig
+from xsdata.models.datatype import XmlDate, XmlDateTime
+
+from chain.clock import beijing_day, require_utc
+from chain.money import JSON_MAX_FEN, Fen, fen
+from finance.accrual import date_of
+from finance.payout_errors import MessageInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+CURRENCY: Final = "CNY"
+CLEARING: Final = "CNAPS"
+"""The clearing system whose twelve-digit member numbers name Chinese banks."""
+
+MOST_BYTES: Final = 1 << 20
+"""A longer message is refused unread."""
+
+ORDER_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
+STATUS_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"
+NOTICE_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.054.001.08"
+
+_CONTEXT = XmlContext()
+_PARSER = XmlParser(
+    context=_CONTEXT,
+    config=ParserConfig(fail_on_unknown_properties=True, fail_on_converter_warnings=True),
+)
+_WRITER = XmlSerializer(context=_CONTEXT, config=SerializerConfig(xml_declaration=True))
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BankAccount:
+    """An account at a bank. Its printed form shows the last four digits alone.
+
+    Attributes:
+        holder: the name it is held in.
+        number: at most 34 letters and digits.
+        bank: the bank's CNAPS number, 12 digits.
+    """
+
+    holder: str
+    number: str
+    bank: str
+
+    def __post_init__(self) -> None:
+        """Raises MessageInvalidError: a part has not its form; names the field."""
+        if not 1 <= len(self.holder) <= 140 or self.holder != self.holder.strip():
+            raise MessageInvalidError(
+                "a holder's name has 1 to 140 characters and no blanks around it", field="holder"
+            )
+        if not self.holder.isprintable():
+            raise MessageInvalidError("a holder's name is printable text", field="holder")
+        if not re.fullmatch(r"[0-9A-Za-z]{1,34}", self.number):
+            raise MessageInvalidError(
+                "an account number has 1 to 34 letters and digits", field="number"
+            )
+        if not re.fullmatch(r"[0-9]{12}", self.bank):
+            raise MessageInvalidError("a bank is named by its 12 CNAPS digits", field="bank")
+
+    def __repr__(self) -> str:
+        return f"BankAccount(…{self.number[-4:]} at {self.bank})"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrder:
+    """One payment to be made (pain.001).
+
+    Attributes:
+        end_to_end_id: the payment sequence as the bank knows it, also the message's id.
+        uetr: the same, in the form of a version 4 UUID.
+        execution_day: the Beijing date on which it is to be made.
+    """
+
+    end_to_end_id: str
+    uetr: str
+    payer: BankAccount
+    payee: BankAccount
+    amount_fen: int
+    created_at: dt.datetime
+    execution_day: dt.date
+    remittance: str
+
+
+class Outcome(StrEnum):
+    """What a status means for the payment."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    """The bank knows of it and has not decided."""
+    REJECTED = "rejected"
+
+
+_OUTCOMES: Final = {
+    **dict.fromkeys(("ACTC", "ACCP", "ACSP", "ACSC", "ACWC", "ACCC"), Outcome.ACCEPTED),
+    **dict.fromkeys(("RCVD", "PDNG", "PATC"), Outcome.PENDING),
+    **dict.fromkeys(("RJCT", "CANC"), Outcome.REJECTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentStatus:
+    """The bank's word on one order (pain.002).
+
+    Attributes:
+        code: ExternalPaymentTransactionStatus1Code, e.g. ACSP or RJCT.
+        reason: ExternalStatusReason1Code, e.g. AC01 (no such account); "" if none.
+        amount_fen: the amount it speaks of, where it repeats it.
+        bank_reference: the bank's own number for it.
+    """
+
+    message_id: str
+    end_to_end_id: str
+    code: str
+    at: dt.datetime
+    reason: str = ""
+    text: str = ""
+    amount_fen: int | None = None
+    bank_reference: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it means."""
+        return _OUTCOMES[self.code]
+
+
+@dataclass(frozen=True, slots=True)
+class BankEntry:
+    """One booking on an account of ours (an entry of camt.054).
+
+    Attributes:
+        reference: the bank's number of the booking, unique for ever.
+        account: number of the account it is on.
+        is_credit: money came in.
+        is_reversal: it takes an earlier booking back.
+        booked: false while it is only announced.
+        end_to_end_id: "" if the payer gave none.
+        other_name, other_account: who is on the other side; personal data.
+    """
+
+    reference: str
+    account: str
+    amount_fen: int
+    is_credit: bool
+    value_day: dt.date
+    booked_at: dt.datetime
+    end_to_end_id: str = ""
+    remittance: str = ""
+    is_reversal: bool = False
+    booked: bool = True
+    other_name: str = field(default="", repr=False)
+    other_account: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message of bookings (camt.054)."""
+
+    message_id: str
+    created_at: dt.datetime
+    entries: tuple[BankEntry, ...]
+
+
+# -- amounts --------------------------------------------------------------------------------------
+
+
+def yuan_of(amount_fen: int) -> Decimal:
+    """Fen as a decimal of yuan with two places, exact.
+
+    >>> str(yuan_of(123456))
+    '1234.56'
+    """
+    return Decimal(fen(amount_fen)).scaleb(-2)
+
+
+def fen_of(amount: Decimal, *, field: str = "Amt") -> Fen:
+    """Yuan as whole fen, exact.
+
+    Raises:
+        MessageInvalidError: not finite, negative, a fraction of a fen, or too large for the books.
+    """
+    _, digits, exponent = amount.as_tuple()
+    if amount.is_signed() or not isinstance(exponent, int) or exponent > 0 or len(digits) > 18:
+        raise MessageInvalidError("an amount is a plain decimal of 18 digits at most", field=field)
+    whole, rest = divmod(amount.scaleb(2), 1)
+    if rest:
+        raise MessageInvalidError(
+            "an amount in renminbi has no fraction of a fen", field=field, given=str(amount)
+        )
+    if whole > JSON_MAX_FEN:
+        raise MessageInvalidError("more than the books can hold", field=field, given=str(amount))
+    return fen(int(whole), field=field)
+
+
+# -- pain.001 -------------------------------------------------------------------------------------
+
+
+def write_order(order: PaymentOrder) -> bytes:
+    """The order as a pain.001.001.09 document; the same order always gives the same bytes.
+
+    Raises:
+        MessageInvalidError: a value does not fit the schema.
+    """
+    m = pain001
+    if order.amount_fen < 1:
+        raise MessageInvalidError("a payment is at least one fen", field="amount_fen")
+    amount = yuan_of(order.amount_fen)
+    document = m.Document(
+        cstmr_cdt_trf_initn=m.CustomerCreditTransferInitiationV09(
+            grp_hdr=m.GroupHeader85(
+                msg_id=order.end_to_end_id,
+                cre_dt_tm=_xml_time(order.created_at),
+                nb_of_txs="1",
+                ctrl_sum=amount,
+                initg_pty=m.PartyIdentification135(nm=order.payer.holder),
+            ),
+            pmt_inf=[
+                m.PaymentInstruction30(
+                    pmt_inf_id=order.end_to_end_id,
+                    pmt_mtd=m.PaymentMethod3Code.TRF,
+                    nb_of_txs="1",
+                    ctrl_sum=amount,
+                    reqd_exctn_dt=m.DateAndDateTime2Choice(
+                        dt=XmlDate.from_date(order.execution_day)
+                    ),
+                    dbtr=m.PartyIdentification135(nm=order.payer.holder),
+                    dbtr_acct=_account(m, order.payer),
+                    dbtr_agt=_agent(m, order.payer),
+                    chrg_br=m.ChargeBearerType1Code.DEBT,  # the payee receives the whole amount
+                    cdt_trf_tx_inf=[
+                        m.CreditTransferTransaction34(
+                            pmt_id=m.PaymentIdentification6(
+                                instr_id=order.end_to_end_id,
+                                end_to_end_id=order.end_to_end_id,
+                                uetr=order.uetr,
+                            ),
+                            amt=m.AmountType4Choice(
+                                instd_amt=m.ActiveOrHistoricCurrencyAndAmount(
+                                    value=amount, ccy=CURRENCY
+                                )
+                            ),
+                            cdtr_agt=_agent(m, order.payee),
+                            cdtr=m.PartyIdentification135(nm=order.payee.holder),
+                            cdtr_acct=_account(m, order.payee),
+                            rmt_inf=m.RemittanceInformation16(ustrd=[order.remittance]),
+                        )
+                    ],
+                )
+            ],
+        )
+    )
+    return _write(document, ORDER_NAMESPACE)
+
+
+def read_order(message: bytes) -> PaymentOrder:
+    """The order in a pain.001.001.09 document.
+
+    Raises:
+        MessageInvalidError: broken or dangerous XML, against the schema, or not one renminbi payment.
+    """
+    initiation = _read(message, pain001.Document, ORDER_NAMESPACE).cstmr_cdt_trf_initn
+    header = initiation.grp_hdr
+    if len(initiation.pmt_inf) != 1 or len(initiation.pmt_inf[0].cdt_trf_tx_inf) != 1:
+        raise MessageInvalidError("an order holds exactly one payment", field="CdtTrfTxInf")
+    instruction = initiation.pmt_inf[0]
+    payment = instruction.cdt_trf_tx_inf[0]
+    if int(header.nb_of_txs) != 1:
+        raise MessageInvalidError("the header does not count one payment", field="NbOfTxs")
+    if payment.amt.instd_amt is None:
+        raise MessageInvalidError("the amount must be instructed", field="InstdAmt")
+    amount = _amount(payment.amt.instd_amt, "InstdAmt")
+    for total in (header.ctrl_sum, instruction.ctrl_sum):
+        if total is not None and fen_of(total, field="CtrlSum") != amount:
+            raise MessageInvalidError("the control sum is not the amount", field="CtrlSum")
+    if amount == 0:
+        raise MessageInvalidError("a payment is at least one fen", field="InstdAmt")
+    return PaymentOrder(
+        end_to_end_id=payment.pmt_id.end_to_end_id,
+        uetr=payment.pmt_id.uetr or "",
+        payer=_bank_account(instruction.dbtr, instruction.dbtr_acct, instruction.dbtr_agt, "Dbtr"),
+        payee=_bank_account(payment.cdtr, payment.cdtr_acct, payment.cdtr_agt, "Cdtr"),
+        amount_fen=amount,
+        created_at=_instant(header.cre_dt_tm, "CreDtTm"),
+        execution_day=_day(instruction.reqd_exctn_dt, "ReqdExctnDt"),
+        remittance=_text(payment.rmt_inf),
+    )
+
+
+# -- pain.002 -------------------------------------------------------------------------------------
+
+
+def write_status(status: PaymentStatus) -> bytes:
+    """The status as a pain.002.001.10 document.
+
+    Raises:
+        MessageInvalidError: a value does not fit the schema.
+    """
+    m = pain002
+    reasons = []
+    if status.reason or status.text:
+        reasons.append(
+            m.StatusReasonInformation12(
+                rsn=m.StatusReason6Choice(cd=status.reason) if status.reason else None,
+                addtl_inf=[status.text[:105]] if status.text else [],
+            )
+        )
+    spoken = None
+    if status.amount_fen is not None:
+        spoken = m.OriginalTransactionReference28(
+            amt=m.AmountType4Choice(
+                instd_amt=m.ActiveOrHistoricCurrencyAndAmount(
+                    value=yuan_of(status.amount_fen), ccy=CURRENCY
+                )
+            )
+        )
+    document = m.Document(
+        cstmr_pmt_sts_rpt=m.CustomerPaymentStatusReportV10(
+            grp_hdr=m.GroupHeader86(msg_id=status.message_id, cre_dt_tm=_xml_time(status.at)),
+            orgnl_grp_inf_and_sts=m.OriginalGroupHeader17(
+                orgnl_msg_id=status.end_to_end_id, orgnl_msg_nm_id="pain.001.001.09"
+            ),
+            orgnl_pmt_inf_and_sts=[
+                m.OriginalPaymentInstruction32(
+                    orgnl_pmt_inf_id=status.end_to_end_id,
+                    tx_inf_and_sts=[
+                        m.PaymentTransaction105(
+                            orgnl_end_to_end_id=status.end_to_end_id,
+                            tx_sts=status.code,
+                            sts_rsn_inf=reasons,
+                            acct_svcr_ref=status.bank_reference or None,
+                            orgnl_tx_ref=spoken,
+                        )
+                    ],
+                )
+            ],
+        )
+    )
+    return _write(document, STATUS_NAMESPACE)
+
+
+def read_status(message: bytes) -> PaymentStatus:
+    """The bank's word in a pain.002.001.10 document; the narrowest level that speaks is heard.
+
+    Raises:
+        MessageInvalidError: broken or dangerous XML, against the schema, or no known status.
+    """
+    report = _read(message, pain002.Document, STATUS_NAMESPACE).cstmr_pmt_sts_rpt
+    group = report.orgnl_grp_inf_and_sts
+    infos = report.orgnl_pmt_inf_and_sts
+    payments = [payment for info in infos for payment in info.tx_inf_and_sts]
+    if len(infos) > 1 or len(payments) > 1:
+        raise MessageInvalidError("a status report speaks of one payment", field="TxInfAndSts")
+    payment = payments[0] if payments else None
+    code, reasons = group.grp_sts, group.sts_rsn_inf
+    if infos and infos[0].pmt_inf_sts is not None:
+        code, reasons = infos[0].pmt_inf_sts, infos[0].sts_rsn_inf
+    if payment is not None and payment.tx_sts is not None:
+        code, reasons = payment.tx_sts, payment.sts_rsn_inf
+    if code not in _OUTCOMES:
+        raise MessageInvalidError("the status is not one we know", field="TxSts", given=code)
+    spoken = None
+    if payment is not None and payment.orgnl_tx_ref is not None:
+        amount = payment.orgnl_tx_ref.amt
+        if amount is not None and amount.instd_amt is not None:
+            spoken = _amount(amount.instd_amt, "InstdAmt")
+    return PaymentStatus(
+        message_id=report.grp_hdr.msg_id,
+        end_to_end_id=(payment and payment.orgnl_end_to_end_id) or group.orgnl_msg_id,
+        code=code,
+        at=_instant(report.grp_hdr.cre_dt_tm, "CreDtTm"),
+        reason=next((_code(one.rsn) for one in reasons if one.rsn is not None), ""),
+        text="; ".join(line for one in reasons for line in one.addtl_inf),
+        amount_fen=spoken,
+        bank_reference=(payment and payment.acct_svcr_ref) or "",
+    )
+
+
+# -- camt.054 -------------------------------------------------------------------------------------
+
+
+def write_notice(notice: Notice) -> bytes:
+    """Bookings as a camt.054.001.08 document, one notification an entry.
+
+    Raises:
+        MessageInvalidError: a value does not fit the schema.
+    """
+    m = camt054
+    document = m.Document(
+        bk_to_cstmr_dbt_cdt_ntfctn=m.BankToCustomerDebitCreditNotificationV08(
+            grp_hdr=m.GroupHeader81(
+                msg_id=notice.message_id, cre_dt_tm=_xml_time(notice.created_at)
+            ),
+            ntfctn=[
+                m.AccountNotification17(
+                    id=entry.reference,
+                    acct=m.CashAccount39(
+                        id=m.AccountIdentification4Choice(
+                            othr=m.GenericAccountIdentification1(id=entry.account)
+                        ),
+                        ccy=CURRENCY,
+                    ),
+                    ntry=[_entry(entry)],
+                )
+                for entry in notice.entries
+            ],
+        )
+    )
+    return _write(document, NOTICE_NAMESPACE)
+
+
+def _entry(entry: BankEntry) -> Any:
+    m = camt054
+    amount = m.ActiveOrHistoricCurrencyAndAmount(value=yuan_of(entry.amount_fen), ccy=CURRENCY)
+    side = m.CreditDebitCode.CRDT if entry.is_credit else m.CreditDebitCode.DBIT
+    other = None
+    if entry.other_name or entry.other_account:
+        name = m.Party40Choice(pty=m.PartyIdentification135(nm=entry.other_name or None))
+        account = None
+        if entry.other_account:
+            account = m.CashAccount38(
+                id=m.AccountIdentification4Choice(
+                    othr=m.GenericAccountIdentification1(id=entry.other_account)
+                )
+            )
+        other = (
+            m.TransactionParties6(dbtr=name, dbtr_acct=account)
+            if entry.is_credit
+            else m.TransactionParties6(cdtr=name, cdtr_acct=account)
+        )
+    return m.ReportEntry10(
+        ntry_ref=entry.reference,
+        amt=amount,
+        cdt_dbt_ind=side,
+        rvsl_ind=True if entry.is_reversal else None,
+        sts=m.EntryStatus1Choice(cd="BOOK" if entry.booked else "PDNG"),
+        bookg_dt=m.DateAndDateTime2Choice(dt_tm=_xml_time(entry.booked_at)),
+        val_dt=m.DateAndDateTime2Choice(dt=XmlDate.from_date(entry.value_day)),
+        acct_svcr_ref=entry.reference,
+        bk_tx_cd=m.BankTransactionCodeStructure4(
+            prtry=m.ProprietaryBankTransactionCodeStructure1(cd="TRANSFER")
+        ),
+        ntry_dtls=[
+            m.EntryDetails9(
+                tx_dtls=[
+                    m.EntryTransaction10(
+                        refs=m.TransactionReferences6(
+                            acct_svcr_ref=entry.reference,
+                            end_to_end_id=entry.end_to_end_id or None,
+                        ),
+                        amt=amount,
+                        cdt_dbt_ind=side,
+                        rltd_pties=other,
+                        rmt_inf=m.RemittanceInformation16(ustrd=[entry.remittance])
+                        if entry.remittance
+                        else None,
+                    )
+                ]
+            )
+        ],
+    )
+
+
+def read_notice(message: bytes) -> Notice:
+    """The bookings in a camt.054.001.08 document; a batch booking gives one entry a payment.
+
+    Raises:
+        MessageInvalidError: broken or dangerous XML, against the schema, without a reference, or a batch
+            whose payments do not sum to its amount.
+    """
+    report = _read(message, camt054.Document, NOTICE_NAMESPACE).bk_to_cstmr_dbt_cdt_ntfctn
+    entries = [
+        entry
+        for account in report.ntfctn
+        for booked in account.ntry
+        for entry in _entries(_number(account.acct), booked)
+    ]
+    return Notice(
+        message_id=report.grp_hdr.msg_id,
+        created_at=_instant(report.grp_hdr.cre_dt_tm, "CreDtTm"),
+        entries=tuple(entries),
+    )
+
+
+def _entries(account: str, booked: Any) -> Iterator[BankEntry]:
+    reference = booked.acct_svcr_ref or booked.ntry_ref
+    if not reference:
+        raise MessageInvalidError("a booking needs the bank's reference", field="AcctSvcrRef")
+    amount = _amount(booked.amt, "Amt")
+    payments = [one for details in booked.ntry_dtls for one in details.tx_dtls] or [None]
+    parts = [
+        amount if len(payments) == 1 or one is None or one.amt is None else _amount(one.amt, "Amt")
+        for one in payments
+    ]
+    if sum(parts) != amount:
+        raise MessageInvalidError(
+            "the payments of a batch do not sum to its amount", field="Amt", reference=reference
+        )
+    is_credit = booked.cdt_dbt_ind is camt054.CreditDebitCode.CRDT
+    day = booked.val_dt or booked.bookg_dt
+    if day is None or booked.bookg_dt is None:
+        raise MessageInvalidError("a booking needs its date", field="BookgDt", reference=reference)
+    for place, (one, part) in enumerate(zip(payments, parts, strict=True)):
+        parties = one.rltd_pties if one is not None else None
+        name, number = None, None
+        if parties is not None:
+            name = parties.dbtr if is_credit else parties.cdtr
+            number = parties.dbtr_acct if is_credit else parties.cdtr_acct
+        refs = one.refs if one is not None else None
+        end_to_end_id = (refs.end_to_end_id if refs is not None else "") or ""
+        yield BankEntry(
+            reference=reference if len(payments) == 1 else f"{reference}/{place + 1}",
+            account=account,
+            amount_fen=part,
+            is_credit=is_credit,
+            value_day=_day(day, "ValDt"),
+            booked_at=_moment(booked.bookg_dt, "BookgDt"),
+            end_to_end_id="" if end_to_end_id == "NOTPROVIDED" else end_to_end_id,
+            remittance=_text(one.rmt_inf if one is not None else None),
+            is_reversal=bool(booked.rvsl_ind),
+            booked=booked.sts.cd == "BOOK",
+            other_name=(name.pty.nm or "") if name is not None and name.pty is not None else "",
+            other_account=_number(number) if number is not None else "",
+        )
+
+
+# -- reading and writing --------------------------------------------------------------------------
+
+
+def _write(document: Any, namespace: str) -> bytes:
+    _require_valid(document)
+    return _WRITER.render(document, ns_map={None: namespace}).encode()
+
+
+def _read(message: bytes, kind: type[T], namespace: str) -> T:
+    """Raises MessageInvalidError: anything but a valid document of this kind."""
+    if len(message) > MOST_BYTES:
+        raise MessageInvalidError("the message is too long", most_bytes=MOST_BYTES)
+    try:
+        root = fromstring(message, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise MessageInvalidError("a message carries no document type and no entities") from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise MessageInvalidError(f"broken XML: {error}") from error
+    if root.tag != f"{{{namespace}}}Document":
+        raise MessageInvalidError(
+            "another kind of message", expected=namespace, given=str(root.tag)[:120]
+        )
+    try:
+        document = _PARSER.parse(root, kind)
+    except (ParserError, TypeError, ValueError, ArithmeticError) as error:
+        raise MessageInvalidError(f"against the schema: {error}") from error
+    _require_valid(document)
+    return document
+
+
+def _require_valid(document: object) -> None:
+    fault = next(_faults(document, type(document).__name__), None)
+    if fault is not None:
+        raise MessageInvalidError(f"against the schema: {fault}", field=fault.partition(":")[0])
+
+
+def _faults(value: Any, path: str) -> Iterator[str]:
+    """Each breach of the facets that the schema's classes carry: ``path: what``."""
+    set_fields = 0
+    for one in dataclasses.fields(value):
+        facets = one.metadata
+        held = getattr(value, one.name)
+        where = f"{path}/{facets.get('name', one.name)}"
+        items = held if isinstance(held, list) else [] if held is None else [held]
+        set_fields += bool(items)
+        if held is None and facets.get("required"):
+            yield f"{where}: missing"
+        if isinstance(held, list):
+            low, high = facets.get("min_occurs", 0), facets.get("max_occurs", len(held))
+            if not low <= len(held) <= high:
+                yield f"{where}: stands {len(held)} times, allowed are {low} to {high}"
+        for item in items:
+            if dataclasses.is_dataclass(item):
+                yield from _faults(item, where)
+            elif isinstance(item, str) and not isinstance(item, Enum):
+                yield from _text_faults(item, facets, where)
+            elif isinstance(item, Decimal):
+                yield from _number_faults(item, facets, where)
+    if "Choice" in type(value).__name__ and set_fields != 1:
+        yield f"{path}: exactly one alternative must stand"
+
+
+def _text_faults(text: str, facets: Any, where: str) -> Iterator[str]:
+    if not facets.get("min_length", 0) <= len(text) <= facets.get("max_length", len(text)):
+        yield f"{where}: has {len(text)} characters"
+    if "pattern" in facets and not re.fullmatch(facets["pattern"], text):
+        yield f"{where}: has not the form {facets['pattern']}"
+
+
+def _number_faults(number: Decimal, facets: Any, where: str) -> Iterator[str]:
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or exponent > 0:
+        yield f"{where}: not a plain decimal"
+        return
+    most, places = facets.get("total_digits", 18), facets.get("fraction_digits", 17)
+    if len(digits) > most or -exponent > places:
+        yield f"{where}: too many digits"
+    if number < facets.get("min_inclusive", number):
+        yield f"{where}: below {facets['min_inclusive']}"
+
+
+def _account(module: Any, account: BankAccount) -> Any:
+    identity = module.AccountIdentification4Choice(
+        othr=module.GenericAccountIdentification1(id=account.number)
+    )
+    return module.CashAccount38(id=identity, ccy=CURRENCY)
+
+
+def _agent(module: Any, account: BankAccount) -> Any:
+    member = module.ClearingSystemMemberIdentification2(
+        clr_sys_id=module.ClearingSystemIdentification2Choice(prtry=CLEARING), mmb_id=account.bank
+    )
+    return module.BranchAndFinancialInstitutionIdentification6(
+        fin_instn_id=module.FinancialInstitutionIdentification18(clr_sys_mmb_id=member)
+    )
+
+
+def _bank_account(party: Any, account: Any, agent: Any, field: str) -> BankAccount:
+    if party is None or party.nm is None or account is None or agent is None:
+        raise MessageInvalidError("name, account and bank are needed", field=field)
+    member = agent.fin_instn_id.clr_sys_mmb_id
+    if member is None:
+        raise MessageInvalidError("the bank is named by its clearing number", field=f"{field}Agt")
+    return BankAccount(party.nm, _number(account), member.mmb_id)
+
+
+def _number(account: Any) -> str:
+    identity = account.id
+    number: str = identity.iban if identity.othr is None else identity.othr.id
+    return number
+
+
+def _amount(amount: Any, field: str) -> int:
+    if amount.ccy != CURRENCY:
+        raise MessageInvalidError("only renminbi is paid here", field=field, given=amount.ccy)
+    return fen_of(amount.value, field=field)
+
+
+def _text(remittance: Any) -> str:
+    return " ".join(remittance.ustrd) if remittance is not None else ""
+
+
+def _code(reason: Any) -> str:
+    code: str = reason.cd if reason.cd is not None else reason.prtry
+    return code
+
+
+def _xml_time(at: dt.datetime) -> XmlDateTime:
+    return XmlDateTime.from_datetime(require_utc(at).replace(microsecond=0))
+
+
+def _instant(at: XmlDateTime, field: str) -> dt.datetime:
+    """Raises MessageInvalidError: it names no zone, or does not exist."""
+    try:
+        return require_utc(at.to_datetime())
+    except (ValueError, OverflowError) as error:
+        raise MessageInvalidError("a time needs its zone", field=field, given=str(at)) from error
+
+
+def _moment(choice: Any, field: str) -> dt.datetime:
+    if choice.dt_tm is not None:
+        return _instant(choice.dt_tm, field)
+    day = _day(choice, field)
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.timezone(dt.timedelta(hours=8)))
+
+
+def _day(choice: Any, field: str) -> dt.date:
+    """The Beijing date of a date or an instant."""
+    if choice.dt_tm is not None:
+        return date_of(beijing_day(_instant(choice.dt_tm, field)))
+    try:
+        day: dt.date = choice.dt.to_date()
+    except (ValueError, OverflowError) as error:
+        raise MessageInvalidError("no such date", field=field, given=str(choice.dt)) from error
+    return day
