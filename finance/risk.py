@@ -280,7 +280,12 @@ def _read_rule(row: Mapping[str, Any]) -> Rule:
 def _run_cases(rule: Rule, cases: Sequence[Mapping[str, Any]]) -> None:
     """Every rule carries its own examples, hits and misses among them, and must meet them."""
     for index, case in enumerate(cases):
-        given = read_values(_need(case, "given", dict, rule.id), rule.inputs)
+        try:
+            given = read_values(_need(case, "given", dict, rule.id), rule.inputs)
+        except RuleError as problem:
+            raise RuleError(
+                f"{rule.id}: case {index}: {problem}", field="cases", rule=rule.id
+            ) from None
         answer, _ = rule.ask(given)
         if answer.value != case.get("expect"):
             raise RuleError(
