@@ -294,3 +294,135 @@ class DifferenceRow(Row, table=True):
     first_day: int
     last_day: int
     closed_at: dt.datetime | None = Field(default=None, index=True)
+
+
+class PayoutRow(Row, table=True):
+    """A payout that the chain queued, and its present leg."""
+
+    __tablename__ = "payout"
+    __table_args__ = (
+        sa.CheckConstraint("amount_fen > 0", name="amount"),
+        sa.CheckConstraint("leg >= 0 AND attempts >= 0", name="counts"),
+        sa.Index("ix_payout_due", "state", "queued_at"),
+    )
+
+    payout: str = Field(max_length=HASH, primary_key=True)
+    party: str = Field(max_length=PARTY, index=True)
+    account: str = Field(max_length=HASH)
+    amount_fen: int = Field(sa_type=BIG)
+    state: str = Field(max_length=12)
+    leg: int = Field(default=0)
+    sequence: str = Field(default="", max_length=HASH)
+    attempts: int = Field(default=0)
+    queued_at: dt.datetime
+    queued_wall: dt.datetime
+    instructed_at: dt.datetime | None = None
+    accepted_at: dt.datetime | None = None
+    accepted_wall: dt.datetime | None = None
+    rejected_at: dt.datetime | None = None
+    paid_at: dt.datetime | None = None
+    confirmed_at: dt.datetime | None = None
+    asked_wall: dt.datetime | None = None
+    value_day: int | None = None
+    bank_reference: str = Field(default="", max_length=60)
+    reason: str = Field(default="", max_length=35)
+    reason_text: str = Field(default="", max_length=500)
+
+
+class PayoutLegRow(Row, table=True):
+    """One attempt to pay, written before anything is sent; never changed."""
+
+    __tablename__ = "payout_leg"
+    __table_args__ = (
+        sa.UniqueConstraint("sequence"),
+        sa.UniqueConstraint("end_to_end_id"),
+        sa.CheckConstraint("amount_fen > 0", name="amount"),
+        sa.CheckConstraint("leg >= 1", name="leg"),
+    )
+
+    payout: str = Field(max_length=HASH, foreign_key="payout.payout", primary_key=True)
+    leg: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sequence: str = Field(max_length=HASH)
+    end_to_end_id: str = Field(max_length=35)
+    account: str = Field(max_length=HASH)
+    amount_fen: int = Field(sa_type=BIG)
+    sealed_order: bytes = Field(sa_type=sa.LargeBinary)
+    created_at: dt.datetime
+    approved_by: str = Field(default="", max_length=120)
+
+
+class PayoutAccountRow(Row, table=True):
+    """A payee's account: the hash is public, the rest sealed under a key of its own."""
+
+    __tablename__ = "payout_account"
+
+    account: str = Field(max_length=HASH, primary_key=True)
+    party: str = Field(max_length=PARTY, index=True)
+    relation: str = Field(max_length=16)
+    consent: str = Field(max_length=200)
+    vouched_by: str = Field(default="", max_length=120)
+    record_key: bytes = Field(sa_type=sa.LargeBinary)
+    sealed: bytes = Field(sa_type=sa.LargeBinary)
+    consented_at: dt.datetime
+    recorded_at: dt.datetime
+    forgotten_at: dt.datetime | None = None
+
+
+class BankEntryRow(Row, table=True):
+    """A booking on our account at the bank, by the bank's reference."""
+
+    __tablename__ = "bank_entry"
+    __table_args__ = (
+        sa.CheckConstraint("amount_fen >= 0", name="amount"),
+        sa.Index("ix_bank_entry_state", "state", "booked_at"),
+    )
+
+    reference: str = Field(max_length=60, primary_key=True)
+    amount_fen: int = Field(sa_type=BIG)
+    is_credit: bool
+    is_reversal: bool
+    value_day: int
+    booked_at: dt.datetime
+    taken_at: dt.datetime
+    end_to_end_id: str = Field(default="", max_length=35, index=True)
+    remittance: str = Field(default="", max_length=500)
+    content: str = Field(max_length=64)
+    state: str = Field(max_length=10)
+    about: str = Field(default="", max_length=HASH, index=True)
+    target: str = Field(default="", max_length=42)
+    mint_attempts: int = Field(default=0)
+    mint_day: int = Field(default=0)
+
+
+class BankCursorRow(Row, table=True):
+    """How far the bank's notices were taken, an account a row."""
+
+    __tablename__ = "bank_cursor"
+
+    account: str = Field(max_length=34, primary_key=True)
+    cursor: int = Field(default=0, sa_type=BIG)
+
+
+class PayInRow(Row, table=True):
+    """A payment reference and the token account that money under it belongs to."""
+
+    __tablename__ = "pay_in"
+
+    reference: str = Field(max_length=35, primary_key=True)
+    target: str = Field(max_length=42)
+    about: str = Field(max_length=HASH, index=True)
+
+
+class QuestionRow(Row, table=True):
+    """What a person must settle about payouts and bank entries."""
+
+    __tablename__ = "question"
+    __table_args__ = (sa.Index("ix_question_open", "closed_at", "payout"),)
+
+    kind: str = Field(max_length=20, primary_key=True)
+    subject: str = Field(max_length=200, primary_key=True)
+    text: str = Field(max_length=500)
+    payout: str = Field(default="", max_length=HASH)
+    raised_at: dt.datetime
+    closed_at: dt.datetime | None = None
+    closed_by: str = Field(default="", max_length=120)

@@ -1,0 +1,104 @@
+"""The account book: where a payee wants his money, by the salted hash he consented to; pure.
+
+The chain holds only the hash. Number and holder are kept sealed under a key of their own, so that they can
+be forgotten while the trail stands.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import rfc8785
+from eth_utils.crypto import keccak
+
+from chain.abi import bytes32, hash32
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from chain.ids import Address, Hash32, PartyId
+    from chain.party import Party
+    from finance.iso20022 import BankAccount
+
+
+class Relation(StrEnum):
+    """Who holds the account of a payee."""
+
+    SELF = "self"
+    """The payee himself: the holder's name must be his."""
+    VEHICLE_OWNER = "vehicle_owner"
+    """The owner of the vehicle he drives: a person has seen the papers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutAccount:
+    """An account in the book.
+
+    Attributes:
+        account: salted hash: what payee and chain know it by.
+        consent: what shows that the payee agreed to its use, e.g. the hash of the form he signed.
+        vouched_by: the person who let another holder's account stand; "" where the names agree.
+        key: the record's own key, wrapped; empty once it is forgotten.
+        sealed: holder, number, bank and salt, under that key.
+    """
+
+    account: Hash32
+    party: PartyId
+    relation: Relation
+    consent: str
+    consented_at: dt.datetime
+    recorded_at: dt.datetime
+    key: bytes
+    sealed: bytes
+    vouched_by: str = ""
+    forgotten_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayIn:
+    """A payment reference and the token account that money under it belongs to.
+
+    Attributes:
+        about: the waybill or party it was opened for.
+    """
+
+    reference: str
+    target: Address
+    about: str
+
+
+def account_hash(account: BankAccount, salt: Hash32) -> Hash32:
+    """The salted hash of an account: keccak of salt and canonical JSON of its three parts."""
+    body = {"bank": account.bank, "holder": account.holder, "number": account.number}
+    return hash32(keccak(bytes32(salt) + rfc8785.dumps(body)))
+
+
+def is_name_of(holder: str, party: Party) -> bool:
+    """Whether an account is held in a party's name; width, case, blanks and dots do not count."""
+    return bool(_plain(holder)) and _plain(holder) in {_plain(party.name_zh), _plain(party.name_en)}
+
+
+def _plain(name: str) -> str:
+    text = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in text if letter.isalnum() or letter in "()")
+
+
+_REFERENCE: Final = re.compile(r"YD[A-Z2-7]{14}")
+
+
+def pay_in_reference(target: Address) -> str:
+    """The reference that a payer writes so that his money is booked to a token account: 16 letters."""
+    digest = keccak(b"yundan.pay-in" + bytes.fromhex(target[2:]))
+    return "YD" + base64.b32encode(digest).decode()[:14]
+
+
+def references_in(text: str) -> tuple[str, ...]:
+    """Every payment reference in what a payer wrote; blanks, hyphens and case do not count."""
+    squeezed = re.sub(r"[\s\-_/.]", "", unicodedata.normalize("NFKC", text)).upper()
+    found = [squeezed[hit.start() : hit.end()] for hit in _REFERENCE.finditer(squeezed)]
+    return tuple(dict.fromkeys(found))
