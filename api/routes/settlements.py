@@ -12,11 +12,12 @@ from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.routes.waybills import get_visible
 from api.schemas.deliveries import Accepted, FormToSign
-from api.schemas.money import PayoutAsked, SettleAsked, SettlementList, SettlementShown
+from api.schemas.money import PayoutAsked, PositiveFen, SettleAsked, SettlementList, SettlementShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import HashText
-from chain.bindings.structs import PayoutRequest
-from chain.ids import Hash32
+from chain.bindings.structs import Cascade, PayoutRequest
+from chain.errors import InvalidValueError
+from chain.ids import Hash32, WaybillId
 
 router = APIRouter(tags=["settlements"])
 
@@ -42,6 +43,47 @@ def list_settlements(waybill: HashText, caller: Reader, container: TheContainer)
         found = get_visible(services, waybill, caller)
         settlements = services.books.list_settlements(found.id)
     return SettlementList(data=[SettlementShown.model_validate(one) for one in settlements])
+
+
+@router.get("/waybills/{waybill}/cascade")
+def cascade_form(
+    *,
+    waybill: HashText,
+    caller: MoneyMover,
+    container: TheContainer,
+    child: HashText,
+    most_fen: PositiveFen,
+) -> FormToSign:
+    """What the performer of a waybill signs to let its freight flow on to a waybill he issued below it."""
+    with container.read() as services:
+        found = get_visible(services, waybill, caller)
+    caller.require_party(found.form.performer, "waybill")
+    form = Cascade(
+        waybill=found.id,
+        child=WaybillId(child),
+        most=most_fen,
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=new_salt(),
+    )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("FreightSettlement")))
+
+
+@router.post("/waybills/{waybill}/cascade", status_code=202, response_model=Accepted)
+def sign_cascade(
+    waybill: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+) -> Response:
+    """Takes the performer's cascade: it spends only what remains for him, when freight is settled."""
+    form = read_message(Cascade, given.message)
+    if form.waybill != waybill:
+        raise InvalidValueError("the form is about another waybill", field="message.waybill")
+
+    def work(services: Services) -> Accepted:
+        found = get_visible(services, waybill, caller)
+        caller.require_party(found.form.performer, "waybill")
+        services.finance.sign_cascade(form, found.form.performer, given.signature_bytes)
+        return Accepted(about=waybill, status=f"/v1/waybills/{waybill}/settlements")
+
+    return once.run(caller.name, work, 202)
 
 
 @router.post("/payouts/form")

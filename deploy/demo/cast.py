@@ -82,12 +82,16 @@ class Keys:
         if path.exists():
             self._secrets = json.loads(path.read_text())
 
-    def signer(self, handle: str) -> LocalSigner:
-        """The key of a party."""
+    def secret(self, handle: str) -> str:
+        """The key of a party as hex, for the settings of its own process."""
         if handle not in self._secrets:
             self._secrets[handle] = secrets.token_hex(32)
             self._save()
-        return LocalSigner(bytes.fromhex(self._secrets[handle]))
+        return self._secrets[handle]
+
+    def signer(self, handle: str) -> LocalSigner:
+        """The key of a party."""
+        return LocalSigner(bytes.fromhex(self.secret(handle)))
 
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -153,7 +153,7 @@ def point_at(line: Sequence[tuple[float, float]], along_m: float) -> tuple[float
     ends = np.cumsum(steps)
     leg = min(int(np.searchsorted(ends, along_m)), len(steps) - 1)
     rest = along_m - (ends[leg] - steps[leg])
-    lon, lat, _ = _GEOD.fwd(*points[leg], azimuth[leg], rest)
+    lon, lat, _ = _GEOD.fwd(points[leg][0], points[leg][1], azimuth[leg], rest)
     return round(float(lon), 6), round(float(lat), 6)
 
 
@@ -164,5 +164,6 @@ def line_between(
     points = np.asarray(line)
     _, _, steps = _GEOD.inv(points[:-1, 0], points[:-1, 1], points[1:, 0], points[1:, 1])
     along = np.concatenate([[0.0], np.cumsum(steps)])
-    inner = [tuple(line[i]) for i in np.flatnonzero((along > from_m) & (along < to_m))]
-    return [point_at(line, from_m), *inner, point_at(line, to_m)]  # type: ignore[list-item]
+    inside = (along > from_m) & (along < to_m)
+    inner = [point for point, is_in in zip(line, inside.tolist(), strict=True) if is_in]
+    return [point_at(line, from_m), *inner, point_at(line, to_m)]

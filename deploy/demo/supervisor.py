@@ -59,7 +59,7 @@ class Supervisor:
         """Starts ``yundan ARGUMENTS`` under a name; what it says goes to its log."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603  our own command
+            process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", *arguments],
                 cwd=ROOT,
                 env={**_inherited(), **environment},
@@ -72,6 +72,17 @@ class Supervisor:
         self._children.append(child)
         (self._pids / f"{name}.pid").write_text(str(process.pid))
         return child
+
+    def adopt(self, name: str, pid: int | None) -> None:
+        """Names a process that is watched elsewhere, so that the next run can end what is left of it."""
+        if pid is not None:
+            (self._pids / f"{name}.pid").write_text(str(pid))
+
+    def kill(self, name: str) -> None:
+        """Ends a child as a power cut would."""
+        child = next(child for child in self._children if child.name == name)
+        child.process.kill()
+        child.process.wait()
 
     def pid(self, name: str) -> int:
         """The process id of a child."""
@@ -111,7 +122,7 @@ def _is_ours(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         listed = subprocess.run(  # where there is no /proc
-            ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607
+            ["ps", "-p", str(pid), "-o", "command="],
             capture_output=True,
             check=False,
         )

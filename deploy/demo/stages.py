@@ -1,0 +1,659 @@
+"""The stages of the demo, in order. Each asks what is done already and does the rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.events import Minted
+from chain.bindings.freight_settlement import FreightSettlement
+from chain.bindings.party_registry import PartyRegistry
+from chain.bindings.settlement_token import SettlementToken
+from chain.bindings.structs import MintReceipt, PayoutReceipt
+from chain.clock import SystemClock, beijing_day
+from chain.ids import Address, Hash32, WaybillId
+from chain.local_node import LocalNode
+from chain.outbox import SqlOutbox
+from chain.ports import Outgoing, TransactionState
+from chain.storage import Storage
+from chain.transactions import TransactionWriter
+from chain.typed_data import typed_message
+from deploy.contracts import ContractSettings, deploy_contracts
+from deploy.demo import story
+from deploy.demo.cast import driver_handle, everyone, party_id
+from deploy.demo.desk import Desk, Drawer
+from deploy.demo.errors import StageFailedError
+from deploy.demo.roads import ALL_DRIVES, ROUTE_RUN, Drive, fixes_of, load_runs, planned_line
+from deploy.demo.terminals import Terminals
+from deploy.demo.world import (
+    DRIVER_FEN,
+    LINE,
+    MIDDLE_FEN,
+    QUANTITY_KG,
+    ROOT_FEN,
+    TERM_DAYS,
+    VAULT_FEN,
+    account_hash,
+    phone,
+    planned_routes,
+    waybills_csv,
+)
+from deploy.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chain.abi import ContractCall, Read
+    from chain.client import ChainClient
+    from chain.signers import LocalSigner
+    from deploy.demo.run import Demo
+    from tracking.fix import Fix
+
+TICK_S = 60
+"""Seconds of the record in one step of the demo."""
+
+BREATH_S = 0.1
+"""Real seconds between two steps, so that commitments keep up with the trucks."""
+
+PATIENCE_S = 60.0
+
+
+@dataclass(slots=True)
+class World:
+    """What the stages share."""
+
+    demo: Demo
+    desks: dict[str, Desk] = field(default_factory=dict)
+    waybills: dict[str, str] = field(default_factory=dict)
+    """Waybill ids by ``KEY/tier``."""
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    trips: dict[str, str] = field(default_factory=dict)
+    advances: dict[str, str] = field(default_factory=dict)
+    line: str = ""
+    latencies: list[float] = field(default_factory=list)
+    tracks: dict[str, list[Fix]] = field(default_factory=dict)
+    road: list[tuple[float, float]] = field(default_factory=list)
+    _client: ChainClient | None = None
+    _storage: Storage | None = None
+
+    def __post_init__(self) -> None:
+        runs = load_runs()
+        self.tracks = {drive.key: fixes_of(drive, runs) for drive in ALL_DRIVES}
+        self.road = planned_line(runs[ROUTE_RUN])
+
+    @property
+    def drawer(self) -> Drawer:
+        """Where acts are kept."""
+        return Drawer(self.demo.folder / "acts")
+
+    @property
+    def client(self) -> ChainClient:
+        """The demo's own look at the chain."""
+        if self._client is None:
+            self._client = self.demo.chain.client()
+        return self._client
+
+    @property
+    def storage(self) -> Storage:
+        """The database, for deployment and the administrator's transactions."""
+        if self._storage is None:
+            self._storage = Storage(f"sqlite:///{self.demo.folder / 'yundan.db'}")
+        return self._storage
+
+    @property
+    def admin(self) -> LocalSigner:
+        """Deploys, names attestors and custodian, and has no power over money or records."""
+        return self.demo.keys.signer("admin")
+
+    def desk(self, handle: str) -> Desk:
+        """A party at its desk."""
+        if handle not in self.desks:
+            self.desks[handle] = Desk(
+                self.demo.url, handle, party_id(handle), self.demo.keys.signer(handle), self.drawer
+            )
+        return self.desks[handle]
+
+    def drives(self) -> list[Drive]:
+        """The drives whose waybills stand."""
+        return [drive for drive in ALL_DRIVES if f"{drive.key}/2" in self.waybills]
+
+    def trip(self, drive: Drive) -> dict[str, Any]:
+        """A trip as the subcontractor sees it."""
+        return self.desk("subcontractor").get(f"/v1/trips/{self.trips[drive.key]}")
+
+    def advance(self, drive: Drive) -> dict[str, Any]:
+        """The advance on a trip as the lender sees it."""
+        return self.desk("lender").get(f"/v1/advances/{self.advances[drive.key]}")
+
+    def now(self) -> dt.datetime:
+        """The demo's clock: the chain's."""
+        return self.client.fetch_head().at
+
+    def move_clock(self, to: dt.datetime) -> None:
+        """Moves the clock forward, never back, and waits until the platform has seen it."""
+        LocalNode(self.client).advance_to(to)
+        door = self.desk("subcontractor")
+        self.wait(
+            "the platform's look at the clock",
+            lambda: dt.datetime.fromisoformat(door.get("/v1/health")["time"]) >= to,
+        )
+
+    def administer(self, calls: list[tuple[str, ContractCall]]) -> None:
+        """Sends the administrator's calls through stored bytes like any other.
+
+        Raises:
+            StageFailedError: the contracts refused one.
+        """
+        clock = SystemClock()
+        with self.storage.write() as session:
+            outbox = SqlOutbox(session, signer=self.admin.address, clock=clock)
+            for key, call in calls:
+                outbox.queue(call, key=key)
+        writer = self.admin_writer()
+        try:
+            for _ in range(200):
+                done = writer.send_once()
+                if not done.waiting and not done.moved:
+                    break
+        finally:
+            writer.close()
+        with self.storage.read() as session:
+            outbox = SqlOutbox(session, signer=self.admin.address, clock=clock)
+            for key, _ in calls:
+                _require_sent(outbox.find(key), key)
+
+    def admin_writer(self) -> TransactionWriter:
+        """The writer of the administrator's key."""
+        return TransactionWriter(
+            client=self.client,
+            storage=self.storage,
+            signer=self.admin,
+            clock=SystemClock(),
+            local=LocalNode(self.client),
+        )
+
+    def wait(self, what: str, is_so: Callable[[], bool], *, seconds: float = PATIENCE_S) -> None:
+        """Waits until something is so.
+
+        Raises:
+            StageFailedError: it was not in time. ChildDiedError: a process of the demo has ended.
+        """
+        until = time.monotonic() + seconds
+        while not is_so():
+            self.demo.supervisor.check()
+            if time.monotonic() > until:
+                raise StageFailedError(f"{what} did not happen within {seconds:g} s")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        for desk in self.desks.values():
+            desk.close()
+        if self._storage is not None:
+            self._storage.close()
+        if self._client is not None:
+            self._client.close()
+
+
+def _require_sent(sent: Outgoing | None, key: str) -> None:
+    if sent is None or sent.state not in {TransactionState.MINED, TransactionState.FINAL}:
+        said = (
+            "it was never sent" if sent is None else sent.message or sent.error or sent.state.value
+        )
+        raise StageFailedError(f"{key} did not land: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its label (for ``--kill``), what it is, and how it is played."""
+
+    label: str
+    title: str
+    play: Callable[[World], None]
+
+
+# -- setting up -----------------------------------------------------------------------------------
+
+
+def deploy(world: World) -> None:
+    """Database and contracts."""
+    migrate(world.storage)
+    writer = world.admin_writer()
+    try:
+        deployment = deploy_contracts(
+            client=world.client,
+            storage=world.storage,
+            writer=writer,
+            deployer=world.admin.address,
+            clock=SystemClock(),
+            settings=ContractSettings(
+                admin=world.admin.address,
+                registrar=world.demo.keys.signer("registrar").address,
+            ),
+            folder=world.demo.folder / "deployments",
+        )
+    finally:
+        writer.close()
+    print(f"     {len(deployment.contracts)} contracts on chain {deployment.chain_id}")
+
+
+def open_doors(world: World) -> None:
+    """API, worker and gateway."""
+    world.demo.start_platform()
+    world.wait("the platform's readiness", lambda: _is_ready(world.demo.url), seconds=90)
+    pid = world.demo.supervisor.pid("worker")
+    print(
+        f"     API, worker and gateway: pid {pid} at {world.demo.url}; anvil: pid {world.demo.chain.process_id}"
+    )
+
+
+def _is_ready(url: str) -> bool:
+    import httpx2  # noqa: PLC0415  only here
+
+    try:
+        return httpx2.get(f"{url}/v1/ready", timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def enrol(world: World) -> None:
+    """Every party enrols with its own key; the administrator names attestors and custodian."""
+    for member in everyone():
+        kind = member.role
+        world.desk(member.handle).register(
+            name_zh=member.name_zh, name_en=member.name_en, kind=kind
+        )
+    asked: list[Read[object]] = [
+        PartyRegistry.is_registered(party_id(member.handle)) for member in everyone()
+    ]
+    world.wait(
+        "the enrolment of every party",
+        lambda: all(world.client.fetch_many(asked)),
+    )
+    calls = [
+        (f"attestor:{handle}", DeliveryRegistry.add_attestor(party_id(handle)))
+        for handle in ("attestor-1", "attestor-2", "attestor-3")
+    ]
+    custodians = SettlementToken.set_custodian(party_id("custodian-1"), party_id("custodian-2"))
+    world.administer([*calls, ("custodian", custodians)])
+    world.demo.start_attestors()
+    print(
+        f"     {len(everyone())} parties, 3 attestors (2 needed, one of them the lender's choice)"
+    )
+
+
+# -- business -------------------------------------------------------------------------------------
+
+
+def submit_waybills(world: World) -> None:
+    """The contract carrier submits a CSV of three tiers a trip; bad rows are refused, good ones stand."""
+    carrier = world.desk("carrier")
+    real = [drive for drive in ALL_DRIVES if drive.run]
+    for route in planned_routes(real, world.road).values():
+        carrier.client.post("/v1/routes", route, once=f"route.{route['name']}")
+    content = waybills_csv(ALL_DRIVES, world.tracks).encode()
+    taken = carrier.client.post_file(
+        "/v1/waybills/import?mode=good", content, once="waybills.import"
+    )
+    world.waybills = dict(taken["waybills"])
+    world.refused = list(taken["refused"])
+    print(f"     {taken['imported']} waybills drafted, {len(world.refused)} cells refused")
+
+
+def sign_waybills(world: World) -> None:
+    """Every side signs with its own key, from the top of each chain downwards."""
+    signatures = 0
+    for drive in ALL_DRIVES:
+        sides = ("consignor", "carrier", "subcontractor", driver_handle(drive))
+        for tier in range(3):
+            wid = world.waybills.get(f"{drive.key}/{tier}")
+            if wid is None:
+                continue
+            for handle in sides[tier : tier + 2]:
+                world.desk(handle).client.sign_waybill(wid)
+                signatures += 1
+    carrier = world.desk("carrier")
+    wanted = set(world.waybills.values())
+
+    def all_issued() -> bool:
+        seen = {wid: carrier.get(f"/v1/waybills/{wid}")["stage"] for wid in wanted}
+        refused = [wid for wid, stage in seen.items() if stage == "refused"]
+        if refused:
+            shown = carrier.get(f"/v1/waybills/{refused[0]}")
+            raise StageFailedError(f"the chain refused a waybill: {shown['refusal']}")
+        wanted.difference_update(
+            wid for wid, stage in seen.items() if stage not in {"draft", "signed"}
+        )
+        return not wanted
+
+    world.wait("the issue of every waybill", all_issued)
+    for drive in world.drives():
+        shown = carrier.get(f"/v1/waybills/{world.waybills[f'{drive.key}/2']}")
+        world.trips[drive.key] = shown["trip"]
+    print(f"     {signatures} signatures; {len(world.waybills)} waybills stand on chain")
+
+
+def open_line(world: World) -> None:
+    """The lender's money comes in and his line opens, signed by both sides."""
+    lender, borrower = world.desk("lender"), world.desk("subcontractor")
+    deposit_bank_money(
+        world, "vault", world.client.fetch(PartyRegistry.account_of(lender.party)), VAULT_FEN
+    )
+    lender.send(
+        "vault.in",
+        "/v1/vault",
+        lambda: lender.client.sign(
+            lender.client.post("/v1/vault/form", {"deposit": True, "amount_fen": VAULT_FEN})[
+                "to_sign"
+            ]
+        ),
+    )
+
+    def both_sign() -> dict[str, Any]:
+        asked = {
+            "lender": str(lender.party),
+            "borrower": str(borrower.party),
+            "attestor": str(party_id("attestor-2")),
+            "valid_until": "2026-12-31T00:00:00Z",
+            "terms": "0x" + hashlib.sha256(b"yundan demo facility agreement").hexdigest(),
+            **LINE,
+        }
+        form = lender.client.post("/v1/lines/form", asked)["to_sign"]
+        first, second = lender.client.sign(form), borrower.client.sign(form)
+        return {
+            "message": first["message"],
+            "lender_signature": first["signature"],
+            "borrower_signature": second["signature"],
+        }
+
+    opened = lender.send("line", "/v1/lines", both_sign)
+    world.line = opened["id"]
+    world.wait(
+        "the opening of the line",
+        lambda: lender.get(f"/v1/lines/{world.line}")["state"] == "open",
+    )
+    print(f"     line of {story.yuan(int(LINE['limit_fen']))} for {story.name('subcontractor')}")
+
+
+def deposit_bank_money(world: World, name: str, account: Address, amount: int) -> None:
+    """Bank money arrives: both people of the custodian sign, and the token for it stands on an account."""
+    first, second = world.desk("custodian-1"), world.desk("custodian-2")
+    domain = world.client.domain("SettlementToken")
+    form = MintReceipt(
+        bank_reference=Hash32(
+            "0x" + hashlib.sha256(f"demo bank entry {name}".encode()).hexdigest()
+        ),
+        account=account,
+        amount=amount,
+        value_day=beijing_day(world.now()),
+    )
+
+    def sign() -> dict[str, Any]:
+        return {
+            "message": typed_message(form, domain)["message"],
+            "first_signature": "0x" + first.signer.sign_typed_data(form, domain).hex(),
+            "second_signature": "0x" + second.signer.sign_typed_data(form, domain).hex(),
+        }
+
+    first.send(f"mint.{name}", "/v1/custody/mints", sign)
+    world.wait(
+        f"the receipt of bank money ({name})",
+        lambda: bool(world.client.fetch_events(Minted, about=form.bank_reference)),
+    )
+
+
+def ask_for_advances(world: World) -> None:
+    """The subcontractor asks; decision, debtor's word, driver's consent, lender's approval."""
+    borrower, debtor, lender = (world.desk(h) for h in ("subcontractor", "carrier", "lender"))
+    for drive in world.drives():
+        key = drive.key
+        leaf, own = world.waybills[f"{key}/2"], world.waybills[f"{key}/1"]
+        asked = {
+            "line": world.line,
+            "waybill": own,
+            "trip": world.trips[key],
+            "principal_fen": DRIVER_FEN,
+            "payees": [
+                {
+                    "party": str(party_id(driver_handle(drive))),
+                    "waybill": leaf,
+                    "account": account_hash(driver_handle(drive)),
+                    "amount_fen": DRIVER_FEN,
+                }
+            ],
+        }
+
+        def decide_and_sign(asked: dict[str, Any] = asked, key: str = key) -> dict[str, Any]:
+            decision = borrower.client.post("/v1/advances/decision", asked)
+            if decision["to_sign"] is None:
+                said = "; ".join(reason["en"] for reason in decision["reasons"])
+                raise StageFailedError(f"the advance on {key} was refused: {said}")
+            return borrower.client.sign(decision["to_sign"])
+
+        world.advances[key] = borrower.send(f"advance.{key}", "/v1/advances", decide_and_sign)["id"]
+    for drive in world.drives():
+        world.wait(
+            f"the request on {drive.key}",
+            lambda drive=drive: world.advance(drive)["debtor"] != "",  # type: ignore[misc]
+        )
+        path = f"/v1/advances/{world.advances[drive.key]}"
+        debtor.act(f"acknowledge.{drive.key}", f"{path}/acknowledgement")
+        world.desk(driver_handle(drive)).act(f"consent.{drive.key}", f"{path}/consent")
+        lender.act(f"approve.{drive.key}", f"{path}/approval")
+    for drive in world.drives():
+        world.wait(
+            f"the approval on {drive.key}",
+            lambda drive=drive: world.advance(drive)["state"] not in {"none", "requested"},  # type: ignore[misc]
+        )
+    line = lender.get(f"/v1/lines/{world.line}")
+    print(
+        f"     {len(world.advances)} advances approved; {story.yuan(line['reserved_fen'])} locked in the vault"
+    )
+
+
+# -- the road -------------------------------------------------------------------------------------
+
+
+def drive_all(world: World) -> None:
+    """The trucks drive: fixes over JT/T 808, commitments on the way, receipts on arrival."""
+    terminals = Terminals("127.0.0.1", int(world.demo.environment()["YUNDAN_GATEWAY_PORT"]))
+    drives = world.drives()
+    waiting = {drive.key: list(world.tracks[drive.key]) for drive in drives}
+    arrived: dict[str, int] = {}
+    done: set[str] = set()
+    for drive in drives:
+        state = world.trip(drive)
+        if state["state"] == "delivered" or state["confirmed_at"] is not None:
+            done.add(drive.key)
+    begin = (
+        min(fixes[0].time for key, fixes in waiting.items() if key not in done)
+        if len(done) < len(drives)
+        else 0
+    )
+    end = max(fixes[-1].time for fixes in waiting.values()) + 900
+    clock = begin
+    try:
+        while len(done) < len(drives) and clock < end:
+            clock += TICK_S
+            _load_due(world, drives, waiting, done, clock)
+            world.move_clock(dt.datetime.fromtimestamp(clock, dt.UTC))
+            batches: dict[str, list[Fix]] = {}
+            for drive in drives:
+                if drive.key in done or drive.key in arrived:
+                    continue
+                fixes = waiting[drive.key]
+                due = [fix for fix in fixes if fix.time <= clock]
+                if due:
+                    batches.setdefault(phone(drive.vehicle), []).extend(due)
+                    del fixes[: len(due)]
+                if not fixes:
+                    arrived[drive.key] = clock
+            terminals.send(batches)
+            for drive in drives:
+                if (
+                    drive.key in arrived
+                    and drive.key not in done
+                    and clock - arrived[drive.key] >= 240
+                ):
+                    _sign_receipt(world, drive)
+                    done.add(drive.key)
+            world.demo.supervisor.check()
+            time.sleep(BREATH_S)
+    finally:
+        terminals.close()
+    print(
+        f"     {terminals.sent} positions acknowledged over the socket; {len(done)} receipts signed"
+    )
+
+
+def _load_due(
+    world: World,
+    drives: list[Drive],
+    waiting: dict[str, list[Fix]],
+    done: set[str],
+    clock: int,
+) -> None:
+    """The drivers whose trips begin now say that they are loaded."""
+    for drive in drives:
+        fixes = waiting[drive.key]
+        if drive.key in done or not fixes or fixes[0].time > clock:
+            continue
+        name = f"load.{drive.key}"
+        if world.drawer.has(name) and world.trip(drive)["state"] != "open":
+            continue
+        world.move_clock(dt.datetime.fromtimestamp(fixes[0].time, dt.UTC))
+        world.desk(driver_handle(drive)).act(
+            name, f"/v1/deliveries/{world.trips[drive.key]}/loading"
+        )
+        world.wait(
+            f"the loading of {drive.key}",
+            lambda drive=drive: world.trip(drive)["state"] != "open",  # type: ignore[misc]
+        )
+
+
+def _sign_receipt(world: World, drive: Drive) -> None:
+    """The consignee signs on arrival, minutes after the attestors have spoken; the money is timed."""
+    trip = world.trips[drive.key]
+    consignee = world.desk(f"consignee-{drive.unloading}")
+    driver = world.desk(driver_handle(drive))
+
+    def has_word() -> bool:
+        said = driver.get(f"/v1/trips/{trip}")["attestations"]
+        return sum(one.get("attested") is not None for one in said) >= 2
+
+    world.wait(f"the attestors' word on {drive.key}", has_word)
+    verdict = driver.get(f"/v1/trips/{trip}")["verdict"]
+    accepted = QUANTITY_KG * 9 // 10 if drive.alteration == "shortage" else QUANTITY_KG
+    began = time.monotonic()
+    consignee.act(
+        f"receipt.{drive.key}", f"/v1/deliveries/{trip}/confirmation", accepted_milli=accepted
+    )
+    if verdict == "pass" and drive.alteration != "shortage":
+        world.wait(
+            f"the money of {drive.key}",
+            lambda: driver.get(f"/v1/trips/{trip}")["paid_fen"] > 0,
+        )
+        world.latencies.append(time.monotonic() - began)
+    else:
+        world.wait(
+            f"the receipt of {drive.key}",
+            lambda: driver.get(f"/v1/trips/{trip}")["confirmed_at"] is not None,
+        )
+
+
+# -- afterwards -----------------------------------------------------------------------------------
+
+
+def pay_out(world: World) -> None:
+    """The custodian's bank pays the drivers out, each payout once under its payment sequence."""
+    custodian, second = world.desk("custodian-1"), world.desk("custodian-2")
+    domain = world.client.domain("SettlementToken")
+    paid = 0
+    while waiting := custodian.get("/v1/custody/payouts")["data"]:
+        for payout in waiting:
+            form = PayoutReceipt(
+                payout=payout["payout"],
+                sequence=Hash32(
+                    "0x" + hashlib.sha256(f"leg 1 {payout['payout']}".encode()).hexdigest()
+                ),
+                value_day=beijing_day(world.now()),
+            )
+            body = {
+                "message": typed_message(form, domain)["message"],
+                "first_signature": "0x" + custodian.signer.sign_typed_data(form, domain).hex(),
+                "second_signature": "0x" + second.signer.sign_typed_data(form, domain).hex(),
+            }
+            name = f"payout.{payout['payout'][2:14]}"
+            custodian.send(name, "/v1/custody/payouts", lambda body=body: body)  # type: ignore[misc]
+            paid += 1
+        gone = {payout["payout"] for payout in waiting}
+        world.wait(
+            "the bank's confirmations",
+            lambda gone=gone: (
+                not gone  # type: ignore[misc]
+                & {one["payout"] for one in custodian.get("/v1/custody/payouts")["data"]}
+            ),
+        )
+    print(f"     {paid} payouts confirmed by the bank, their token burned")
+
+
+def repay(world: World) -> None:
+    """At term the consignor's money comes in and splits itself down the chain."""
+    due = world.now() + dt.timedelta(days=TERM_DAYS)
+    if not world.drawer.has("due"):
+        world.move_clock(due)
+    world.drawer.keep("due", due.isoformat)
+    paid = [drive for drive in world.drives() if world.trip(drive)["paid_fen"] > 0]
+    carrier = world.desk("carrier")
+    for drive in paid:
+        root = world.waybills[f"{drive.key}/0"]
+        if world.advance(drive)["state"] == "repaid":
+            continue
+        if not world.drawer.has(f"cascade.{drive.key}"):
+            _sign_cascade(world, drive)
+        account = world.client.fetch(FreightSettlement.collection_account(WaybillId(root)))
+        deposit_bank_money(world, f"freight.{drive.key}", account, ROOT_FEN)
+        carrier.client.post(
+            f"/v1/waybills/{root}/settlements",
+            {"reference": f"freight {drive.key}"},
+            once=f"settle.{drive.key}",
+        )
+    for drive in paid:
+        world.wait(
+            f"the repayment of {drive.key}",
+            lambda drive=drive: world.advance(drive)["state"] == "repaid",  # type: ignore[misc]
+        )
+    print(f"     {len(paid)} loans repaid by the debtors' freight")
+
+
+def _sign_cascade(world: World, drive: Drive) -> None:
+    """The contract carrier lets what he is paid flow on to the waybill he owes."""
+    carrier = world.desk("carrier")
+    root, own = (world.waybills[f"{drive.key}/{tier}"] for tier in (0, 1))
+    carrier.act(
+        f"cascade.{drive.key}", f"/v1/waybills/{root}/cascade", child=own, most_fen=MIDDLE_FEN
+    )
+
+
+STAGES = (
+    Stage("contracts", "database migrated, contracts deployed", deploy),
+    Stage("doors", "API, worker and JT/T 808 gateway open", open_doors),
+    Stage("parties", "every party enrols with its own key", enrol),
+    Stage("waybills", "a CSV of waybills becomes drafts", submit_waybills),
+    Stage("signatures", "both sides of every waybill sign", sign_waybills),
+    Stage("line", "the lender funds his vault and opens a line", open_line),
+    Stage("advances", "advances asked for, acknowledged, consented, approved", ask_for_advances),
+    Stage(
+        "road",
+        "real positions arrive, are committed, judged and attested; receipts release",
+        drive_all,
+    ),
+    Stage("payouts", "the bank pays the drivers out", pay_out),
+    Stage("repayment", "the debtors pay at term; every payment splits itself", repay),
+    Stage("books", "chain, ledger and token supply are compared; the story", story.tell),
+)
+"""In order; the labels are what ``--kill`` takes."""
