@@ -16,15 +16,16 @@ from api.dependencies import TheContainer
 from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import by_day, render
 from api.portals.trip_page import TripPages
-from api.portals.views import Stage, TripCard
-from api.portals.words import choose_language, word
+from api.portals.views import AccountLine, Book, Stage, TripCard
+from api.portals.words import LANGUAGES, choose_language, word
 from api.ports import Container, Services
 from api.routes.audit import trial_balance
+from api.schemas.money import BalanceShown
 from api.schemas.values import HashText
 from api.trip_stories import TripStory, concerned_by, get_trip, tell
 from chain.errors import NotFoundError
-from chain.ids import TripId
-from finance.audit import book_of
+from chain.ids import PartyId, TripId
+from finance.audit import CUSTODIAN, book_of
 from finance.service import AdvancePosition
 from tracking.errors import EvidenceEmptyError
 from tracking.evidence import examine_evidence, from_json
@@ -259,12 +260,40 @@ def _draw_once(evidence: _Evidence, lang: str) -> str:
 @router.get("/ledger")
 def ledger(request: Request, viewer: TheViewer, container: TheContainer) -> HTMLResponse:
     """The trial balance of the viewer's book; an observer sees every book."""
-    with container.read() as services:
-        balances = services.books.balances()
     own = viewer.caller.party_id
-    books = None if viewer.caller.sees_all else {book_of(own) if own is not None else ""}
-    balance = trial_balance(balances, books)
-    return show(request, viewer.lang, "ledger.html", rows=balance.data, balanced=balance.balanced)
+    shown = None if viewer.caller.sees_all else {book_of(own) if own is not None else ""}
+    with container.read() as services:
+        rows = trial_balance(services.books.balances(), shown).data
+        owners = {row.book: row.book.removeprefix("lender:") for row in rows}
+        parties = services.records.list_parties(
+            [PartyId(int(owner)) for owner in owners.values() if owner.isdecimal()]
+        )
+    names = {str(party.id): (party.name_zh, party.name_en) for party in parties.values()}
+
+    def owner_name(book: str) -> str:
+        if book == CUSTODIAN:
+            return word("book_custodian", viewer.lang)
+        both = names.get(owners[book], (owners[book], owners[book]))
+        return both[LANGUAGES.index(viewer.lang)]
+
+    books = [
+        Book(
+            owner=owner_name(book),
+            lines=[_account(row, viewer.lang) for row in rows if row.book == book],
+        )
+        for book in owners
+    ]
+    return show(request, viewer.lang, "ledger.html", books=books)
+
+
+def _account(row: BalanceShown, lang: str) -> AccountLine:
+    kind, _, address = row.account.partition(":")
+    return AccountLine(
+        name=word(f"account_{kind}", lang),
+        code=f"{address[:8]}…{address[-4:]}" if address else "",
+        debit_fen=row.debit_fen,
+        credit_fen=row.credit_fen,
+    )
 
 
 @router.get("/door")

@@ -255,6 +255,39 @@ class TripPage:
         return "later"
 
 
+@dataclass(frozen=True, slots=True)
+class AccountLine:
+    """One account of a trial balance, by name."""
+
+    name: str
+    code: str
+    debit_fen: int
+    credit_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One book of the ledger: its owner by name, its accounts, and whether it balances."""
+
+    owner: str
+    lines: Sequence[AccountLine]
+
+    @property
+    def debit_fen(self) -> int:
+        """Sum of the debit side."""
+        return sum(line.debit_fen for line in self.lines)
+
+    @property
+    def credit_fen(self) -> int:
+        """Sum of the credit side."""
+        return sum(line.credit_fen for line in self.lines)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both sides are equal, as they must be."""
+        return self.debit_fen == self.credit_fen
+
+
 def money_text(amount_fen: int, lang: str) -> str:
     """An amount as people read it.
 

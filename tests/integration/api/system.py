@@ -12,8 +12,6 @@ from api.app import create_app
 from api.bootstrap import Container
 from api.client import YundanClient
 from api.settings import Settings
-from chain.bindings.delivery_registry import DeliveryRegistry
-from chain.ids import PartyId
 from chain.jobs import index_once, send_once
 from chain.signers import LocalSigner
 from deploy.contracts import ContractSettings, deploy_contracts
@@ -23,8 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chain.abi import ContractCall
+    from chain.ids import PartyId
 
 FIRST_BLOCK = dt.datetime(2026, 1, 26, 15, 50, tzinfo=dt.UTC)
+WITNESS_ONE = 101
 ROAD = [[120.0, 32.0], [120.02, 32.0], [120.05, 32.01], [120.08, 32.01]]
 
 
@@ -49,6 +49,8 @@ class System:
             relayer_key=secret,
             registrar_key=secret,
             hash_key=hashlib.sha256(b"test hashes").hexdigest(),
+            attestor_key=hashlib.sha256(b"test key witness one").hexdigest(),
+            attestor_party=WITNESS_ONE,
         )
         self.container = Container(self.settings)
         self.container.storage.create_all()
@@ -85,19 +87,25 @@ class System:
         """A party's client before it is anybody."""
         return YundanClient("http://testserver", signer=key(word), http=self.http)
 
-    def party(self, word: str, kind: str = "subcontractor") -> YundanClient:
+    def party(
+        self, word: str, kind: str = "subcontractor", party: PartyId | None = None
+    ) -> YundanClient:
         """A registered party with an API key."""
         made = self.client(word)
-        made.register(name_zh=f"{word}公司", name_en=f"Firm {word}", kind=kind)
+        made.register(name_zh=f"{word}公司", name_en=f"Firm {word}", kind=kind, party=party)
         self.settle()
         made.open_key()
         return made
 
-    def admit_attestor(self, attestor: YundanClient) -> None:
-        """The admin lets an attestor in; he may speak on trips from then on."""
-        call: ContractCall = DeliveryRegistry.add_attestor(PartyId(attestor.party))
+    def send(self, call: ContractCall, word: str) -> None:
+        """Sends a call as the admin of the contracts."""
         with self.container.write() as services:
-            services.outbox.queue(call, key=f"attestor:{attestor.party}")
+            services.outbox.queue(call, key=f"admin:{word}")
+        self.settle()
+
+    def later(self, at: dt.datetime) -> None:
+        """Moves the chain's clock forward to an instant."""
+        self.container.local.advance_to(at)
         self.settle()
 
     def now(self) -> dt.datetime:

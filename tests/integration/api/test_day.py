@@ -1,0 +1,326 @@
+"""One trip on a recorded drive, every step through the API, from the CSV to the driver's money."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import re
+from itertools import pairwise
+
+import pytest
+
+from api.attestor import Attestor
+from api.client import ClientError
+from api.jobs import commit_tracks, judge_arrived
+from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.party_registry import PartyRegistry
+from chain.bindings.settlement_token import SettlementToken
+from chain.bindings.structs import MintReceipt
+from chain.clock import rfc3339
+from chain.ids import Hash32, PartyId
+from deploy.demo.roads import (
+    CORRIDOR_M,
+    GATE_RADIUS_M,
+    PLACES,
+    ROUTE_RUN,
+    line_between,
+    load_runs,
+    planned_line,
+    point_at,
+)
+from tests.integration.api.system import WITNESS_ONE, key
+
+RUN, FROM, TO = "1107", PLACES[0], PLACES[2]
+RUNS = load_runs()
+FIXES = RUNS[RUN]
+BEGIN = dt.datetime.fromtimestamp(FIXES[0].time, dt.UTC)
+ACCOUNT = "0x" + "ac" * 32
+CAST = {
+    "consignor": "consignor", "carrier": "contract carrier", "haulier": "subcontractor",
+    "driver": "driver", "consignee": "consignee", "lender": "lender", "stranger": "subcontractor",
+    "bank one": "custodian", "bank two": "custodian", "witness two": "attestor",
+}  # fmt: skip
+
+
+def plan() -> dict:
+    line = planned_line(RUNS[ROUTE_RUN])
+    gates = [
+        {"lon": lon, "lat": lat, "radius_m": GATE_RADIUS_M}
+        for lon, lat in (point_at(line, FROM.at_m), point_at(line, TO.at_m))
+    ]
+    return {
+        "planned_route": [list(point) for point in line_between(line, FROM.at_m, TO.at_m)],
+        "pickup": gates[0],
+        "delivery": gates[1],
+        "corridor_half_width_m": CORRIDOR_M,
+    }
+
+
+@pytest.fixture(scope="module")
+def cast(system):
+    firms = {name: system.party(name, kind) for name, kind in CAST.items()}
+    firms["witness one"] = system.party("witness one", "attestor", PartyId(WITNESS_ONE))
+    for name in ("witness one", "witness two"):
+        system.send(DeliveryRegistry.add_attestor(firms[name].party), name)
+    one, two = firms["bank one"], firms["bank two"]
+    system.send(SettlementToken.set_custodian(one.party, two.party), "custodian")
+    return firms
+
+
+def fund_lender(system, cast) -> None:
+    lender = cast["lender"]
+    account = system.container.client.fetch(PartyRegistry.account_of(lender.party))
+    receipt = MintReceipt(Hash32("0x" + "b1" * 32), account, 5_000_000, 20_480)
+    domain = system.container.client.domain("SettlementToken")
+    signatures = [key(name).sign_typed_data(receipt, domain) for name in ("bank one", "bank two")]
+    system.send(SettlementToken.mint(receipt, *signatures), "mint")
+    form = lender.post("/v1/vault/form", {"deposit": True, "amount_fen": 5_000_000})
+    lender.post("/v1/vault", lender.sign(form["to_sign"]))
+    system.settle()
+
+
+def open_line(system, cast) -> str:
+    lender, borrower = cast["lender"], cast["haulier"]
+    asked = {
+        "lender": str(lender.party), "borrower": str(borrower.party), "limit_fen": 2_000_000,
+        "rate_ppm": 109_500, "penalty_ppm": 164_250, "ceiling_ppm": 240_000, "fee_bps": 10,
+        "advance_bps": 9_000, "tolerance_bps": 100, "tenor_days": 60, "grace_days": 3,
+        "attestor": str(cast["witness two"].party), "terms": "0x" + "7e" * 32,
+        "valid_until": rfc3339(BEGIN + dt.timedelta(days=365)),
+    }  # fmt: skip
+    form = lender.post("/v1/lines/form", asked)["to_sign"]
+    ours, theirs = lender.sign(form), borrower.sign(form)
+    line = lender.post(
+        "/v1/lines",
+        {
+            "message": ours["message"],
+            "lender_signature": ours["signature"],
+            "borrower_signature": theirs["signature"],
+        },
+    )
+    system.settle()
+    return line["id"]
+
+
+def send_waybills(system, cast) -> dict[str, str]:
+    carrier = cast["carrier"]
+    route = {"name": "A-C", "origin": FROM.name_zh, "destination": TO.name_zh, "plan": plan()}
+    carrier.post("/v1/routes", route)
+    tiers = (
+        ("consignor", "carrier", 120_000),
+        ("carrier", "haulier", 104_000),
+        ("haulier", "driver", 86_400),
+    )
+    rows = [
+        {
+            "ref": f"t{tier}", "parent_ref": f"t{tier - 1}" if tier else "",
+            "issuer": cast[issuer].party, "performer": cast[performer].party,
+            "consignee": cast["consignee"].party, "shipping_note": "YD20260126-003",
+            "goods": "糖", "quantity_milli": 12_000, "freight_fen": freight, "term_days": 45,
+            "load_from": rfc3339(BEGIN - dt.timedelta(minutes=20)),
+            "deliver_by": rfc3339(BEGIN + dt.timedelta(hours=8)),
+            "serial": "0101" if tier == 2 else "", "plate": "苏A·4716" if tier == 2 else "",
+            "terminal": "13900004716" if tier == 2 else "", "route": "A-C" if tier == 2 else "",
+        }
+        for tier, (issuer, performer, freight) in enumerate(tiers)
+    ]  # fmt: skip
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    ids = carrier.post_file("/v1/waybills/import", out.getvalue().encode())["waybills"]
+    for tier, sides in enumerate(
+        (("consignor", "carrier"), ("carrier", "haulier"), ("haulier", "driver"))
+    ):
+        for side in sides:
+            cast[side].sign_waybill(ids[f"t{tier}"])
+    system.settle()
+    return ids
+
+
+def ask_advance(system, cast, line, ids, trip) -> str:
+    borrower = cast["haulier"]
+    asked = {
+        "line": line, "waybill": ids["t1"], "trip": trip, "principal_fen": 86_400,
+        "payees": [
+            {"party": str(cast["driver"].party), "waybill": ids["t2"], "account": ACCOUNT, "amount_fen": 86_400}
+        ],
+    }  # fmt: skip
+    decided = borrower.post("/v1/advances/decision", asked)
+    assert decided["verdict"] in {"approve", "review"}, decided["reasons"]
+    advance = borrower.post("/v1/advances", borrower.sign(decided["to_sign"]))["id"]
+    system.settle()
+    cast["carrier"].act(f"/v1/advances/{advance}/acknowledgement")
+    cast["driver"].act(f"/v1/advances/{advance}/consent")
+    system.settle()
+    cast["lender"].act(f"/v1/advances/{advance}/approval")
+    system.settle()
+    assert cast["lender"].get(f"/v1/advances/{advance}")["state"] == "approved"
+    return advance
+
+
+def drive(system, cast) -> None:
+    """Sends the recorded positions as they came, in four pieces; the worker commits on the way."""
+    code = cast["haulier"].post("/v1/terminals", {"terminal": "013900004716", "plate": "苏A 4716"})
+    step = len(FIXES) // 4 + 1
+    marks = [*range(0, len(FIXES), step), len(FIXES)]
+    for first, last in pairwise(marks):
+        piece = FIXES[first:last]
+        system.later(dt.datetime.fromtimestamp(piece[-1].time + 2, dt.UTC))
+        body = {
+            "fixes": [
+                {
+                    "time": rfc3339(dt.datetime.fromtimestamp(fix.time, dt.UTC)),
+                    "lat": fix.lat_e6 / 1e6,
+                    "lon": fix.lon_e6 / 1e6,
+                }
+                for fix in piece
+            ]
+        }
+        answer = system.http.post(
+            "/v1/positions/13900004716", json=body, auth=("13900004716", code["code"])
+        )
+        assert answer.json() == {"taken": len(piece), "new": len(piece)}
+        commit_tracks(system.container)
+        system.settle()
+
+
+def attest(system, cast) -> None:
+    for name in ("witness one", "witness two"):
+        witness = Attestor(
+            system.settings.model_copy(
+                update={
+                    "attestor_key": type(system.settings.attestor_key)(
+                        "0x" + key(name)._key.to_bytes().hex()
+                    ),
+                    "attestor_party": int(cast[name].party),
+                }
+            )
+        )
+        witness.__dict__["_platform"] = cast[name]  # the same HTTP, in this process
+        assert witness.look_once() == 1
+        assert witness.look_once() == 0
+    system.settle()
+
+
+@pytest.fixture(scope="module")
+def day(system, cast):
+    system.later(BEGIN - dt.timedelta(hours=2))
+    fund_lender(system, cast)
+    line = open_line(system, cast)
+    system.later(BEGIN - dt.timedelta(minutes=30))
+    ids = send_waybills(system, cast)
+    trip = cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"]
+    advance = ask_advance(system, cast, line, ids, trip)
+    system.later(BEGIN - dt.timedelta(seconds=30))
+    cast["driver"].act(f"/v1/deliveries/{trip}/loading")
+    system.settle()
+    drive(system, cast)
+    system.later(dt.datetime.fromtimestamp(FIXES[-1].time + 700, dt.UTC))
+    for _ in range(3):
+        judge_arrived(system.container)
+        system.settle()
+    attest(system, cast)
+    before = cast["lender"].get(f"/v1/advances/{advance}")
+    cast["consignee"].act(f"/v1/deliveries/{trip}/confirmation")
+    system.settle()
+    return {"trip": trip, "advance": advance, "ids": ids, "line": line, "before": before}
+
+
+def test_the_confirmation_pays_the_driver_in_that_transaction(cast, day):
+    assert day["before"]["state"] == "approved"
+    advance = cast["driver"].get(f"/v1/advances/{day['advance']}")
+    assert (advance["state"], advance["released_fen"]) == ("released", 86_400)
+    assert advance["payees"][0]["paid_fen"] == 86_400
+    trip = cast["driver"].get(f"/v1/trips/{day['trip']}")
+    assert (trip["state"], trip["verdict"], trip["paid_fen"]) == ("delivered", "pass", 86_400)
+    events = {event["event"]: event["transaction"] for event in trip["timeline"]}
+    assert events["DeliveryConfirmed"] == events["AdvanceReleased"] == events["PayeePaid"]
+    assert trip["batches"] >= 3
+    assert len([a for a in trip["attestations"] if a["on_chain"]]) == 2
+
+
+def test_what_is_owed_grows_by_the_day_and_the_books_agree(system, cast, day):
+    lender = cast["lender"]
+    owed = lender.get(f"/v1/advances/{day['advance']}", day="2026-02-26")
+    assert owed["principal_due_fen"] == 86_400
+    assert owed["fee_fen"] == 86
+    assert owed["interest_fen"] > 0
+    assert owed["payoff_fen"] == sum(
+        owed[name] for name in ("principal_due_fen", "fee_fen", "interest_fen", "penalty_fen")
+    )
+    balance = lender.get("/v1/ledger/trial-balance")
+    assert balance["balanced"]
+    assert {row["account"] for row in balance["data"]} >= {"loan_principal", "vault_free"}
+    with system.container.write() as services:
+        assert services.finance.reconcile(system.container.find_handled_block()) == []
+    assert lender.get("/v1/audit")["differences"] == []
+    assert lender.get(f"/v1/lines/{day['line']}")["drawn_fen"] == 86_400
+
+
+def test_nobody_else_sees_the_money_or_the_drive(cast, day):
+    stranger = cast["stranger"]
+    for path in (
+        f"/v1/trips/{day['trip']}",
+        f"/v1/advances/{day['advance']}",
+        f"/v1/advances/{day['advance']}/approval",
+        f"/v1/lines/{day['line']}",
+        f"/v1/waybills/{day['ids']['t2']}",
+        f"/v1/waybills/{day['ids']['t2']}/settlements",
+        f"/v1/deliveries/{day['trip']}/confirmation",
+        "/v1/audit",
+    ):
+        with pytest.raises(ClientError) as refused:
+            stranger.get(path)
+        assert refused.value.status == 404, path
+    for who in ("stranger", "driver", "lender"):
+        with pytest.raises(ClientError) as refused:
+            cast[who].get(f"/v1/trips/{day['trip']}/evidence")
+        assert refused.value.status == 403
+    assert stranger.get("/v1/trips")["data"] == []
+    assert stranger.get("/v1/ledger/trial-balance")["data"] == []
+
+
+def test_a_debtor_pays_and_the_loan_takes_its_share(system, cast, day):
+    client, note = system.container.client, Hash32("0x" + "b2" * 32)
+    from chain.bindings.freight_settlement import FreightSettlement
+
+    account = client.fetch(FreightSettlement.collection_account(day["ids"]["t1"]))
+    receipt = MintReceipt(note, account, 104_000, 20_490)
+    domain = client.domain("SettlementToken")
+    signatures = [key(name).sign_typed_data(receipt, domain) for name in ("bank one", "bank two")]
+    system.send(SettlementToken.mint(receipt, *signatures), "freight")
+    path = f"/v1/waybills/{day['ids']['t1']}/settlements"
+    cast["carrier"].post(path, {"reference": "BANK-1"})
+    system.settle()
+    (shared,) = cast["haulier"].get(path)["data"]
+    assert shared["received_fen"] == 104_000
+    assert shared["to_loans_fen"] >= 86_400
+    assert shared["received_fen"] == sum(
+        shared[name]
+        for name in ("to_loans_fen", "to_children_fen", "to_performer_fen", "refunded_fen")
+    )
+    assert cast["lender"].get(f"/v1/advances/{day['advance']}")["state"] == "repaid"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_pages_tell_the_day_in_both_languages(system, cast, day, lang):
+    home = system.http.get("/", params={"lang": lang}, headers={"accept": "text/html"})
+    assert "YD20260126-003·0101" in home.text
+    page = system.http.get(f"/trips/{day['trip']}", params={"lang": lang})
+    assert page.status_code == 200
+    for words in (
+        ("码头堆场 → 西站货场", "苏A·4716"),
+        ("放款", "收货人签收") if lang == "zh" else ("Advance released", "Receipt signed"),
+    ):
+        for word in words:
+            assert word in page.text
+    assert "¥864.00" in page.text
+    visible = re.sub(r"<details>.*?</details>|<[^>]*>", "", page.text, flags=re.DOTALL)
+    assert "0x" not in visible, "hashes belong to the auditors' list"
+    drawn = system.http.get(f"/trips/{day['trip']}/map.svg", params={"lang": lang})
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert drawn.text.startswith("<svg")
+    assert ("计划线路" if lang == "zh" else "planned road") in drawn.text
+    assert system.http.get("/ledger", params={"lang": lang}).status_code == 200
