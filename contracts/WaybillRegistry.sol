@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -137,7 +138,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
             try this.issue(forms[i], issuerSignatures[i], performerSignatures[i]) {
                 issued++;
             } catch (bytes memory reason) {
-                if (allOrNothing) _revertWith(reason);
+                if (allOrNothing) Address.verifyCallResult(false, reason); // reverts with the reason
                 emit WaybillRefused(i, WaybillId.wrap(forms[i].hash()), reason);
             }
         }
@@ -681,11 +682,5 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
 
     function _requireVersion(WaybillId waybill, uint32 current, uint32 given) private pure {
         if (current != given) revert WaybillVersionStale(waybill, current, given);
-    }
-
-    function _revertWith(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 32), mload(reason))
-        }
     }
 }

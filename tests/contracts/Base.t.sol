@@ -205,6 +205,7 @@ abstract contract Base is FormHashes, Test {
     // -- one standard case ------------------------------------------------------------------------
 
     uint64 internal constant START = 1_769_442_600; // 2026-01-26T15:50Z, 23:50 in Beijing
+    uint256 internal constant THRESHOLD = 2;
     uint128 internal constant DAILY_CAP = 1_000_000_000_00;
     uint128 internal constant ROOT_FREIGHT = 10_000_00;
     uint128 internal constant MID_FREIGHT = 9_000_00;
@@ -241,16 +242,36 @@ abstract contract Base is FormHashes, Test {
         address advanceAt = vm.computeCreateAddress(me, n + 6);
         address settlementAt = vm.computeCreateAddress(me, n + 7);
 
-        manager = new AccessManager(admin);
-        parties = new PartyRegistry(address(manager), registrar);
-        waybills = new WaybillRegistry(parties, deliveriesAt, advanceAt, settlementAt);
-        deliveries = new DeliveryRegistry(address(manager), parties, waybills, advanceAt, 2);
-        token = new SettlementToken(address(manager), parties, facilityAt, settlementAt, DAILY_CAP);
-        facility = new CreditFacility(parties, token, advanceAt);
-        advances = new FreightAdvance(
-            address(manager), parties, waybills, deliveries, facility, settlementAt
+        address auth = deployCode("AccessManager.sol:AccessManager", abi.encode(admin));
+        manager = AccessManager(auth);
+        parties = PartyRegistry(deployCode("PartyRegistry.sol", abi.encode(auth, registrar)));
+        waybills = WaybillRegistry(
+            deployCode(
+                "WaybillRegistry.sol", abi.encode(parties, deliveriesAt, advanceAt, settlementAt)
+            )
         );
-        settlement = new FreightSettlement(parties, waybills, advances, address(token));
+        deliveries = DeliveryRegistry(
+            deployCode(
+                "DeliveryRegistry.sol", abi.encode(auth, parties, waybills, advanceAt, THRESHOLD)
+            )
+        );
+        token = SettlementToken(
+            deployCode(
+                "SettlementToken.sol",
+                abi.encode(auth, parties, facilityAt, settlementAt, DAILY_CAP)
+            )
+        );
+        facility =
+            CreditFacility(deployCode("CreditFacility.sol", abi.encode(parties, token, advanceAt)));
+        advances = FreightAdvance(
+            deployCode(
+                "FreightAdvance.sol",
+                abi.encode(auth, parties, waybills, deliveries, facility, settlementAt)
+            )
+        );
+        settlement = FreightSettlement(
+            deployCode("FreightSettlement.sol", abi.encode(parties, waybills, advances, token))
+        );
         assertEq(address(settlement), settlementAt, "wiring");
     }
 
@@ -280,6 +301,44 @@ abstract contract Base is FormHashes, Test {
         deliveries.setArbiter(ARBITER);
         token.setCustodian(CUSTODIAN1, CUSTODIAN2);
         vm.stopPrank();
+    }
+
+    // -- the relayer ------------------------------------------------------------------------------
+
+    /// @dev What the next submission must be refused with; 0 if it must be accepted.
+    bytes private _refusal;
+
+    /// @dev The next submission must revert with this error and exactly these facts.
+    function refused(bytes memory encodedError) internal {
+        _refusal = encodedError;
+    }
+
+    /// @dev The next submission must revert with this error, whatever its facts.
+    function refused(bytes4 selector) internal {
+        _refusal = abi.encodePacked(selector);
+    }
+
+    /// @dev Every form goes through here: sent by who has no authority, accepted or refused as the test said.
+    function submit(address to, bytes memory data) internal returns (bytes memory result) {
+        bytes memory wanted = _refusal;
+        delete _refusal;
+        bool accepted;
+        vm.prank(relayer);
+        (accepted, result) = to.call(data);
+        if (wanted.length == 0) {
+            if (!accepted) {
+                assembly ("memory-safe") {
+                    revert(add(result, 32), mload(result))
+                }
+            }
+            return result;
+        }
+        assertFalse(accepted, "was accepted");
+        if (wanted.length == 4) {
+            assertEq(bytes32(bytes4(result)), bytes32(bytes4(wanted)), "refused for another reason");
+        } else {
+            assertEq(result, wanted, "refused with other facts");
+        }
     }
 
     // -- keys and signatures ----------------------------------------------------------------------
@@ -344,9 +403,12 @@ abstract contract Base is FormHashes, Test {
             salt: salt()
         });
         bytes32 h = hash(f);
-        vm.prank(relayer);
-        parties.register(
-            f, sign(party, address(parties), h), signWith(registrarKey, address(parties), h)
+        submit(
+            address(parties),
+            abi.encodeCall(
+                parties.register,
+                (f, sign(party, address(parties), h), signWith(registrarKey, address(parties), h))
+            )
         );
     }
 
@@ -393,8 +455,8 @@ abstract contract Base is FormHashes, Test {
         bytes32 h = hash(f);
         bytes memory a = sign(f.issuer, address(waybills), h);
         bytes memory b = sign(f.performer, address(waybills), h);
-        vm.prank(relayer);
-        return waybills.issue(f, a, b);
+        submit(address(waybills), abi.encodeCall(waybills.issue, (f, a, b)));
+        return WaybillId.wrap(h);
     }
 
     /// @dev consignor -> carrier -> subcontractor -> driver.
@@ -428,8 +490,7 @@ abstract contract Base is FormHashes, Test {
         bytes memory a = sign(issuer, address(waybills), h);
         bytes memory b = sign(performer, address(waybills), h);
         bytes memory c = pledgee == NOBODY ? bytes("") : sign(pledgee, address(waybills), h);
-        vm.prank(relayer);
-        waybills.amend(f, a, b, c);
+        submit(address(waybills), abi.encodeCall(waybills.amend, (f, a, b, c)));
     }
 
     function cancel(WaybillId waybill) internal {
@@ -439,7 +500,7 @@ abstract contract Base is FormHashes, Test {
         bytes32 h = hash(f);
         bytes memory a = sign(waybills.get(waybill).issuer, address(waybills), h);
         bytes memory b = sign(waybills.get(waybill).performer, address(waybills), h);
-        waybills.cancel(f, a, b);
+        submit(address(waybills), abi.encodeCall(waybills.cancel, (f, a, b)));
     }
 
     function creditNote(WaybillId waybill, uint128 amount) internal returns (CreditNote memory) {
@@ -458,7 +519,7 @@ abstract contract Base is FormHashes, Test {
         bytes memory b = sign(waybills.get(f.waybill).performer, address(waybills), h);
         PartyId pledgee = waybills.get(f.waybill).pledgee;
         bytes memory c = pledgee == NOBODY ? bytes("") : sign(pledgee, address(waybills), h);
-        waybills.credit(f, a, b, c);
+        submit(address(waybills), abi.encodeCall(waybills.credit, (f, a, b, c)));
     }
 
     // -- delivery ---------------------------------------------------------------------------------
@@ -478,8 +539,7 @@ abstract contract Base is FormHashes, Test {
     function load(Loading memory f) internal {
         PartyId driver = waybills.get(waybills.leafOf(f.trip)).performer;
         bytes memory s = sign(driver, address(deliveries), hash(f));
-        vm.prank(relayer);
-        deliveries.load(f, s);
+        submit(address(deliveries), abi.encodeCall(deliveries.load, (f, s)));
     }
 
     function batchOf(TripId trip, uint32 index) internal view returns (TrackBatch memory f) {
@@ -494,8 +554,7 @@ abstract contract Base is FormHashes, Test {
 
     function commit(TrackBatch memory f) internal {
         bytes memory s = sign(f.attestor, address(deliveries), hash(f));
-        vm.prank(relayer);
-        deliveries.commitTrack(f, s);
+        submit(address(deliveries), abi.encodeCall(deliveries.commitTrack, (f, s)));
     }
 
     function attestationOf(TripId trip, PartyId attestor) internal returns (Attestation memory f) {
@@ -516,8 +575,7 @@ abstract contract Base is FormHashes, Test {
 
     function attest(Attestation memory f) internal {
         bytes memory s = sign(f.attestor, address(deliveries), hash(f));
-        vm.prank(relayer);
-        deliveries.attest(f, s);
+        submit(address(deliveries), abi.encodeCall(deliveries.attest, (f, s)));
     }
 
     function confirmationOf(TripId trip) internal returns (Confirmation memory f) {
@@ -533,8 +591,7 @@ abstract contract Base is FormHashes, Test {
 
     function confirm(Confirmation memory f) internal {
         bytes memory s = sign(f.by, address(deliveries), hash(f));
-        vm.prank(relayer);
-        deliveries.confirm(f, s);
+        submit(address(deliveries), abi.encodeCall(deliveries.confirm, (f, s)));
     }
 
     function disputeOf(TripId trip, PartyId by) internal returns (Dispute memory) {
@@ -545,7 +602,10 @@ abstract contract Base is FormHashes, Test {
     }
 
     function dispute(Dispute memory f) internal {
-        deliveries.dispute(f, sign(f.by, address(deliveries), hash(f)));
+        submit(
+            address(deliveries),
+            abi.encodeCall(deliveries.dispute, (f, sign(f.by, address(deliveries), hash(f))))
+        );
     }
 
     function resolutionOf(TripId trip, uint8 outcome) internal returns (Resolution memory) {
@@ -562,7 +622,7 @@ abstract contract Base is FormHashes, Test {
         Resolution memory f = resolutionOf(trip, outcome);
         bytes[] memory s = new bytes[](1);
         s[0] = sign(ARBITER, address(deliveries), hash(f));
-        deliveries.resolve(f, s, true);
+        submit(address(deliveries), abi.encodeCall(deliveries.resolve, (f, s, true)));
     }
 
     /// @dev Loading, three batches on the way, two attestations, the receipt: the receipt lands last.
@@ -598,15 +658,25 @@ abstract contract Base is FormHashes, Test {
             bankReference: salt(), account: account, amount: amount, valueDay: advances.today()
         });
         bytes32 h = hash(f);
-        token.mint(f, sign(CUSTODIAN1, address(token), h), sign(CUSTODIAN2, address(token), h));
+        submit(
+            address(token),
+            abi.encodeCall(
+                token.mint,
+                (f, sign(CUSTODIAN1, address(token), h), sign(CUSTODIAN2, address(token), h))
+            )
+        );
     }
 
     function payOut(bytes32 payout) internal {
         PayoutReceipt memory f =
             PayoutReceipt({payout: payout, sequence: salt(), valueDay: advances.today()});
         bytes32 h = hash(f);
-        token.confirmPayout(
-            f, sign(CUSTODIAN1, address(token), h), sign(CUSTODIAN2, address(token), h)
+        submit(
+            address(token),
+            abi.encodeCall(
+                token.confirmPayout,
+                (f, sign(CUSTODIAN1, address(token), h), sign(CUSTODIAN2, address(token), h))
+            )
         );
     }
 
@@ -614,7 +684,10 @@ abstract contract Base is FormHashes, Test {
         VaultMove memory f = VaultMove({
             lender: lender, deposit: deposit, amount: amount, expires: soon(), salt: salt()
         });
-        facility.moveVault(f, sign(lender, address(facility), hash(f)));
+        submit(
+            address(facility),
+            abi.encodeCall(facility.moveVault, (f, sign(lender, address(facility), hash(f))))
+        );
     }
 
     function fund(PartyId lender, uint128 amount) internal {
@@ -645,15 +718,23 @@ abstract contract Base is FormHashes, Test {
         bytes32 h = hash(f);
         bytes memory a = sign(f.lender, address(facility), h);
         bytes memory b = sign(f.borrower, address(facility), h);
-        vm.prank(relayer);
-        return facility.openLine(f, a, b);
+        submit(address(facility), abi.encodeCall(facility.openLine, (f, a, b)));
+        return LineId.wrap(h);
     }
 
     function changeLine(LineChange memory f) internal {
         bytes32 h = hash(f);
         (CreditLine memory terms,,,) = facility.get(f.line);
-        facility.changeLine(
-            f, sign(terms.lender, address(facility), h), sign(terms.borrower, address(facility), h)
+        submit(
+            address(facility),
+            abi.encodeCall(
+                facility.changeLine,
+                (
+                    f,
+                    sign(terms.lender, address(facility), h),
+                    sign(terms.borrower, address(facility), h)
+                )
+            )
         );
     }
 
@@ -678,8 +759,8 @@ abstract contract Base is FormHashes, Test {
     function request(AdvanceRequest memory f) internal returns (AdvanceId) {
         (CreditLine memory terms,,,) = facility.get(f.line);
         bytes memory s = sign(terms.borrower, address(advances), hash(f));
-        vm.prank(relayer);
-        return advances.request(f, s);
+        submit(address(advances), abi.encodeCall(advances.request, (f, s)));
+        return AdvanceId.wrap(hash(f));
     }
 
     function acknowledgementOf(AdvanceId id) internal returns (Acknowledgement memory f) {
@@ -695,8 +776,7 @@ abstract contract Base is FormHashes, Test {
 
     function acknowledge(Acknowledgement memory f) internal {
         bytes memory s = sign(f.debtor, address(advances), hash(f));
-        vm.prank(relayer);
-        advances.acknowledge(f, s);
+        submit(address(advances), abi.encodeCall(advances.acknowledge, (f, s)));
     }
 
     function consentOf(AdvanceId id, uint256 index) internal returns (PayeeConsent memory f) {
@@ -710,8 +790,7 @@ abstract contract Base is FormHashes, Test {
 
     function consent(PayeeConsent memory f) internal {
         bytes memory s = sign(f.party, address(advances), hash(f));
-        vm.prank(relayer);
-        advances.consent(f, s);
+        submit(address(advances), abi.encodeCall(advances.consent, (f, s)));
     }
 
     function approvalOf(AdvanceId id) internal returns (Approval memory f) {
@@ -725,8 +804,7 @@ abstract contract Base is FormHashes, Test {
 
     function approve(Approval memory f) internal {
         bytes memory s = sign(advances.get(f.advance).lender, address(advances), hash(f));
-        vm.prank(relayer);
-        advances.approve(f, s);
+        submit(address(advances), abi.encodeCall(advances.approve, (f, s)));
     }
 
     function agree(AdvanceId id) internal {
@@ -747,13 +825,17 @@ abstract contract Base is FormHashes, Test {
         Gate memory f =
             Gate({advance: id, open: open, reason: "law", expires: soon(), salt: salt()});
         bytes memory s = sign(advances.get(id).lender, address(advances), hash(f));
-        vm.prank(relayer);
-        advances.gate(f, s);
+        submit(address(advances), abi.encodeCall(advances.gate, (f, s)));
     }
 
     function repay(AdvanceId id, uint128 amount) internal {
         Repayment memory f = Repayment({advance: id, amount: amount, expires: soon(), salt: salt()});
-        advances.repay(f, sign(advances.get(id).borrower, address(advances), hash(f)));
+        submit(
+            address(advances),
+            abi.encodeCall(
+                advances.repay, (f, sign(advances.get(id).borrower, address(advances), hash(f)))
+            )
+        );
     }
 
     function act(AdvanceId id, uint8 what, uint128 value) internal {
@@ -765,20 +847,29 @@ abstract contract Base is FormHashes, Test {
             expires: soon(),
             salt: salt()
         });
-        advances.act(f, sign(advances.get(id).lender, address(advances), hash(f)));
+        submit(
+            address(advances),
+            abi.encodeCall(
+                advances.act, (f, sign(advances.get(id).lender, address(advances), hash(f)))
+            )
+        );
     }
 
     function cascade(WaybillId waybill, WaybillId child, uint128 most) internal {
         Cascade memory f =
             Cascade({waybill: waybill, child: child, most: most, expires: soon(), salt: salt()});
-        settlement.signCascade(
-            f, sign(waybills.get(waybill).performer, address(settlement), hash(f))
+        submit(
+            address(settlement),
+            abi.encodeCall(
+                settlement.signCascade,
+                (f, sign(waybills.get(waybill).performer, address(settlement), hash(f)))
+            )
         );
     }
 
     function payFreight(WaybillId waybill, uint128 amount) internal {
         mint(settlement.collectionAccount(waybill), amount);
-        settlement.settle(waybill);
+        submit(address(settlement), abi.encodeCall(settlement.settle, (waybill)));
     }
 
     /// @dev A chain, a funded line, and the standard advance approved on it.
