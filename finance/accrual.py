@@ -323,6 +323,9 @@ class Charges:
         return self.fee + self.penalty + self.interest
 
 
+NOTHING_CHARGED = Charges(0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Accumulator:
     """Exact numerators of one loan up to a day (see the module's formulas).

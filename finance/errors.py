@@ -93,3 +93,9 @@ class UnknownLineError(FinanceError):
     """There is no such credit line here."""
 
     code = "line_unknown"
+
+
+class DayEndError(FinanceError):
+    """The business date cannot be closed now."""
+
+    code = "day_end_refused"

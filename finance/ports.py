@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from chain.bindings.structs import AdvanceRequest, CreditLine, Payee
     from chain.ids import Address, AdvanceId, LineId, PartyId, TripId, WaybillId
     from chain.ports import BlockRef
+    from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
     from finance.audit import ChainFacts, Discrepancy
     from finance.ledger import Entry
     from finance.records import (
         AdvanceRecord,
         BorrowerFacts,
+        DayEndRecord,
         DecisionRecord,
         Difference,
         LenderPolicy,
         LineRecord,
+        LoanDay,
         PayeeRecord,
         ReceivableRecord,
         RequestFacts,
@@ -175,7 +178,11 @@ class Books(Protocol):
         ...
 
     def balances(
-        self, *, until_day: int | None = None, known_by: dt.datetime | None = None
+        self,
+        *,
+        until_day: int | None = None,
+        known_by: dt.datetime | None = None,
+        book: str | None = None,
     ) -> dict[tuple[str, str], int]:
         """Balances by (book, account), debit positive, at a business date as known at an instant."""
         ...
@@ -184,14 +191,56 @@ class Books(Protocol):
         """The balance of an account by what its lines are about; zeros left out."""
         ...
 
-    def accrued_about(self, advances: Collection[AdvanceId]) -> dict[str, dict[str, int]]:
-        """Cumulative accruals booked (interest, fee, penalty), by advance; waivers not subtracted."""
-        ...
-
     def list_entries(
         self, book: str, *, until_day: int | None = None, about: str | None = None
     ) -> Iterator[Entry]:
         """Entries of a book in order of business day."""
+        ...
+
+    # -- the day's end
+
+    def list_lenders(self) -> list[PartyId]:
+        """Every lender with a line."""
+        ...
+
+    def first_day(self, lender: PartyId) -> int | None:
+        """The business day of a lender's first entry."""
+        ...
+
+    def list_loans_on(
+        self, lender: PartyId, before: dt.datetime, *, after: str, limit: int
+    ) -> list[AdvanceRecord]:
+        """Loans released before an instant and not closed before it, by id; pages of ``limit``."""
+        ...
+
+    def save_accrued(self, accrued: Sequence[tuple[AdvanceId, int, Charges]]) -> None:
+        """Writes (advance, last day booked, cumulative charges booked) of many advances at once."""
+        ...
+
+    def find_loan_days(
+        self, lender: PartyId, day: int, advances: Collection[AdvanceId]
+    ) -> dict[AdvanceId, LoanDay]:
+        """How these loans stood at the end of a day."""
+        ...
+
+    def add_loan_days(self, rows: Sequence[LoanDay]) -> None:
+        """Keeps how loans stood; a row kept before stays."""
+        ...
+
+    def list_loan_days(self, lender: PartyId, day: int) -> Iterator[LoanDay]:
+        """Every loan of a lender at the end of a day, by id."""
+        ...
+
+    def find_day_end(self, lender: PartyId, day: int) -> DayEndRecord | None:
+        """How far a day has been closed."""
+        ...
+
+    def last_sealed(self, lender: PartyId) -> DayEndRecord | None:
+        """The latest day that is sealed."""
+        ...
+
+    def save_day_end(self, record: DayEndRecord) -> None:
+        """Writes how far a day has been closed."""
         ...
 
     # -- differences

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from finance.accrual import NOTHING_CHARGED, Charges
 from finance.advance import AdvanceState
 from finance.credit import Line
 
@@ -119,6 +120,8 @@ class AdvanceRecord:
 
     Attributes:
         state: NONE until the chain has the request.
+        accrued_day: last business day whose charges are booked.
+        accrued: charges booked up to it, cumulative.
         held_fen: what it holds of its line's headroom until the chain reserves or refuses.
         reason: the chain's reason hash of a void or a wait.
     """
@@ -139,6 +142,8 @@ class AdvanceRecord:
     outstanding_fen: int = 0
     start_day: int = 0
     due_day: int = 0
+    accrued_day: int | None = None
+    accrued: Charges = NOTHING_CHARGED
     fingerprint: str = ""
     approved_until: dt.datetime | None = None
     reason: str = ""
@@ -265,3 +270,56 @@ class Difference:
     last_day: int
     owner: str = "finance"
     closed_at: dt.datetime | None = None
+
+
+class DayEndStep(StrEnum):
+    """The ordered steps of a business date's end."""
+
+    LOANS = "loans"
+    """Replay, accrue, overdue, classify: batch by batch."""
+    ALLOWANCE = "allowance"
+    REPORT = "report"
+    SEALED = "sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class LoanDay:
+    """A loan at the end of a business day; amounts in fen.
+
+    Attributes:
+        principal_fen: in the books (0 once written off).
+        tier: five-tier class, 1 (normal) to 5 (loss).
+        clean_days: days since arrears were last above zero.
+    """
+
+    advance: AdvanceId
+    lender: PartyId
+    day: int
+    principal_fen: int
+    interest_due_fen: int
+    penalty_due_fen: int
+    fee_due_fen: int
+    days_past_due: int
+    tier: int
+    clean_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayEndRecord:
+    """How far a lender's business date has been closed.
+
+    Attributes:
+        block: the last block before the Beijing midnight that ends the day.
+        resume_after: the last advance done in the step of batches.
+        seal: hash over trial balance, block and loans; "" until sealed.
+    """
+
+    lender: PartyId
+    day: int
+    step: DayEndStep
+    block: int
+    started_at: dt.datetime
+    resume_after: str = ""
+    seal: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    sealed_at: dt.datetime | None = None

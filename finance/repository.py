@@ -7,22 +7,28 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.util import identity_key
 from sqlmodel import col, select
 
 from chain.clock import beijing_day
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
+from finance.accrual import Charges
 from finance.advance import OWING, AdvanceEvent, AdvanceState, EventKind
+from finance.audit import book_of
 from finance.errors import DuplicateError
 from finance.ledger import Entry, Line
 from finance.records import (
     AdvanceRecord,
     BorrowerFacts,
+    DayEndRecord,
+    DayEndStep,
     DecisionRecord,
     Difference,
     LenderPolicy,
     LineRecord,
     LineState,
+    LoanDay,
     PayeeRecord,
     PayeeState,
     ReceivableRecord,
@@ -33,10 +39,12 @@ from finance.tables import (
     AdvanceEventRow,
     AdvanceRow,
     CreditLineRow,
+    DayEndRow,
     DifferenceRow,
     JournalEntryRow,
     JournalLineRow,
     LenderPolicyRow,
+    LoanDayRow,
     PayeeRow,
     ReceivableRow,
     RiskDecisionRow,
@@ -290,6 +298,10 @@ class SqlBooks:
             "outstanding_fen": advance.outstanding_fen,
             "start_day": advance.start_day,
             "due_day": advance.due_day,
+            "accrued_day": advance.accrued_day,
+            "accrued_fee_fen": advance.accrued.fee,
+            "accrued_penalty_fen": advance.accrued.penalty,
+            "accrued_interest_fen": advance.accrued.interest,
             "decision": advance.decision,
             "fingerprint": advance.fingerprint,
             "approved_until": advance.approved_until,
@@ -536,13 +548,19 @@ class SqlBooks:
         return len(new)
 
     def balances(
-        self, *, until_day: int | None = None, known_by: dt.datetime | None = None
+        self,
+        *,
+        until_day: int | None = None,
+        known_by: dt.datetime | None = None,
+        book: str | None = None,
     ) -> dict[tuple[str, str], int]:
         """Balances by (book, account), summed by the database."""
         lines, heads = _table(JournalLineRow), _table(JournalEntryRow)
         query = sa.select(
             lines.c.book, lines.c.account, sa.func.sum(lines.c.amount_fen).label("total")
         ).group_by(lines.c.book, lines.c.account)
+        if book is not None:
+            query = query.where(lines.c.book == book)
         if until_day is not None or known_by is not None:
             query = query.join(heads, heads.c.id == lines.c.entry)
             if until_day is not None:
@@ -568,28 +586,6 @@ class SqlBooks:
         if book is not None:
             query = query.where(table.c.book == book)
         return {row.about: int(row.total) for row in self._session.execute(query)}
-
-    def accrued_about(self, advances: Collection[AdvanceId]) -> dict[str, dict[str, int]]:
-        """Cumulative accruals booked, by advance and income account's component."""
-        lines, heads = _table(JournalLineRow), _table(JournalEntryRow)
-        found: dict[str, dict[str, int]] = {}
-        for some in _batches(advances):
-            query = (
-                sa.select(
-                    lines.c.about, lines.c.account, sa.func.sum(lines.c.amount_fen).label("total")
-                )
-                .join(heads, heads.c.id == lines.c.entry)
-                .where(
-                    lines.c.about.in_(some),
-                    heads.c.kind == "ACCRUAL",
-                    lines.c.account.like("%_receivable"),
-                )
-                .group_by(lines.c.about, lines.c.account)
-            )
-            for row in self._session.execute(query):
-                component = row.account.removesuffix("_receivable")
-                found.setdefault(row.about, {})[component] = int(row.total)
-        return found
 
     def list_entries(
         self, book: str, *, until_day: int | None = None, about: str | None = None
@@ -646,6 +642,133 @@ class SqlBooks:
             )
             for head in heads
         ]
+
+    # -- the day's end ----------------------------------------------------------------------------
+
+    def list_lenders(self) -> list[PartyId]:
+        """Every lender with a line."""
+        found = self._session.exec(select(CreditLineRow.lender).distinct())
+        return sorted(PartyId(int(lender)) for lender in found)
+
+    def first_day(self, lender: PartyId) -> int | None:
+        """The business day of a lender's first entry."""
+        table = _table(JournalEntryRow)
+        query = sa.select(sa.func.min(table.c.day)).where(table.c.book == book_of(lender))
+        first = self._session.execute(query).scalar_one()
+        return None if first is None else int(first)
+
+    def list_loans_on(
+        self, lender: PartyId, before: dt.datetime, *, after: str, limit: int
+    ) -> list[AdvanceRecord]:
+        """Loans released before an instant and not closed before it, by id."""
+        query = (
+            select(AdvanceRow)
+            .where(
+                AdvanceRow.lender == str(lender),
+                AdvanceRow.advance > after,
+                col(AdvanceRow.released_at) < before,
+                col(AdvanceRow.closed_at).is_(None) | (col(AdvanceRow.closed_at) >= before),
+            )
+            .order_by(col(AdvanceRow.advance))
+            .limit(limit)
+        )
+        return [_advance(row) for row in self._session.exec(query)]
+
+    def save_accrued(self, accrued: Sequence[tuple[AdvanceId, int, Charges]]) -> None:
+        """Writes what is booked of many advances in one statement."""
+        if not accrued:
+            return
+        table = _table(AdvanceRow)
+        self._session.execute(
+            sa.update(table)
+            .where(table.c.advance == sa.bindparam("b_advance"))
+            .values(
+                accrued_day=sa.bindparam("b_day"),
+                accrued_fee_fen=sa.bindparam("b_fee"),
+                accrued_penalty_fen=sa.bindparam("b_penalty"),
+                accrued_interest_fen=sa.bindparam("b_interest"),
+            ),
+            [
+                {
+                    "b_advance": advance,
+                    "b_day": day,
+                    "b_fee": booked.fee,
+                    "b_penalty": booked.penalty,
+                    "b_interest": booked.interest,
+                }
+                for advance, day, booked in accrued
+            ],
+        )
+        for advance, _, _ in accrued:
+            self._forget(AdvanceRow, advance)
+
+    def find_loan_days(
+        self, lender: PartyId, day: int, advances: Collection[AdvanceId]
+    ) -> dict[AdvanceId, LoanDay]:
+        """How these loans stood at the end of a day."""
+        table = _table(LoanDayRow)
+        found: dict[AdvanceId, LoanDay] = {}
+        for some in _batches(advances):
+            query = sa.select(table).where(
+                table.c.lender == str(lender), table.c.day == day, table.c.advance.in_(some)
+            )
+            for row in self._session.execute(query):
+                found[AdvanceId(row.advance)] = _loan_day(row)
+        return found
+
+    def add_loan_days(self, rows: Sequence[LoanDay]) -> None:
+        """Keeps how loans stood; a row kept before stays."""
+        if not rows:
+            return
+        dialect = self._session.get_bind().dialect.name
+        insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        self._session.execute(
+            insert(_table(LoanDayRow)).on_conflict_do_nothing(),
+            [asdict(row) | {"lender": str(row.lender)} for row in rows],
+        )
+
+    def list_loan_days(self, lender: PartyId, day: int) -> Iterator[LoanDay]:
+        """Every loan of a lender at the end of a day, by id."""
+        table = _table(LoanDayRow)
+        query = (
+            sa.select(table)
+            .where(table.c.lender == str(lender), table.c.day == day)
+            .order_by(table.c.advance)
+            .execution_options(yield_per=PAGE)
+        )
+        for row in self._session.execute(query):
+            yield _loan_day(row)
+
+    def find_day_end(self, lender: PartyId, day: int) -> DayEndRecord | None:
+        """How far a day has been closed."""
+        row = self._session.get(DayEndRow, (str(lender), day))
+        return None if row is None else _day_end(row)
+
+    def last_sealed(self, lender: PartyId) -> DayEndRecord | None:
+        """The latest day that is sealed."""
+        row = self._session.exec(
+            select(DayEndRow)
+            .where(DayEndRow.lender == str(lender), DayEndRow.seal != "")
+            .order_by(col(DayEndRow.day).desc())
+        ).first()
+        return None if row is None else _day_end(row)
+
+    def save_day_end(self, record: DayEndRecord) -> None:
+        """Writes how far a day has been closed."""
+        self._session.merge(
+            DayEndRow(
+                lender=str(record.lender),
+                day=record.day,
+                step=record.step.value,
+                resume_after=record.resume_after,
+                block_number=record.block,
+                seal=record.seal,
+                report=dict(record.report),
+                started_at=record.started_at,
+                sealed_at=record.sealed_at,
+            )
+        )
+        self._session.flush()
 
     # -- differences ------------------------------------------------------------------------------
 
@@ -777,6 +900,12 @@ def _advance(row: AdvanceRow) -> AdvanceRecord:
         outstanding_fen=row.outstanding_fen,
         start_day=row.start_day,
         due_day=row.due_day,
+        accrued_day=row.accrued_day,
+        accrued=Charges(
+            fee=row.accrued_fee_fen,
+            penalty=row.accrued_penalty_fen,
+            interest=row.accrued_interest_fen,
+        ),
         fingerprint=row.fingerprint,
         approved_until=row.approved_until,
         reason=row.reason,
@@ -784,6 +913,35 @@ def _advance(row: AdvanceRow) -> AdvanceRecord:
         requested_at=row.requested_at,
         released_at=row.released_at,
         closed_at=row.closed_at,
+    )
+
+
+def _loan_day(row: Any) -> LoanDay:
+    return LoanDay(
+        advance=AdvanceId(row.advance),
+        lender=PartyId(int(row.lender)),
+        day=row.day,
+        principal_fen=row.principal_fen,
+        interest_due_fen=row.interest_due_fen,
+        penalty_due_fen=row.penalty_due_fen,
+        fee_due_fen=row.fee_due_fen,
+        days_past_due=row.days_past_due,
+        tier=row.tier,
+        clean_days=row.clean_days,
+    )
+
+
+def _day_end(row: DayEndRow) -> DayEndRecord:
+    return DayEndRecord(
+        lender=PartyId(int(row.lender)),
+        day=row.day,
+        step=DayEndStep(row.step),
+        block=row.block_number,
+        started_at=row.started_at,
+        resume_after=row.resume_after,
+        seal=row.seal,
+        report=row.report,
+        sealed_at=row.sealed_at,
     )
 
 

@@ -27,6 +27,7 @@ from finance.accrual import BPS, date_of
 from finance.advance import OWING, AdvanceEvent, AdvanceState, EventKind, replay, require_move
 from finance.audit import CUSTODIAN, Discrepancy, LedgerFacts, audit, book_of, token_account
 from finance.classification import five_tier_floor
+from finance.day_end import accrue_days
 from finance.errors import (
     AdvanceStateError,
     DecisionRefusedError,
@@ -684,7 +685,7 @@ class FinanceService:
     def on_payee_paid(self, seen: Occurred[events.PayeePaid]) -> None:
         """A payee has his money on his account, queued for his bank."""
         event = seen.event
-        record = self._get_advance(event.advance)
+        record = self._accrue(seen, self._get_advance(event.advance))
         payee = next(
             one
             for one in self._books.list_payees([event.advance])[event.advance]
@@ -730,15 +731,14 @@ class FinanceService:
 
     def on_interest_deferred(self, seen: Occurred[events.InterestDeferred]) -> None:
         """Interest starts on a later day."""
-        record = self._get_advance(seen.event.advance)
+        record = self._accrue(seen, self._get_advance(seen.event.advance))
         self._books.save_advance(replace(record, start_day=seen.event.start_day))
         self._note(seen, seen.event.advance, EventKind.DEFERRED, day=seen.event.start_day)
 
     def on_advance_repaid(self, seen: Occurred[events.AdvanceRepaid]) -> None:
         """Money for a loan, shared by the chain; or charges that the lender waived."""
         event = seen.event
-        record = self._get_advance(event.advance)
-        self._accrue(seen, record)
+        record = self._accrue(seen, self._get_advance(event.advance))
         paid = event.fee + event.penalty + event.interest + event.principal
         if paid == 0:
             self._on_waived(seen, record)
@@ -784,8 +784,7 @@ class FinanceService:
     def on_advance_written_off(self, seen: Occurred[events.AdvanceWrittenOff]) -> None:
         """Principal and accrued charges leave the books; the claim stands."""
         event = seen.event
-        record = self._get_advance(event.advance)
-        self._accrue(seen, record)
+        record = self._accrue(seen, self._get_advance(event.advance))
         receivable = {
             name: fen
             for name in ("interest", "fee", "penalty")
@@ -970,20 +969,14 @@ class FinanceService:
             lines = lines_of(booking, components, about=about)
             self._books.post([self._entry(seen, book_of(lender), booking.value, lines)])
 
-    def _accrue(self, seen: Occurred[Event], record: AdvanceRecord) -> None:
-        """Books what was charged up to this event's day and is not booked yet."""
-        if record.state is AdvanceState.WRITTEN_OFF:
-            return  # off the books: only money that comes in is income
-        charged = self._replay(record).charges_on(beijing_day(seen.at))
-        lines = accrual_lines(
-            record.advance,
-            {"fee": charged.fee, "penalty": charged.penalty, "interest": charged.interest},
-            self._books.accrued_about([record.advance]).get(record.advance, {}),
-        )
-        if lines:
-            book = book_of(record.lender)
-            entry = self._entry(seen, book, Booking.ACCRUAL.value, lines, suffix=":accrual")
-            self._books.post([entry])
+    def _accrue(self, seen: Occurred[Event], record: AdvanceRecord) -> AdvanceRecord:
+        """Books the charges of every day before this event's that no day end has booked yet."""
+        days = accrue_days(record, self._replay(record), beijing_day(seen.at), self._clock.now())
+        if not days.entries:
+            return record
+        self._books.post(days.entries)
+        self._books.save_accrued([(record.advance, days.booked_to, days.booked)])
+        return replace(record, accrued_day=days.booked_to, accrued=days.booked)
 
     def _on_waived(self, seen: Occurred[events.AdvanceRepaid], record: AdvanceRecord) -> None:
         event = seen.event
@@ -1142,21 +1135,6 @@ class FinanceService:
 
     def _form_expiry(self) -> int:
         return int((self._clock.now() + FORM_VALID).timestamp())
-
-
-def accrual_lines(
-    advance: AdvanceId, charged: dict[str, int], booked: dict[str, int]
-) -> tuple[Line, ...]:
-    """The lines that bring accruals booked up (or back) to what is charged; empty if they are."""
-    more = {name: max(0, charged[name] - booked.get(name, 0)) for name in charged}
-    less = {name: max(0, booked.get(name, 0) - charged[name]) for name in charged}
-    lines: list[Line] = []
-    if any(more.values()):
-        lines.extend(lines_of(Booking.ACCRUAL, more, about=advance))
-    if any(less.values()):
-        taken_back = lines_of(Booking.ACCRUAL, less, about=advance)
-        lines.extend(Line(line.account, -line.amount, line.about) for line in taken_back)
-    return tuple(lines)
 
 
 def _payees(advance: AdvanceId, payees: Sequence[Payee]) -> list[PayeeRecord]:

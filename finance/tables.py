@@ -119,6 +119,10 @@ class AdvanceRow(Row, table=True):
     outstanding_fen: int = Field(default=0, sa_type=BIG)
     start_day: int = Field(default=0)
     due_day: int = Field(default=0)
+    accrued_day: int | None = None
+    accrued_fee_fen: int = Field(default=0, sa_type=BIG)
+    accrued_penalty_fen: int = Field(default=0, sa_type=BIG)
+    accrued_interest_fen: int = Field(default=0, sa_type=BIG)
     decision: str = Field(max_length=HASH)
     fingerprint: str = Field(default="", max_length=HASH)
     approved_until: dt.datetime | None = None
@@ -253,8 +257,9 @@ class LoanDayRow(Row, table=True):
 
     __tablename__ = "loan_day"
 
+    lender: str = Field(max_length=PARTY, primary_key=True)
+    day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
-    day: int = Field(primary_key=True, index=True, sa_column_kwargs={"autoincrement": False})
     principal_fen: int = Field(sa_type=BIG)
     interest_due_fen: int = Field(sa_type=BIG)
     penalty_due_fen: int = Field(sa_type=BIG)
