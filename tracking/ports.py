@@ -79,6 +79,28 @@ class Records(Protocol):
         """Raw frames of a terminal that were received, or hold fixes, in the span; by receipt."""
         ...
 
+    def pack_raw(self, day: int, limit: int) -> int:
+        """Packs the raw frames of terminals received before a UTC day, a row a terminal and day.
+
+        Args:
+            day: unix seconds // 86,400; frames received on it or later stay as they are.
+            limit: most terminal-days in this transaction.
+
+        Returns:
+            How many terminal-days were packed.
+        """
+        ...
+
+    def forget(self, before: int, protected: Collection[TripId]) -> int:
+        """Deletes fixes and raw frames older than an instant by the device's clock.
+
+        What lies around the window of a trip that is not over, or is protected, stays.
+
+        Returns:
+            How many fixes and packed or single raw rows were deleted.
+        """
+        ...
+
     def add_trip(self, trip: Trip) -> None:
         """Writes a new trip down; its terminal must be known, the trip must not."""
         ...

@@ -8,7 +8,7 @@ import itertools
 import json
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +19,7 @@ from tracking.errors import TripUnknownError
 from tracking.fix import Fix
 from tracking.tables import (
     FixRow,
+    RawDayRow,
     RawFrameRow,
     TerminalRow,
     TrackAttestationRow,
@@ -28,6 +29,7 @@ from tracking.tables import (
     TrackVerdictRow,
 )
 from tracking.trip import (
+    MARGIN_S,
     OVER,
     AttestationRecord,
     Member,
@@ -245,22 +247,97 @@ class SqlRecords:
         if number is None:
             return []
         rows = self._session.execute(
-            sa.select(table)
-            .where(
+            sa.select(table).where(
                 table.c.terminal_number == number,
                 sa.or_(
                     table.c.received.between(since, until),
                     sa.and_(table.c.first_time <= until, table.c.last_time >= since),
                 ),
             )
-            .order_by(table.c.received, table.c.first_time, table.c.digest)
         )
-        return [
-            RawFrame(
-                row.source, row.received, zlib.decompress(row.data) if row.packed else row.data
-            )
+        found = [
+            _RawRow(row.source, row.received, row.first_time, row.last_time, _unpacked(row))
             for row in rows
         ]
+        days = _table(RawDayRow)
+        packed = self._session.execute(
+            sa.select(days.c.data).where(
+                days.c.terminal_number == number,
+                sa.or_(
+                    days.c.day.between(since // _DAY_S, until // _DAY_S),
+                    sa.and_(days.c.first_time <= until, days.c.last_time >= since),
+                ),
+            )
+        )
+        for day in packed.scalars():
+            found.extend(
+                one
+                for one in _unpack_day(day)
+                if since <= one.received <= until
+                or (one.first_time <= until and one.last_time >= since)
+            )
+        frames = (RawFrame(one.source, one.received, one.data) for one in found)
+        return sorted(frames, key=lambda raw: (raw.received, raw.source, raw.data))
+
+    def pack_raw(self, day: int, limit: int) -> int:
+        """Packs the raw frames of terminals received before a UTC day, a row a terminal and day."""
+        table, days = _table(RawFrameRow), _table(RawDayRow)
+        due = self._session.execute(
+            sa.select(table.c.day, table.c.terminal_number)
+            .where(table.c.day < day)
+            .group_by(table.c.day, table.c.terminal_number)
+            .order_by(table.c.day)
+            .limit(limit)
+        ).all()
+        for of_day, number in due:
+            which = sa.and_(table.c.day == of_day, table.c.terminal_number == number)
+            same_day = sa.and_(days.c.day == of_day, days.c.terminal_number == number)
+            before = self._session.execute(
+                sa.select(days.c.data).where(same_day)
+            ).scalar_one_or_none()  # frames that came in after the day was packed
+            rows = [] if before is None else _unpack_day(before)
+            rows += [
+                _RawRow(row.source, row.received, row.first_time, row.last_time, _unpacked(row))
+                for row in self._session.execute(sa.select(table).where(which))
+            ]
+            rows = sorted(set(rows), key=lambda one: (one.received, one.source, one.data))
+            self._replace(
+                RawDayRow,
+                ("day", "terminal_number"),
+                {
+                    "day": of_day,
+                    "terminal_number": number,
+                    "frames": len(rows),
+                    "first_time": min(one.first_time for one in rows),
+                    "last_time": max(one.last_time for one in rows),
+                    "data": _pack_day(rows),
+                },
+            )
+            self._session.execute(sa.delete(table).where(which))
+        return len(due)
+
+    def forget(self, before: int, protected: Collection[TripId]) -> int:
+        """Deletes fixes and raw frames older than an instant by the device's clock."""
+        trips = _table(TrackedTripRow).c
+        live: sa.ColumnElement[bool] = trips.state.not_in([int(state) for state in OVER])
+        if protected:
+            live = sa.or_(live, trips.trip.in_(list(protected)))
+        gone = 0
+        for row, first, last in (
+            (FixRow, "time", "time"),
+            (RawFrameRow, "first_time", "last_time"),
+            (RawDayRow, "first_time", "last_time"),
+        ):
+            table = _table(row)
+            around = sa.exists().where(
+                trips.terminal_number == table.c.terminal_number,
+                trips.opens - MARGIN_S <= table.c[last],
+                trips.closes + MARGIN_S >= table.c[first],
+                live,
+            )
+            done = self._session.execute(sa.delete(table).where(table.c[last] < before, ~around))
+            gone += done.rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
+        return gone
 
     # --- trips ---------------------------------------------------------------------------------
 
@@ -546,6 +623,50 @@ def _raw_values(entry: RawEntry) -> tuple[Any, ...]:
         shorter,
         packed if shorter else data,
     )
+
+
+class _RawRow(NamedTuple):
+    source: str
+    received: int
+    first_time: int
+    last_time: int
+    data: bytes
+
+
+_PACKED_HEAD = struct.Struct(">8sqqqI")
+
+
+def _unpacked(row: Any) -> bytes:
+    data: bytes = row.data
+    return zlib.decompress(data) if row.packed else data
+
+
+def _pack_day(rows: Iterable[_RawRow]) -> bytes:
+    """Heads and bytes one after the other; frames of one terminal are alike, so zlib makes them small."""
+    parts = []
+    for one in rows:
+        parts.append(
+            _PACKED_HEAD.pack(
+                one.source.encode("ascii"),
+                one.received,
+                one.first_time,
+                one.last_time,
+                len(one.data),
+            )
+        )
+        parts.append(one.data)
+    return zlib.compress(b"".join(parts), 9)
+
+
+def _unpack_day(packed: bytes) -> list[_RawRow]:
+    data, at, rows = zlib.decompress(packed), 0, []
+    while at < len(data):
+        source, received, first, last, size = _PACKED_HEAD.unpack_from(data, at)
+        at += _PACKED_HEAD.size
+        name = source.rstrip(b"\0").decode("ascii")
+        rows.append(_RawRow(name, received, first, last, data[at : at + size]))
+        at += size
+    return rows
 
 
 _FIX_COLUMNS = (

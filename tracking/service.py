@@ -42,6 +42,7 @@ from tracking.policy import Policy, default_policy
 from tracking.ports import RawEntry
 from tracking.trip import (
     CLOCK_TOLERANCE_S,
+    MARGIN_S,
     MOVES,
     OVER,
     AttestationRecord,
@@ -77,9 +78,6 @@ BATCH_METRES_A_SECOND = 16
 
 MOST_OTHERS = 12
 """Earlier trips that one trip is compared with: the latest whose plans touch the same area."""
-
-MARGIN_S = 6 * 3600
-"""Raw frames this long before and after the window go into the evidence: late uploads, wrong clocks."""
 
 
 def hash_code(code: str) -> str:
@@ -596,6 +594,32 @@ class TrackingService:
         if frozen is None:
             raise EvidenceEmptyError("the trip was not judged yet", trip=trip)
         return frozen
+
+    # --- keeping and forgetting ----------------------------------------------------------------
+
+    def pack_raw(self, *, limit: int = 200) -> int:
+        """Packs raw frames of past days, a row a terminal and day; how many such rows were written.
+
+        Yesterday stays as it is: frames of a long night still come in.
+        """
+        return self._records.pack_raw(self._now() // 86_400 - 1, limit)
+
+    def forget(self, *, keep_days: int, protected: Iterable[TripId] = ()) -> int:
+        """Deletes fixes and raw frames older than the setting says; how many rows.
+
+        What was frozen when a trip was judged stays, and so does all around the window of a trip that is
+        not over.
+
+        Args:
+            keep_days: whole days to keep, at least 1.
+            protected: trips whose evidence a live loan, a dispute or a court still needs.
+
+        Raises:
+            TripInvalidError: fewer than one day.
+        """
+        if keep_days < 1:
+            raise TripInvalidError("keep at least one day", field="keep_days", given=keep_days)
+        return self._records.forget(self._now() - keep_days * 86_400, set(protected))
 
     # --- attestations --------------------------------------------------------------------------
 

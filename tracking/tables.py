@@ -58,6 +58,19 @@ class RawFrameRow(Row, table=True):
     data: bytes = Field(sa_type=sa.LargeBinary)
 
 
+class RawDayRow(Row, table=True):
+    """A past day of raw frames of one terminal, packed together: a few bytes a frame."""
+
+    __tablename__ = "raw_day"
+
+    day: int = Field(primary_key=True, sa_type=sa.Integer)
+    terminal_number: int = Field(primary_key=True, sa_type=sa.BigInteger, index=True)
+    frames: int = Field(sa_type=sa.Integer)
+    first_time: int = Field(sa_type=sa.BigInteger)
+    last_time: int = Field(sa_type=sa.BigInteger)
+    data: bytes = Field(sa_type=sa.LargeBinary)
+
+
 class FixRow(Row, table=True):
     """A fix; ``digest`` is over what the device said, not over when and how it reached us."""
 

@@ -26,6 +26,9 @@ MOVES: Mapping[TripState, frozenset[TripState]] = {
 OVER = frozenset({TripState.DELIVERED, TripState.VOID})
 """States in which no more batch is committed."""
 
+MARGIN_S = 6 * 3600
+"""Raw frames this long before and after the window go into the evidence: late uploads, wrong clocks."""
+
 CLOCK_TOLERANCE_S = 300
 SLIP_S = 8 * 3600
 
