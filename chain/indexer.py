@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlmodel import Session, col, delete, func, select
+from sqlmodel import Session, col, delete, func, insert, select, update
 
 from chain.abi import Event, Occurred, address, hash32
 from chain.bindings.events import EVENTS
 from chain.client import block_ref, raw_bytes
 from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
 from chain.ids import Hash32
+from chain.ports import BlockRef
 from chain.tables import BlockRow, CursorRow, EventLogRow, OwedLogRow
 from chain.transactions import remember_chain
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.deployments import Deployed
     from chain.ids import Address
-    from chain.ports import BlockRef
     from chain.storage import Storage
 
 log = structlog.get_logger(__name__)
@@ -309,32 +309,43 @@ class Indexer:
         """Remembers blocks, and handles those deep enough in the same database transaction."""
         if not seen:
             return
+        up_to = head - self._confirmations
         with self._storage.write() as session:
-            for one in seen:
-                session.add(
-                    BlockRow(
-                        number=one.block.number,
-                        hash=one.block.hash,
-                        parent=one.block.parent,
-                        at=one.block.at,
-                    )
-                )
-                for entry in one.logs:
-                    session.add(
-                        EventLogRow(
-                            block_hash=one.block.hash,
-                            log_index=entry.log_index,
-                            block_number=one.block.number,
-                            transaction_hash=entry.transaction_hash,
-                            address=entry.address,
-                            topics=",".join(hash32(topic) for topic in entry.topics),
-                            data=entry.data,
-                        )
-                    )
+            self._handle_stored(session, up_to, done)
+            session.execute(
+                insert(BlockRow),
+                [
+                    {
+                        "number": one.block.number,
+                        "hash": one.block.hash,
+                        "parent": one.block.parent,
+                        "at": one.block.at,
+                        "is_handled": one.block.number <= up_to,
+                    }
+                    for one in seen
+                ],
+            )
+            rows = [
+                {
+                    "block_hash": one.block.hash,
+                    "log_index": entry.log_index,
+                    "block_number": one.block.number,
+                    "transaction_hash": entry.transaction_hash,
+                    "address": entry.address,
+                    "topics": ",".join(hash32(topic) for topic in entry.topics),
+                    "data": entry.data,
+                    "is_handled": one.block.number <= up_to,
+                }
+                for one in seen
+                for entry in one.logs
+            ]
+            if rows:
+                session.execute(insert(EventLogRow), rows)
             done.blocks += len(seen)
-            self._handle_in(session, head - self._confirmations, done)
+            self._handle_blocks(session, [one for one in seen if one.block.number <= up_to], done)
 
     def _handle(self, up_to: int, done: Advance) -> None:
+        """Handles stored blocks that have become deep enough."""
         with self._storage.read() as session:
             waiting = session.exec(
                 select(func.count())
@@ -343,10 +354,9 @@ class Indexer:
             ).one()
         if waiting:
             with self._storage.write() as session:
-                self._handle_in(session, up_to, done)
+                self._handle_stored(session, up_to, done)
 
-    def _handle_in(self, session: Session, up_to: int, done: Advance) -> None:
-        session.flush()
+    def _handle_stored(self, session: Session, up_to: int, done: Advance) -> None:
         blocks = session.exec(
             select(BlockRow)
             .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
@@ -354,68 +364,94 @@ class Indexer:
         ).all()
         if not blocks:
             return
-        rows = session.exec(
+        first, last = blocks[0].number, blocks[-1].number
+        within = (col(EventLogRow.block_number) >= first, col(EventLogRow.block_number) <= last)
+        logs: dict[int, list[Log]] = {}
+        for row in session.exec(
             select(EventLogRow)
-            .where(
-                col(EventLogRow.block_number) >= blocks[0].number,
-                col(EventLogRow.block_number) <= blocks[-1].number,
-                ~col(EventLogRow.is_handled),
-            )
+            .where(*within)
             .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
-        ).all()
-        owed = deque(
-            session.exec(
-                select(OwedLogRow).order_by(col(OwedLogRow.position)).limit(len(rows))
-            ).all()
-        )
-        times = {block.number: block for block in blocks}
-        for row in rows:
-            row.is_handled = True
-            if owed:
-                self._match(session, row, owed.popleft())
-                done.matched += 1
-            else:
-                self._dispatch(session, row, times[row.block_number].at)
-                done.events += 1
+        ):
+            logs.setdefault(row.block_number, []).append(_stored_log(row))
+        session.execute(update(EventLogRow).where(*within).values(is_handled=True))
         for block in blocks:
             block.is_handled = True
-        last = blocks[-1]
+        self._handle_blocks(
+            session,
+            [
+                SeenBlock(
+                    BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at),
+                    tuple(logs.get(block.number, ())),
+                )
+                for block in blocks
+            ],
+            done,
+        )
+
+    def _handle_blocks(self, session: Session, blocks: list[SeenBlock], done: Advance) -> None:
+        if not blocks:
+            return
+        owed = deque(
+            session.exec(
+                select(OwedLogRow)
+                .order_by(col(OwedLogRow.position))
+                .limit(sum(len(one.logs) for one in blocks))
+            ).all()
+        )
+        for one in blocks:
+            for entry in one.logs:
+                if owed:
+                    self._match(session, one.block, entry, owed.popleft())
+                    done.matched += 1
+                else:
+                    self._dispatch(session, one.block, entry)
+                    done.events += 1
+        last = blocks[-1].block
         session.merge(
             CursorRow(
                 name=CURSOR, block_number=last.number, block_hash=last.hash, block_time=last.at
             )
         )
 
-    def _match(self, session: Session, row: EventLogRow, owed: OwedLogRow) -> None:
+    def _match(self, session: Session, block: BlockRef, entry: Log, owed: OwedLogRow) -> None:
         """A log that was handled before the local node lost it."""
-        if (row.address, row.topics, row.data) != (owed.address, owed.topics, owed.data):
+        topics = ",".join(hash32(topic) for topic in entry.topics)
+        if (entry.address, topics, entry.data) != (owed.address, owed.topics, owed.data):
             raise DeepReorganisationError(
-                f"the local chain came back with another log in block {row.block_number} than the "
+                f"the local chain came back with another log in block {block.number} than the "
                 f"one handled before in block {owed.block_number}; rebuild it with `make demo`",
-                block=row.block_number,
+                block=block.number,
                 handled=owed.block_number,
             )
         session.delete(owed)
 
-    def _dispatch(self, session: Session, row: EventLogRow, at: dt.datetime) -> None:
-        topics = [bytes.fromhex(topic[2:]) for topic in row.topics.split(",") if topic]
-        known = self._events.get(topics[0]) if topics else None
+    def _dispatch(self, session: Session, block: BlockRef, entry: Log) -> None:
+        known = self._events.get(entry.topics[0]) if entry.topics else None
         handlers = self._handlers.get(known, ()) if known is not None else ()
         if known is None or not handlers:
             return
-        account = address(row.address)
         occurred = Occurred(
-            event=known.decode(topics, row.data),
-            contract=self._client.deployment.name_of(account) or "",
-            address=account,
-            at=at,
-            block_number=row.block_number,
-            block_hash=Hash32(row.block_hash),
-            transaction_hash=Hash32(row.transaction_hash),
-            log_index=row.log_index,
+            event=known.decode(entry.topics, entry.data),
+            contract=self._client.deployment.name_of(entry.address) or "",
+            address=entry.address,
+            at=block.at,
+            block_number=block.number,
+            block_hash=block.hash,
+            transaction_hash=entry.transaction_hash,
+            log_index=entry.log_index,
         )
         for handle in handlers:
             handle(session, occurred)
+
+
+def _stored_log(row: EventLogRow) -> Log:
+    return Log(
+        address=address(row.address),
+        topics=tuple(bytes.fromhex(topic[2:]) for topic in row.topics.split(",") if topic),
+        data=row.data,
+        transaction_hash=Hash32(row.transaction_hash),
+        log_index=row.log_index,
+    )
 
 
 def _logs_of(receipts: list[dict[str, Any]], ours: Mapping[str, Address]) -> tuple[Log, ...]:

@@ -270,6 +270,19 @@ class TransactionWriter:
             .order_by(col(OutgoingTransactionRow.nonce))
         ).all()
 
+    def _load(
+        self, session: Session, rows: Sequence[OutgoingTransactionRow]
+    ) -> dict[int | None, OutgoingTransactionRow]:
+        """The rows as they are now, in this transaction."""
+        found: dict[int | None, OutgoingTransactionRow] = {}
+        ids = [row.id for row in rows]
+        for at in range(0, len(ids), 500):
+            part = select(OutgoingTransactionRow).where(
+                col(OutgoingTransactionRow.id).in_(ids[at : at + 500])
+            )
+            found.update({row.id: row for row in session.exec(part)})
+        return found
+
     def _attempts(self, session: Session, ids: list[int]) -> dict[int, list[TransactionAttemptRow]]:
         found: dict[int, list[TransactionAttemptRow]] = {}
         if ids:
@@ -309,8 +322,9 @@ class TransactionWriter:
         if not landed and not replaced and not mined:
             return
         with self._storage.write() as session:
+            present = self._load(session, (*sent, *mined))
             for stale in (*sent, *mined):
-                now = session.get(OutgoingTransactionRow, stale.id)
+                now = present.get(stale.id)
                 if now is None or now.state != stale.state:
                     continue
                 if now.id in landed:
@@ -488,8 +502,9 @@ class TransactionWriter:
             if any(still):
                 break
         with self._storage.write() as session:
+            present = self._load(session, gone)
             for stale in gone:
-                row = session.get(OutgoingTransactionRow, stale.id)
+                row = present.get(stale.id)
                 if row is not None and row.block_hash == stale.block_hash:
                     self._return(row, done)
 
@@ -573,8 +588,9 @@ class TransactionWriter:
             self._lease.fence(session)
             nonce = max(view.nonce, self._last_nonce(session) + 1)
             now = self._clock.now()
+            present = self._load(session, [row for row, _ in plan])
             for stale, verdict in plan:
-                row = session.get(OutgoingTransactionRow, stale.id)
+                row = present.get(stale.id)
                 if row is None or row.state != TransactionState.QUEUED.value:
                     continue
                 if isinstance(verdict, bytes):
