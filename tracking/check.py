@@ -22,32 +22,32 @@ PathLike = str | Path
 
 
 def check(
-    route_path: PathLike | None,
-    fixes_path: PathLike,
-    trip_path: PathLike | None = None,
+    route: PathLike | None,
+    fixes: PathLike,
+    trip: PathLike | None = None,
     others: Sequence[PathLike] = (),
     *,
     policy: Policy | None = None,
-    plot_path: PathLike | None = None,
+    plot: PathLike | None = None,
 ) -> dict[str, Any]:
     """The verdict on a file of fixes, in the form of `yundan track check --json`.
 
     Args:
-        route_path: GeoJSON, GPX or encoded polyline; wins over a route in the trip. None only with a
+        route: GeoJSON, GPX or encoded polyline; wins over a route in the trip. None only with a
             trip that has a route.
-        fixes_path: CSV of fixes.
-        trip_path: JSON of the trip: pickup, delivery, windows, terminal. Without it the gates are 300 m
+        fixes: CSV of fixes.
+        trip: JSON of the trip: pickup, delivery, windows, terminal. Without it the gates are 300 m
             around the ends of the route.
         others: CSV files of tracks already on file to compare with.
         policy: the rules; the shipped ones unless given.
-        plot_path: where to write a picture (SVG) of track, corridor, gates, findings and speed.
+        plot: where to write a picture (SVG) of track, corridor, gates, findings and speed.
 
     Raises:
         YundanError: names the file, line and column, or the field, that is wrong.
     """
-    examination = examine_files(route_path, fixes_path, trip_path, others, policy=policy)
-    if plot_path is not None:
-        target = Path(plot_path)
+    examination = examine_files(route, fixes, trip, others, policy=policy)
+    if plot is not None:
+        target = Path(plot)
         try:
             target.write_text(trip_svg(examination), encoding="utf-8")
         except OSError as wrong:
@@ -56,20 +56,40 @@ def check(
 
 
 def examine_files(
-    route_path: PathLike | None,
-    fixes_path: PathLike,
-    trip_path: PathLike | None = None,
+    route: PathLike | None,
+    fixes: PathLike,
+    trip: PathLike | None = None,
     others: Sequence[PathLike] = (),
     *,
     policy: Policy | None = None,
 ) -> Examination:
     """The examination behind check()."""
-    route = read_route(Path(route_path)) if route_path is not None else None
-    if trip_path is not None:
-        plan = Plan.from_json(read_json(Path(trip_path)), route=route)
-    elif route is not None:
-        plan = Plan.of_route(route)
+    road = read_route(Path(route)) if route is not None else None
+    if trip is not None:
+        plan = Plan.from_json(read_json(Path(trip)), route=road)
+    elif road is not None:
+        plan = Plan.of_route(road)
     else:
         raise FileError("give a route, or a trip that has one", field="route")
     tracks = [OtherTrack(Path(path).name, read_fixes(Path(path))) for path in others]
-    return examine(plan, read_fixes(Path(fixes_path)), policy=policy, others=tracks)
+    return examine(plan, read_fixes(Path(fixes)), policy=policy, others=tracks)
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """The answer of check() for a person, a few lines."""
+    fixes, route = answer["fixes"], answer["route"]
+    lines = [
+        f"{answer['verdict'].upper()}  {route['coverage']:.1%} of {route['length_m'] / 1000:.1f} km driven, "
+        f"{route['on_route']:.1%} of the way on the road",
+        f"fixes: {fixes['used']} of {fixes['given']} used"
+        + "".join(f", {count} {code}" for code, count in fixes["rejected"].items()),
+        f"left {answer['departed_at'] or 'not seen'}, arrived {answer['arrived_at'] or 'not'}; "
+        f"longest silence {answer['max_gap_s']} s",
+    ]
+    for finding in answer["findings"]:
+        detail = ", ".join(f"{name} {value}" for name, value in finding["detail"].items())
+        lines.append(
+            f"  {finding['severity']:6} {finding['code']}  {finding['from'] or ''}  {detail}"
+        )
+    lines.append(f"root {answer['trajectory_root']}  policy {answer['policy_hash']}")
+    return "\n".join(lines)

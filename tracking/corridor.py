@@ -186,6 +186,26 @@ class Corridor:
         _, nearest = self._tree.query_nearest(shapely.points(x, y), all_matches=False)
         return np.abs(self._on_segment(x, y, self.scale(lat), nearest)[0])
 
+    def nearest_after(
+        self, x: float, y: float, scale: float, done_m: float
+    ) -> tuple[float, float, int] | None:
+        """The pass of the road near a place (Mercator metres) that lies least far ahead of a progress.
+
+        Returns:
+            (distance m, progress m, segment), None where the place is outside the corridor.
+        """
+        reach = self.plan.corridor_m
+        near = self._tree.query(shapely.Point(x, y), predicate="dwithin", distance=reach * scale)
+        if len(near) == 0:
+            return None
+        count = np.ones(len(near))
+        offset, along = self._on_segment(x * count, y * count, scale * count, near)
+        away, at = np.abs(offset) / 1000.0, along / 1000.0
+        # Behind costs more than ahead: a truck that comes back to its road has made way meanwhile.
+        cost = away + np.where(at >= done_m - 50.0, at - done_m, 5.0 * (done_m - at)) / 10.0
+        best = int(np.argmin(cost))
+        return float(away[best]), float(at[best]), int(near[best])
+
     def least_seconds(self, along: Ints) -> Floats:
         """Seconds from the start of the road in which a fast vehicle could be at each progress (mm).
 
@@ -297,6 +317,12 @@ class Corridor:
         owner, cand_off, cand_along = owner[pick], cand_off[pick], cand_along[pick]
         starts = np.searchsorted(owner, rows, side="left")
         stops = np.searchsorted(owner, rows, side="right")
+        # One pass only, as nearly everywhere: nothing to choose.
+        alone = stops - starts <= 1
+        ambiguous[rows[alone]] = False
+        rows, starts, stops = rows[~alone], starts[~alone], stops[~alone]
+        if len(rows) == 0:
+            return
         driven = np.concatenate(([0], np.cumsum(steps)))
         _cheapest_way(
             _Candidates(rows, starts, stops, cand_off, cand_along),

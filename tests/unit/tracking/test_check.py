@@ -7,7 +7,7 @@ import pytest
 
 from chain.errors import YundanError
 from tests.unit.tracking.test_judge import DRIVE, PLAN, ROUTE
-from tracking.check import check
+from tracking.check import check, describe
 from tracking.refusals import FileError, PlanError
 
 FIELDS = [
@@ -90,8 +90,14 @@ def test_tracks_on_file_are_compared(files, tmp_path):
 
 def test_a_picture_is_written_when_asked_for(files, tmp_path):
     target = tmp_path / "trip.svg"
-    check(*files, plot_path=target)
+    check(*files, plot=target)
     assert target.read_text().startswith("<svg ")
+
+
+def test_a_person_reads_the_same_in_a_few_lines(files):
+    text = describe(check(*files))
+    assert text.startswith("PASS ")
+    assert f"{len(DRIVE)} of {len(DRIVE)} used" in text
 
 
 def test_without_route_or_trip_there_is_nothing_to_check(files):

@@ -1,0 +1,140 @@
+"""Speed of the judge: batch, streaming, root, search among stored trips; a made road, nothing from outside.
+
+Each function yields lines of ``yundan bench``. Run singly: ``python -m tests.benchmarks.bench_judge [NAME]``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from pyproj import Geod
+
+from tracking.fix import Fix
+from tracking.judge import judge
+from tracking.merkle import root_of_columns
+from tracking.plan import Plan
+from tracking.track import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+GEOD = Geod(ellps="WGS84")
+START = 1_773_000_000
+
+
+@cache
+def road(vertices: int = 2_000) -> Plan:
+    """A winding road of so many vertices, 50 m apart."""
+    rng = np.random.default_rng(11)
+    course = 60 + np.cumsum(rng.normal(0, 9, vertices)) % 90
+    lon, lat = [104.0], [30.6]
+    for at in range(vertices - 1):
+        x, y, _ = GEOD.fwd(lon[-1], lat[-1], float(course[at]), 50.0)
+        lon.append(x)
+        lat.append(y)
+    return Plan.of_route([(round(a, 6), round(b, 6)) for a, b in zip(lon, lat, strict=True)])
+
+
+def drive(plan: Plan, count: int) -> list[Fix]:
+    """So many fixes along the road, at uneven speed with drifting noise."""
+    rng = np.random.default_rng(5)
+    points = np.array(plan.route)
+    way = np.linspace(0, 1, len(points))
+    pace = 1.0 + 0.35 * np.sin(np.linspace(0, 90, count)) + 0.1 * np.sin(np.linspace(0, 900, count))
+    at = np.cumsum(pace) / pace.sum()
+    drift = np.zeros((2, count))
+    noise = rng.normal(0, 4e-6, (2, count))
+    for row in range(1, count):
+        drift[:, row] = 0.98 * drift[:, row - 1] + noise[:, row]
+    lon = np.interp(at, way, points[:, 0]) + drift[0]
+    lat = np.interp(at, way, points[:, 1]) + drift[1]
+    return [
+        Fix(
+            time=START + row,
+            lat_e6=round(y * 1e6),
+            lon_e6=round(x * 1e6),
+            terminal="1",
+            received=START + row + 2,
+        )
+        for row, (x, y) in enumerate(zip(lon.tolist(), lat.tolist(), strict=True))
+    ]
+
+
+def line(bench, value, unit, *, baseline=None, baseline_name="", target=None, least=True):
+    """One line of ``yundan bench``."""
+    return {
+        "bench": bench,
+        "value": round(value, 2),
+        "unit": unit,
+        "baseline": None if baseline is None else round(baseline, 2),
+        "baseline_name": baseline_name,
+        "ratio": None if not baseline else round(value / baseline, 2),
+        "target": target,
+        "holds": None if target is None else (value >= target if least else value <= target),
+    }
+
+
+def best_of(rounds: int, work: Callable[[], object]) -> float:
+    """Least CPU seconds of some rounds: another program on the machine must not count."""
+    least = float("inf")
+    for _ in range(rounds):
+        begun = time.process_time()
+        work()
+        least = min(least, time.process_time() - begun)
+    return least
+
+
+def batch() -> Iterator[dict]:
+    """A trip of 100,000 fixes on a road of 2,000 vertices, from Fix objects to verdict and root."""
+    plan = road()
+    fixes = drive(plan, 100_000)
+    judge(plan, fixes[:200])
+    ours = len(fixes) / best_of(3, lambda: judge(plan, fixes))
+    route = shapely.LineString(plan.route)
+    some = fixes[:3_000]
+
+    def loop() -> None:
+        # What a first version does: one geometry and two calls a fix, in degrees.
+        done = 0.0
+        for fix in some:
+            point = shapely.Point(fix.lon_e6 / 1e6, fix.lat_e6 / 1e6)
+            if route.distance(point) < 0.002:
+                done = max(done, route.project(point))
+
+    plain = len(some) / best_of(2, loop)
+    yield line(
+        "tracking.judge.batch", ours, "fixes/s/core",
+        baseline=plain, baseline_name="per-point shapely loop (distance and project only)", target=100_000,
+    )  # fmt: skip
+
+
+def merkle() -> Iterator[dict]:
+    """The root of 100,000 fixes."""
+    fixes = Columns.of(drive(road(), 100_000))
+    took = best_of(2, lambda: root_of_columns(fixes.time, fixes.lat_e6, fixes.lon_e6))
+    yield line("tracking.judge.root", len(fixes) / took, "fixes/s/core")
+
+
+BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
+    "tracking.judge": batch,
+    "tracking.merkle": merkle,
+}
+"""What ``yundan bench`` runs, by name."""
+
+
+def main() -> None:
+    """Runs all, or those whose name is given."""
+    wanted = sys.argv[1:] or list(BENCHES)
+    for name in wanted:
+        for one in BENCHES[name]():
+            print(json.dumps(one), flush=True)
+
+
+if __name__ == "__main__":
+    main()
