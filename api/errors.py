@@ -171,12 +171,21 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _on_database_error(request: Request, error: Exception) -> Response:
-    busy = isinstance(error, sqlalchemy.exc.OperationalError | sqlalchemy.exc.TimeoutError)
+    busy = _is_busy(error)
     # The statement and its parameters stay out of both the answer and the log.
-    _log.error("database_error", kind=type(error).__name__, busy=busy)
+    cause = str(getattr(error, "orig", ""))[:200]  # the driver's words; they name no parameter
+    _log.error("database_error", kind=type(error).__name__, busy=busy, cause=cause)
     if busy:
         return problem_of(request, BusyError())
     return _on_anything(request, error)
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another transaction was in the way; a broken schema is an operational error too."""
+    if isinstance(error, sqlalchemy.exc.TimeoutError):
+        return True
+    told = str(error.orig).lower() if isinstance(error, sqlalchemy.exc.OperationalError) else ""
+    return any(word in told for word in ("locked", "busy", "deadlock", "connection"))
 
 
 def _on_anything(request: Request, error: Exception) -> Response:
