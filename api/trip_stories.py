@@ -40,9 +40,12 @@ class TripStory:
     def name(self, party: int | str, lang: str) -> str:
         """What people call a party; its number where nobody knows it."""
         found = self.parties.get(PartyId(int(party)))
-        if found is None:
-            return str(party)
-        return found.name_zh if lang == "zh" else found.name_en
+        return str(party) if found is None else party_name(found, lang)
+
+
+def party_name(party: Party, lang: str) -> str:
+    """What people call a party."""
+    return party.name_zh if lang == "zh" else party.name_en
 
 
 def concerned_by(services: Services, leaf: HeldWaybill) -> set[PartyId]:

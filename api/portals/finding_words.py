@@ -35,6 +35,8 @@ FINDINGS: dict[str, tuple[str, str]] = {
     "short_of_gate": ("未到卸货地即停", "stops short of the unloading place"),
     "drive_past": ("经过卸货地未停留", "drives past the unloading place"),
     "no_journey": ("没有行程", "no journey"),
+    "dwell_loading": ("装货停留", "stay at the loading place"),
+    "dwell_unloading": ("卸货停留", "stay at the unloading place"),
     "dwell": ("停留时间异常", "unusual stay"),
     "replay": ("与以往轨迹重复", "an earlier track again"),
     "shared_track": ("两个终端同一轨迹", "two terminals, one track"),
@@ -51,6 +53,7 @@ _UNITS = {
     "_ppm": ("%", 10_000),
     "_bps": ("%", 100),
 }
+_BARE = {"seconds": "s", "metres": "m", "positions": "positions", "fixes": "fixes"}
 MOST_NUMBERS = 4
 
 
@@ -71,6 +74,9 @@ def finding_numbers(detail: Mapping[str, Any]) -> str:
         if isinstance(value, bool) or not isinstance(value, int | str):
             continue
         label, unit = name.replace("_", " "), ""
+        if name in _BARE:
+            shown.append(f"{value} {_BARE[name]}")
+            continue
         for suffix, (text, share) in _UNITS.items():
             if name.endswith(suffix) and isinstance(value, int):
                 label, unit = name.removesuffix(suffix).replace("_", " "), f" {text}"

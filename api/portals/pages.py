@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -17,15 +18,17 @@ from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import by_day, render
 from api.portals.trip_page import TripPages
 from api.portals.views import AccountLine, Book, Stage, TripCard
-from api.portals.words import LANGUAGES, choose_language, word
+from api.portals.words import choose_language, word
 from api.ports import Container, Services
 from api.routes.audit import trial_balance
 from api.schemas.money import BalanceShown
 from api.schemas.values import HashText
-from api.trip_stories import TripStory, concerned_by, get_trip, tell
+from api.trip_stories import TripStory, concerned_by, get_trip, party_name, tell
+from api.waybill_forms import parties_of
 from chain.errors import NotFoundError
 from chain.ids import PartyId, TripId
 from finance.audit import CUSTODIAN, book_of
+from finance.payouts import account_of_party, collection_account
 from finance.service import AdvancePosition
 from tracking.errors import EvidenceEmptyError
 from tracking.evidence import examine_evidence, from_json
@@ -265,32 +268,39 @@ def ledger(request: Request, viewer: TheViewer, container: TheContainer) -> HTML
     with container.read() as services:
         rows = trial_balance(services.books.balances(), shown).data
         owners = {row.book: row.book.removeprefix("lender:") for row in rows}
-        parties = services.records.list_parties(
-            [PartyId(int(owner)) for owner in owners.values() if owner.isdecimal()]
+        waybills = services.records.list_waybills(
+            party=None, stage=None, before=None, limit=MOST_TRIPS
         )
-    names = {str(party.id): (party.name_zh, party.name_en) for party in parties.values()}
-
-    def owner_name(book: str) -> str:
-        if book == CUSTODIAN:
-            return word("book_custodian", viewer.lang)
-        both = names.get(owners[book], (owners[book], owners[book]))
-        return both[LANGUAGES.index(viewer.lang)]
-
+        ids = {PartyId(int(owner)) for owner in owners.values() if owner.isdecimal()}
+        ids |= {party for _, waybill in waybills for party in parties_of(waybill)}
+        parties = services.records.list_parties(sorted(ids))
+    names = {party.id: party_name(party, viewer.lang) for party in parties.values()}
+    accounts = {account_of_party(party).lower(): name for party, name in names.items()} | {
+        collection_account(waybill.id).lower(): (
+            f"{word('collection_of', viewer.lang)} {waybill.papers.get('shipping_note', '')} · "
+            f"{names.get(waybill.form.performer, '')}"
+        )
+        for _, waybill in waybills
+    }
     books = [
         Book(
-            owner=owner_name(book),
-            lines=[_account(row, viewer.lang) for row in rows if row.book == book],
+            owner=word("book_custodian", viewer.lang)
+            if book == CUSTODIAN
+            else names.get(PartyId(int(owner)), owner),
+            lines=[_account(row, accounts, viewer.lang) for row in rows if row.book == book],
         )
-        for book in owners
+        for book, owner in owners.items()
     ]
     return show(request, viewer.lang, "ledger.html", books=books)
 
 
-def _account(row: BalanceShown, lang: str) -> AccountLine:
+def _account(row: BalanceShown, names: Mapping[str, str], lang: str) -> AccountLine:
     kind, _, address = row.account.partition(":")
+    known = names.get(address, "")
+    name = word(f"account_{kind}", lang)
     return AccountLine(
-        name=word(f"account_{kind}", lang),
-        code=f"{address[:8]}…{address[-4:]}" if address else "",
+        name=f"{name} · {known}" if known else name,
+        code=f"{address[:8]}…{address[-4:]}" if address and not known else "",
         debit_fen=row.debit_fen,
         credit_fen=row.credit_fen,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from api.portals.finding_words import finding_name, finding_numbers
@@ -191,6 +192,27 @@ class TripPages:
             ],
         )
 
+    def _gather_batches(self, moments: list[Moment]) -> list[Moment]:
+        """Batches that follow one another become one line: how many, how many fixes, where they end."""
+        gathered: list[Moment] = []
+        for moment in moments:
+            last = gathered[-1] if gathered else None
+            if last is not None and last.batches and moment.batches:
+                gathered[-1] = replace(
+                    moment, batches=last.batches + moment.batches, fixes=last.fixes + moment.fixes
+                )
+            else:
+                gathered.append(moment)
+        return [
+            replace(one, detail=self._batches_text(one.batches, one.fixes)) if one.batches else one
+            for one in gathered
+        ]
+
+    def _batches_text(self, batches: int, fixes: int) -> str:
+        if self.lang == "zh":
+            return f"{batches} 批, {fixes} 个定位点"
+        return f"{batches} {'batch' if batches == 1 else 'batches'}, {fixes} fixes"
+
     # -- the timeline -------------------------------------------------------------------------
 
     def _moments(self, story: TripStory) -> Sequence[Moment]:
@@ -208,12 +230,13 @@ class TripPages:
                 gas=sent.gas_used if sent else None,
             )
             found.append(tell(self, story, filed, anchor))
+        found = self._gather_batches(found)
         if story.verdict is not None:
             drive = self._drive(story, has_map=False)
             detail = "" if drive.coverage_bps is None else f"{drive.coverage_bps / 100:.2f}%"
             found.append(
                 Moment(
-                    at=dt.datetime.fromtimestamp(story.verdict.judged, dt.UTC),
+                    at=_judged_at(story),
                     lane=Lane.ROAD,
                     title="drive_judged",
                     detail=f"{word('verdict_' + drive.verdict, self.lang)} · "
@@ -222,6 +245,14 @@ class TripPages:
                 )
             )
         return sorted(found, key=lambda moment: moment.at)
+
+
+def _judged_at(story: TripStory) -> dt.datetime:
+    """When our judge spoke; an attestation, dated by its block, never stands before it."""
+    assert story.verdict is not None
+    judged = dt.datetime.fromtimestamp(story.verdict.judged, dt.UTC)
+    attested = [one.at for one in story.filed if one.event == "DriveAttested"]
+    return min([judged, *attested])
 
 
 def stage_of(story: TripStory, position: AdvancePosition | None, *, held: bool) -> Stage:
@@ -288,9 +319,15 @@ def _accepted(pages: TripPages, story: TripStory, facts: Mapping[str, Any]) -> s
     return f"{word('accepted', pages.lang)} {quantity}"
 
 
-def _batch(pages: TripPages, _: TripStory, facts: Mapping[str, Any]) -> str:
-    number, count = int(facts["index"]) + 1, int(facts["count"])
-    return f"第 {number} 批, {count} 点" if pages.lang == "zh" else f"batch {number}, {count} fixes"
+def _batch(_: TripPages, __: TripStory, filed: Filed, anchor: Anchor) -> Moment:
+    return Moment(
+        at=filed.at,
+        lane=Lane.ROAD,
+        title="track_committed",
+        anchor=anchor,
+        batches=1,
+        fixes=int(filed.facts["count"]),
+    )
 
 
 def _verdict(pages: TripPages, _: TripStory, facts: Mapping[str, Any]) -> str:
@@ -321,7 +358,7 @@ _SENTENCES: dict[str, Sentence] = {
         Lane.BUSINESS, "waybill_issued_event", actor="issuer", to="performer", amount="freight"
     ),
     "TripLoaded": _sentence(Lane.BUSINESS, "trip_loaded", detail=_loaded),
-    "TrackCommitted": _sentence(Lane.ROAD, "track_committed", detail=_batch),
+    "TrackCommitted": _batch,
     "DriveAttested": _sentence(Lane.ROAD, "drive_attested", actor="attestor", detail=_verdict),
     "DeliveryConfirmed": _sentence(
         Lane.BUSINESS, "delivery_confirmed", actor="by", detail=_accepted

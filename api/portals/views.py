@@ -107,6 +107,8 @@ class Moment:
         actor: who did it, by name.
         detail: facts in words, already in the reader's language.
         tone: GOOD unless it needs attention.
+        batches: track batches gathered in this line, 0 for any other.
+        fixes: fixes in those batches.
     """
 
     at: dt.datetime
@@ -117,6 +119,8 @@ class Moment:
     amount_fen: int | None = None
     tone: Tone = Tone.GOOD
     anchor: Anchor | None = None
+    batches: int = 0
+    fixes: int = 0
 
     @property
     def local(self) -> dt.datetime:

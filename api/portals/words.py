@@ -174,6 +174,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "account_impairment_loss": ("减值损失", "Impairment loss"),
     "account_credit_loss": ("信用损失", "Credit loss"),
     "account_credit_loss_fraud": ("欺诈损失", "Loss by fraud"),
+    "collection_of": ("待收运费", "freight to come on"),
     "book_custodian": ("存管账簿", "Custodian's book"),
     "ledger_line": ("每一笔都有借有贷, 金额单位为元", "Every entry balances; amounts in yuan"),
     "account": ("科目", "Account"),

@@ -1,0 +1,217 @@
+"""Every door is shut to who has no key, to a foreign key, and to a key of another scope."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from api.key_request import Scope
+
+if TYPE_CHECKING:
+    from tests.integration.api.system import System
+
+OPEN = {
+    ("get", "/v1/health"),
+    ("get", "/v1/ready"),
+    ("post", "/v1/parties/form"),
+    ("post", "/v1/parties"),
+    ("get", "/v1/keys/form"),
+    ("post", "/v1/keys"),
+}
+"""Doors without a key: the party's own signature, or nothing private."""
+
+SAMPLE = {
+    "party": "77", "key_id": "00" * 8, "waybill": "0x" + "01" * 32, "trip": "0x" + "02" * 32,
+    "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
+}  # fmt: skip
+
+
+def operations(system: System):
+    document = system.http.get("/v1/openapi.json").json()
+    return [
+        (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def path_of(path: str) -> str:
+    return re.sub(r"{(\w+)}", lambda match: SAMPLE[match[1]], path)
+
+
+def test_every_route_but_the_open_ones_asks_for_a_key(system):
+    asked = []
+    for method, path, _ in operations(system):
+        answer = system.http.request(
+            method,
+            path_of(path),
+            headers={"Idempotency-Key": "x"},
+            json={} if method == "post" else None,
+        )
+        if (method, path) in OPEN:
+            assert answer.status_code != 401, path
+            continue
+        assert answer.status_code == 401, (method, path, answer.status_code)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"]
+        assert answer.json()["code"] == "unauthenticated"
+        asked.append(path)
+    assert len(asked) > 30
+
+
+def test_a_key_of_no_scope_for_it_is_refused_everywhere(system):
+    party = system.client("narrow")
+    party.register(name_zh="窄门", name_en="Narrow", kind="driver")
+    system.settle()
+    party.open_key(scopes=[Scope.KEYS])
+    token = party._token
+    for method, path, _ in operations(system):
+        if (method, path) in OPEN or "/keys" in path or path == "/v1/positions/{terminal}":
+            continue
+        answer = system.http.request(
+            method,
+            path_of(path),
+            headers={"Idempotency-Key": "x", "Authorization": f"Bearer {token}"},
+            json={} if method == "post" else None,
+        )
+        assert answer.status_code in {403, 422}, (method, path, answer.status_code)
+        if answer.status_code == 422:  # a body that is no body is told before the scope is asked
+            assert answer.json()["code"] == "invalid_request"
+        else:
+            assert answer.json()["code"] == "forbidden_scope"
+
+
+def test_a_revoked_key_opens_nothing_at_once(system):
+    party = system.party("leaver")
+    (shown,) = party.get("/v1/keys")["data"]
+    assert "token" not in shown
+    party.delete(f"/v1/keys/{shown['key_id']}")
+    answer = system.http.get("/v1/trips", headers={"Authorization": f"Bearer {party._token}"})
+    assert answer.status_code == 401
+
+
+def test_another_partys_key_cannot_be_revoked(system):
+    mine, other = system.party("mine"), system.party("other")
+    (shown,) = other.get("/v1/keys")["data"]
+    answer = system.http.delete(
+        f"/v1/keys/{shown['key_id']}", headers={"Authorization": f"Bearer {mine._token}"}
+    )
+    assert answer.status_code == 404
+    assert other.get("/v1/trips")["data"] == []
+
+
+def test_a_write_without_an_idempotency_key_is_told_so(system):
+    party = system.party("forgetful")
+    answer = system.http.post(
+        "/v1/routes", headers={"Authorization": f"Bearer {party._token}"}, json={}
+    )
+    codes = {answer.json()["code"]}
+    answer = system.http.post(
+        "/v1/advances/0x" + "04" * 32 + "/retry",
+        headers={"Authorization": f"Bearer {party._token}"},
+    )
+    codes.add(answer.json()["code"])
+    assert "idempotency_key_missing" in codes
+
+
+def test_a_body_too_large_is_refused_while_it_is_read(system):
+    party = system.party("flood")
+    answer = system.http.post(
+        "/v1/waybills/import",
+        content=b"x" * (8 * 1024 * 1024 + 1),
+        headers={
+            "Authorization": f"Bearer {party._token}",
+            "Idempotency-Key": "flood",
+            "Content-Type": "text/csv",
+        },
+    )
+    assert answer.status_code == 413
+
+
+def test_health_tells_the_business_clock_and_readiness_the_chain(system):
+    health = system.http.get("/v1/health").json()
+    assert health["status"] == "ok"
+    assert health["time"].startswith("2026-01-26T15:5")
+    ready = system.http.get("/v1/ready").json()
+    assert ready["ready"]
+    assert ready["handled_block"] > 0
+
+
+def test_every_answer_carries_a_request_id_and_shuts_the_page(system):
+    answer = system.http.get("/v1/health", headers={"X-Request-Id": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    forged = system.http.get("/v1/health", headers={"X-Request-Id": "a\tb"})
+    assert forged.headers["x-request-id"].startswith("req_")
+    page = system.http.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-store"
+    assert system.http.get("/static/yundan.css").status_code == 200
+
+
+def test_a_page_that_is_not_there_is_a_page(system):
+    answer = system.http.get("/trips/0x" + "09" * 32, headers={"accept": "text/html"})
+    assert answer.status_code == 404
+    assert "<html" in answer.text
+    machine = system.http.get("/v1/nothing")
+    assert machine.headers["content-type"] == "application/problem+json"
+
+
+# -- outside a demo -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict(system):
+    settings = system.settings.model_copy(
+        update={"demo": False, "enrol_token": type(system.settings.enrol_token)("e" * 64)}
+    )
+    before = system.container.settings
+    system.container.settings = settings
+    yield system
+    system.container.settings = before
+
+
+def test_outside_a_demo_pages_ask_who_is_looking(strict):
+    answer = strict.http.get("/", headers={"accept": "text/html"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/door")
+    wrong = strict.http.post("/door", data={"token": "yk_" + "0" * 16 + "_" + "0" * 64})
+    assert "set-cookie" not in wrong.headers
+
+
+def test_a_partys_key_opens_its_own_pages(strict):
+    strict.http.cookies.clear()
+    strict.container.settings = strict.settings
+    party = strict.party("visitor")
+    strict.container.settings = strict.settings.model_copy(update={"demo": False})
+    answer = strict.http.post("/door", data={"token": party._token}, follow_redirects=False)
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    home = strict.http.get("/", headers={"accept": "text/html"})
+    assert home.status_code == 200
+    strict.http.cookies.clear()
+
+
+def test_outside_a_demo_only_the_operator_enrols(strict):
+    client = strict.client("walk-in")
+    form = client.post(
+        "/v1/parties/form",
+        {
+            "name_zh": "甲",
+            "name_en": "A",
+            "kind": "driver",
+            "key": client._signer.address,
+            "party": None,
+        },
+    )
+    body = client.sign(form["to_sign"]) | {
+        "name_zh": "甲", "name_en": "A", "kind": "driver", "profile_salt": form["profile_salt"],
+    }  # fmt: skip
+    headers = {"Idempotency-Key": "enrol-1"}
+    shut = strict.http.post("/v1/parties", json=body, headers=headers)
+    assert shut.status_code == 403
+    opened = strict.http.post(
+        "/v1/parties", json=body, headers=headers | {"X-Enrol-Token": "e" * 64}
+    )
+    assert opened.status_code == 202
