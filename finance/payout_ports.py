@@ -40,6 +40,7 @@ class HeldEntry:
         content: hash of the bank's words, to know a repetition from a changed one.
         about: the leg's sequence it pays, or the payment reference it came under.
         target: token account to mint to.
+        mint_reference: the bank's reference as the chain has it, once the target is known.
         mint_attempts: how often minting was sent to the chain; mint_day: Beijing day of the last.
     """
 
@@ -56,6 +57,7 @@ class HeldEntry:
     state: EntryState
     about: str = ""
     target: str = ""
+    mint_reference: str = ""
     mint_attempts: int = 0
     mint_day: int = 0
 
@@ -136,6 +138,10 @@ class PayoutDesk(Protocol):
         """A booking by the bank's reference."""
         ...
 
+    def find_minted(self, mint_reference: str) -> HeldEntry | None:
+        """A booking by its reference on chain."""
+        ...
+
     def save_entry(self, entry: HeldEntry) -> None:
         """A booking as it now is."""
         ...
@@ -160,7 +166,7 @@ class PayoutDesk(Protocol):
 
     # -- questions
 
-    def raise_question(self, question: Question) -> None:
+    def raise_question(self, question: Question, *, at: dt.datetime) -> None:
         """Asks a person; asked before changes nothing."""
         ...
 

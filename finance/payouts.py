@@ -88,6 +88,8 @@ class QuestionKind(StrEnum):
     """Money came in and nobody knows for what: it waits in suspense."""
     REFERENCE_REUSED = "reference_reused"
     """The bank used one booking reference for two bookings."""
+    BAD_MESSAGE = "bad_message"
+    """A message of the bank could not be read; nothing of it was booked."""
     CHAIN_REFUSED = "chain_refused"
     """A contract refused what the custodian signed."""
 
@@ -398,6 +400,11 @@ def uetr_of(sequence: Hash32) -> str:
     """The sequence in the form of a version 4 UUID, from its last 128 bits."""
     h = sequence[34:66]
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) % 4]}{h[17:20]}-{h[20:]}"
+
+
+def mint_reference(reference: str) -> Hash32:
+    """A booking's reference as the chain takes it: keccak of ("yundan.credit", reference), ABI coded."""
+    return hash32(keccak(encode(["string", "string"], ["yundan.credit", reference])))
 
 
 def account_of_party(party: PartyId) -> Address:

@@ -395,6 +395,7 @@ class BankEntryRow(Row, table=True):
     state: str = Field(max_length=10)
     about: str = Field(default="", max_length=HASH, index=True)
     target: str = Field(default="", max_length=42)
+    mint_reference: str = Field(default="", max_length=HASH, index=True)
     mint_attempts: int = Field(default=0)
     mint_day: int = Field(default=0)
 

@@ -1,0 +1,317 @@
+"""Payouts, account book, bank entries and questions: rows to values and back, in a session that is given."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from chain.ids import Address, Hash32, PartyId
+from finance.payout_accounts import PayIn, PayoutAccount, Relation
+from finance.payout_errors import PayoutStateError
+from finance.payout_ports import EntryState, HeldEntry
+from finance.payouts import BLOCKING, Leg, Payout, PayoutState, Question, QuestionKind
+from finance.tables import (
+    BankCursorRow,
+    BankEntryRow,
+    PayInRow,
+    PayoutAccountRow,
+    PayoutLegRow,
+    PayoutRow,
+    QuestionRow,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection
+
+    from sqlmodel import Session
+
+IN_AT_ONCE: Final = 500
+"""Values of one IN list."""
+
+_PAYOUT: Final = tuple(one.name for one in fields(Payout))
+_LEG: Final = tuple(one.name for one in fields(Leg))
+_ENTRY: Final = tuple(one.name for one in fields(HeldEntry))
+
+
+class SqlPayoutDesk:
+    """``finance.payout_ports.PayoutDesk`` on SQLite and PostgreSQL; one object serves one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # -- payouts ----------------------------------------------------------------------------------
+
+    def add_payout(self, payout: Payout) -> bool:
+        """A new payout; False if it is known."""
+        if self._session.get(PayoutRow, payout.payout) is not None:
+            return False
+        self._session.add(PayoutRow(**_payout_values(payout)))
+        self._session.flush()
+        return True
+
+    def find_payout(self, payout: Hash32) -> Payout | None:
+        """A payout."""
+        row = self._session.get(PayoutRow, payout, populate_existing=True)
+        return None if row is None else _payout(row)
+
+    def save_payout(self, payout: Payout, *, before: PayoutState) -> None:
+        """Writes a payout that was in ``before``; who comes second is told so.
+
+        Raises:
+            PayoutStateError: somebody else has moved it meanwhile.
+        """
+        values = _payout_values(payout)
+        values.pop("payout")
+        done = self._session.exec(
+            sa.update(PayoutRow)
+            .where(col(PayoutRow.payout) == payout.payout, col(PayoutRow.state) == before.value)
+            .values(**values)
+        )
+        if done.rowcount != 1:
+            raise PayoutStateError(
+                "the payout was moved by somebody else; look again",
+                payout=payout.payout,
+                expected=before.value,
+                wanted=payout.state.value,
+            )
+
+    def list_payouts(
+        self,
+        *,
+        states: Collection[PayoutState] | None = None,
+        party: PartyId | None = None,
+        asked_before: dt.datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Payout]:
+        """Payouts that fit every filter, oldest first."""
+        query = select(PayoutRow).order_by(col(PayoutRow.queued_at), col(PayoutRow.payout))
+        if states is not None:
+            query = query.where(col(PayoutRow.state).in_([state.value for state in states]))
+        if party is not None:
+            query = query.where(PayoutRow.party == str(party))
+        if asked_before is not None:
+            asked = col(PayoutRow.asked_wall)
+            query = query.where(sa.or_(asked.is_(None), asked <= asked_before))
+        return [_payout(row) for row in self._session.exec(query.limit(limit))]
+
+    def add_leg(self, leg: Leg) -> None:
+        """A new leg; the database refuses a second one of the same number or sequence."""
+        self._session.add(PayoutLegRow(**{name: getattr(leg, name) for name in _LEG}))
+        self._session.flush()
+
+    def find_leg(self, end_to_end_id: str) -> Leg | None:
+        """The leg that the bank knows by an id."""
+        row = self._session.exec(
+            select(PayoutLegRow).where(PayoutLegRow.end_to_end_id == end_to_end_id)
+        ).first()
+        return None if row is None else _leg(row)
+
+    def list_legs(self, payout: Hash32) -> list[Leg]:
+        """The legs of a payout, in order."""
+        query = select(PayoutLegRow).where(PayoutLegRow.payout == payout)
+        return [_leg(row) for row in self._session.exec(query.order_by(col(PayoutLegRow.leg)))]
+
+    # -- the account book -------------------------------------------------------------------------
+
+    def add_account(self, account: PayoutAccount) -> bool:
+        """A new account; False if it is known."""
+        if self._session.get(PayoutAccountRow, account.account) is not None:
+            return False
+        self.save_account(account)
+        return True
+
+    def find_account(self, account: Hash32) -> PayoutAccount | None:
+        """An account by its salted hash."""
+        row = self._session.get(PayoutAccountRow, account)
+        if row is None:
+            return None
+        return PayoutAccount(
+            account=Hash32(row.account),
+            party=PartyId(int(row.party)),
+            relation=Relation(row.relation),
+            consent=row.consent,
+            consented_at=row.consented_at,
+            recorded_at=row.recorded_at,
+            key=row.record_key,
+            sealed=row.sealed,
+            vouched_by=row.vouched_by,
+            forgotten_at=row.forgotten_at,
+        )
+
+    def save_account(self, account: PayoutAccount) -> None:
+        """An account as it now is."""
+        self._session.merge(
+            PayoutAccountRow(
+                account=account.account,
+                party=str(account.party),
+                relation=account.relation.value,
+                consent=account.consent,
+                vouched_by=account.vouched_by,
+                record_key=account.key,
+                sealed=account.sealed,
+                consented_at=account.consented_at,
+                recorded_at=account.recorded_at,
+                forgotten_at=account.forgotten_at,
+            )
+        )
+        self._session.flush()
+
+    # -- the bank's bookings ----------------------------------------------------------------------
+
+    def find_cursor(self, account: str) -> int:
+        """The last notice taken for an account of ours; 0 before the first."""
+        row = self._session.get(BankCursorRow, account)
+        return 0 if row is None else row.cursor
+
+    def save_cursor(self, account: str, cursor: int) -> None:
+        """Moves on."""
+        self._session.merge(BankCursorRow(account=account, cursor=cursor))
+        self._session.flush()
+
+    def add_entry(self, entry: HeldEntry) -> None:
+        """A new booking; the database refuses a second one of the same reference."""
+        self._session.add(BankEntryRow(**_entry_values(entry)))
+        self._session.flush()
+
+    def find_entry(self, reference: str) -> HeldEntry | None:
+        """A booking by the bank's reference."""
+        row = self._session.get(BankEntryRow, reference)
+        return None if row is None else _entry(row)
+
+    def find_minted(self, mint_reference: str) -> HeldEntry | None:
+        """A booking by its reference on chain."""
+        query = select(BankEntryRow).where(BankEntryRow.mint_reference == mint_reference)
+        row = self._session.exec(query).first()
+        return None if row is None else _entry(row)
+
+    def save_entry(self, entry: HeldEntry) -> None:
+        """A booking as it now is."""
+        self._session.merge(BankEntryRow(**_entry_values(entry)))
+        self._session.flush()
+
+    def list_entries(
+        self,
+        *,
+        states: Collection[EntryState] | None = None,
+        end_to_end_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[HeldEntry]:
+        """Bookings that fit, oldest first."""
+        query = select(BankEntryRow).order_by(
+            col(BankEntryRow.booked_at), col(BankEntryRow.reference)
+        )
+        if states is not None:
+            query = query.where(col(BankEntryRow.state).in_([state.value for state in states]))
+        if end_to_end_id is not None:
+            query = query.where(BankEntryRow.end_to_end_id == end_to_end_id)
+        return [_entry(row) for row in self._session.exec(query.limit(limit))]
+
+    def add_pay_in(self, pay_in: PayIn) -> None:
+        """A payment reference; known already changes nothing."""
+        if self._session.get(PayInRow, pay_in.reference) is None:
+            row = PayInRow(reference=pay_in.reference, target=pay_in.target, about=pay_in.about)
+            self._session.add(row)
+            self._session.flush()
+
+    def find_pay_in(self, reference: str) -> PayIn | None:
+        """Whose a payment reference is."""
+        row = self._session.get(PayInRow, reference)
+        return None if row is None else PayIn(row.reference, Address(row.target), row.about)
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def raise_question(self, question: Question, *, at: dt.datetime) -> None:
+        """Asks a person; asked before changes nothing."""
+        key = (question.kind.value, question.subject)
+        if self._session.get(QuestionRow, key) is not None:
+            return
+        self._session.add(
+            QuestionRow(
+                kind=question.kind.value,
+                subject=question.subject,
+                text=question.text[:500],
+                payout=question.payout,
+                raised_at=at,
+            )
+        )
+        self._session.flush()
+
+    def find_question(self, kind: str, subject: str) -> Question | None:
+        """A question, open or closed."""
+        row = self._session.get(QuestionRow, (kind, subject))
+        return None if row is None else _question(row)
+
+    def close_question(self, kind: str, subject: str, *, by: str, at: dt.datetime) -> None:
+        """It is settled; closing again changes nothing."""
+        row = self._session.get(QuestionRow, (kind, subject))
+        if row is not None and row.closed_at is None:
+            row.closed_at, row.closed_by = at, by
+            self._session.add(row)
+            self._session.flush()
+
+    def list_questions(self, *, payout: str | None = None) -> list[Question]:
+        """Open questions, oldest first."""
+        query = select(QuestionRow).where(col(QuestionRow.closed_at).is_(None))
+        if payout is not None:
+            query = query.where(QuestionRow.payout == payout)
+        query = query.order_by(col(QuestionRow.raised_at), col(QuestionRow.subject))
+        return [_question(row) for row in self._session.exec(query)]
+
+    def blocked(self, payouts: Collection[Hash32]) -> set[Hash32]:
+        """Those of these payouts with an open question that blocks."""
+        found: set[Hash32] = set()
+        ids = sorted(payouts)
+        for start in range(0, len(ids), IN_AT_ONCE):
+            query = select(QuestionRow.payout).where(
+                col(QuestionRow.closed_at).is_(None),
+                col(QuestionRow.payout).in_(ids[start : start + IN_AT_ONCE]),
+                col(QuestionRow.kind).in_(sorted(kind.value for kind in BLOCKING)),
+            )
+            found.update(Hash32(payout) for payout in self._session.exec(query))
+        return found
+
+
+def _payout_values(payout: Payout) -> dict[str, Any]:
+    values = {name: getattr(payout, name) for name in _PAYOUT}
+    return values | {
+        "party": str(payout.party),
+        "state": payout.state.value,
+        "reason": payout.reason[:35],
+        "reason_text": payout.reason_text[:500],
+    }
+
+
+def _payout(row: PayoutRow) -> Payout:
+    values = {name: getattr(row, name) for name in _PAYOUT}
+    return Payout(
+        **values | {"party": PartyId(int(row.party)), "state": PayoutState(row.state)},
+    )
+
+
+def _leg(row: PayoutLegRow) -> Leg:
+    return Leg(**{name: getattr(row, name) for name in _LEG})
+
+
+def _entry_values(entry: HeldEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in _ENTRY} | {"state": entry.state.value}
+
+
+def _entry(row: BankEntryRow) -> HeldEntry:
+    values = {name: getattr(row, name) for name in _ENTRY}
+    return HeldEntry(**values | {"state": EntryState(row.state)})
+
+
+def _question(row: QuestionRow) -> Question:
+    return Question(
+        kind=QuestionKind(row.kind),
+        subject=row.subject,
+        text=row.text,
+        payout=row.payout,
+        raised_at=row.raised_at,
+        closed_at=row.closed_at,
+        closed_by=row.closed_by,
+    )
