@@ -1,0 +1,3 @@
+"""Checks a lender pack without trusting us: pure modules in, one file read, no network unless asked for."""
+
+from __future__ import annotations
