@@ -7,6 +7,7 @@ Coordinates are rounded, so that equal examinations draw equal bytes.
 from __future__ import annotations
 
 import math
+import unicodedata
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -261,19 +262,24 @@ def _scale_bar(frame: _Frame) -> list[str]:
     ]
 
 
+def _width(text: str) -> int:
+    """About how wide a text is drawn, pixels; a Chinese character takes two of ours."""
+    return sum(13 if unicodedata.east_asian_width(one) in "WF" else 7 for one in text)
+
+
 def _legend(words: Mapping[str, str]) -> list[str]:
     out, x, y = [], _WIDTH - 730, 24
     for style, word in (("r", "road"), ("t", "track"), ("o", "off"), ("q", "silent")):
         out.append(f'<path class="{style}" d="M{x} {y - 4}h22"/>')
         out.append(f'<text class="s" x="{x + 27}" y="{y}">{escape(words[word])}</text>')
-        x += 42 + 7 * len(words[word])
+        x += 42 + _width(words[word])
     out.append(f'<path class="x" d="M{x + 2} {y - 8}l7 7m0 -7l-7 7"/>')
     out.append(f'<text class="s" x="{x + 14}" y="{y}">{escape(words["refused"])}</text>')
-    x += 30 + 7 * len(words["refused"])
+    x += 30 + _width(words["refused"])
     for style, word in (("g", "loading"), ("u", "unloading")):
         out.append(f'<circle class="{style}" cx="{x + 6}" cy="{y - 4}" r="5"/>')
         out.append(f'<text class="s" x="{x + 16}" y="{y}">{escape(words[word])}</text>')
-        x += 30 + 7 * len(words[word])
+        x += 30 + _width(words[word])
     return out
 
 

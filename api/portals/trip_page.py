@@ -234,7 +234,8 @@ class TripPages:
         if story.verdict is not None:
             drive = self._drive(story, has_map=False)
             detail = "" if drive.coverage_bps is None else f"{drive.coverage_bps / 100:.2f}%"
-            found.append(
+            found.insert(  # before whatever stands at the same second
+                0,
                 Moment(
                     at=_judged_at(story),
                     lane=Lane.ROAD,
@@ -242,7 +243,7 @@ class TripPages:
                     detail=f"{word('verdict_' + drive.verdict, self.lang)} · "
                     f"{word('coverage', self.lang)} {detail}",
                     tone=drive.tone,
-                )
+                ),
             )
         return sorted(found, key=lambda moment: moment.at)
 
