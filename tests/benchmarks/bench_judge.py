@@ -16,9 +16,11 @@ import shapely
 from pyproj import Geod
 
 from tracking.fix import Fix
+from tracking.history import TripIndex, signature_of
 from tracking.judge import judge
 from tracking.merkle import root_of_columns
 from tracking.plan import Plan
+from tracking.stream import LiveTrip
 from tracking.track import Columns
 
 if TYPE_CHECKING:
@@ -121,9 +123,58 @@ def merkle() -> Iterator[dict]:
     yield line("tracking.judge.root", len(fixes) / took, "fixes/s/core")
 
 
+def streaming() -> Iterator[dict]:
+    """One fix at a time through the live view of a trip, on a road of 2,000 vertices."""
+    plan = road()
+    fixes = drive(plan, 20_000)
+    LiveTrip(plan).feed(fixes[:200])
+
+    def one_by_one() -> None:
+        live = LiveTrip(plan)
+        for fix in fixes:
+            live.feed((fix,))
+
+    yield line(
+        "tracking.judge.streaming",
+        len(fixes) / best_of(2, one_by_one),
+        "fixes/s/core",
+        target=20_000,
+    )
+
+
+def replay_search() -> Iterator[dict]:
+    """A search among 100,000 stored trips on 200 roads of about 80 km, one of which it copies."""
+    rng = np.random.default_rng(3)
+    roads = [rng.integers(-(2**62), 2**62, 180) for _ in range(200)]
+    index = TripIndex()
+    for trip in range(100_000):
+        steps = rng.gamma(6.0, 5.0, 180)
+        index.add_signature(f"trip {trip}", signature_of(roads[trip % 200], np.cumsum(steps))[0])
+    plan = road()
+    original, again = drive(plan, 6_000), drive(plan, 6_000)
+    index.add("original", Columns.of(original))
+    fixes = Columns.of(again)
+    index.search(fixes)
+    waits = []
+    for _ in range(20):
+        begun = time.perf_counter()
+        found = index.search(fixes)
+        waits.append((time.perf_counter() - begun) * 1000)
+    same_road = signature_of(roads[7], np.cumsum(rng.gamma(6.0, 5.0, 180)))
+    begun = time.perf_counter()
+    index.search_signature(*same_road)
+    crowded = (time.perf_counter() - begun) * 1000
+    if not found or found[0].trip != "original":
+        raise AssertionError("the copy was not found")
+    yield line("tracking.replay_search.p50", sorted(waits)[10], "ms", target=50, least=False)
+    yield line("tracking.replay_search.road_of_500_trips", crowded, "ms", target=50, least=False)
+
+
 BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
     "tracking.judge": batch,
     "tracking.merkle": merkle,
+    "tracking.stream": streaming,
+    "tracking.replay_search": replay_search,
 }
 """What ``yundan bench`` runs, by name."""
 
