@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from chain.errors import YundanError
 from tracking import jt808
+from tracking.files import read_fixes
+from tracking.track import fixes_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from tracking.fix import Fix
 
@@ -339,3 +342,36 @@ def _sayable(fix: Fix) -> bool:
     except ValueError:
         return False
     return True
+
+
+def replay_file(
+    path: Path, *, terminal: str, to: str, plate: str = "", speed: float = 0.0
+) -> dict[str, Any]:
+    """Plays a CSV file of fixes: what ``yundan track replay`` does and prints.
+
+    Args:
+        path: FIXES.csv.
+        terminal: the phone to play; a terminal named in the file does not count.
+        to: ``HOST:PORT`` of the gateway.
+        plate: plate to register with.
+        speed: times real time, 0 for as fast as the gateway acknowledges.
+
+    Raises:
+        ReplayError: the address is none, or what ``replay`` says.
+        FileError: the file is not one of fixes; names line and column.
+    """
+    host, _, port = to.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ReplayError(f"{to[:80]!r} is not HOST:PORT", field="to")
+    if not speed >= 0:
+        raise ReplayError("the speed is 0 or more", field="speed", given=speed)
+    phone = terminal.strip()
+    device = Device(variant=2019 if len(jt808.normalised(phone)) > 12 else 2013, plate=plate)
+    fixes = fixes_of(read_fixes(path))
+    played = asyncio.run(
+        replay(
+            fixes, host=host, port=int(port), phone=phone, device=device, pace=Pace(speed_up=speed)
+        )
+    )
+    return {"terminal": jt808.normalised(phone), "to": to, "given": len(fixes), **asdict(played)}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.tracking.road import PHONE, VEHICLE, Road, drive
 from tracking import jt808
-from tracking.ingest.replay import Device, Pace, ReplayError, TerminalClient, replay
+from tracking.ingest.replay import Device, Pace, ReplayError, TerminalClient, replay, replay_file
 
 
 @pytest.fixture
@@ -99,6 +99,29 @@ def test_what_a_source_did_not_say_comes_back_as_unknown(road):
     fixes = [replace(fix, speed_dkmh=None, heading=None, altitude_m=None) for fix in drive(5)]
     run(road, lambda: replay(fixes, host="127.0.0.1", port=road.port, phone=PHONE))
     assert [bare(fix) for fix in road.fixes(PHONE)] == fixes
+
+
+def test_a_file_is_played_as_the_command_plays_it(quick, tmp_path):
+    road = quick()
+    path = tmp_path / "fixes.csv"
+    rows = "".join(
+        f"2026-01-05T08:{n:02d}:00Z,31.{n:04d},121.5,{'' if n % 2 else 36.5},\n" for n in range(50)
+    )
+    path.write_text("time_utc,lat,lon,speed,heading\n" + rows, encoding="utf-8")
+
+    async def work():
+        return await asyncio.to_thread(
+            replay_file, path, terminal=f"0{PHONE}", to=f"127.0.0.1:{road.port}"
+        )
+
+    told = run(road, work)
+    assert (told["given"], told["fixes"], told["terminal"]) == (50, 50, PHONE)
+    assert {fix.speed_dkmh for fix in road.fixes(PHONE)} == {365, None}
+    for to in ("nowhere", "127.0.0.1:", "127.0.0.1:99999", ":1"):
+        with pytest.raises(ReplayError, match="HOST:PORT"):
+            replay_file(path, terminal=PHONE, to=to)
+    with pytest.raises(ReplayError, match="nobody listens"):
+        replay_file(path, terminal=PHONE, to=f"127.0.0.1:{road.port}")
 
 
 def test_any_order_and_any_number_of_times_gives_the_same_rows(road):
