@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
+METHOD_NOT_FOUND = -32601
+
 BATCH = 100
 """Most requests in one round trip; some nodes refuse larger batches."""
 
@@ -148,6 +150,7 @@ class ChainClient:
     ) -> None:
         self._proves_headers = proves_headers
         self._pauses_s = tuple(pauses_s)
+        self._knows_block_receipts = True
         self.provider = CheckedHttpProvider(url, timeout_s)
         self.web3 = Web3(self.provider)
         self._deployment = deployment
@@ -267,12 +270,24 @@ class ChainClient:
             ChainUnavailableError: they do not fit, or cannot be had.
         """
         busy = [body for body in bodies if body.get("transactions")]
-        answers = self.request_many(
-            [("eth_getBlockReceipts", [{"blockHash": body["hash"]}]) for body in busy]
-        )
+        answers: list[Any] = []
+        if self._knows_block_receipts:
+            answers = self.request_many(
+                [("eth_getBlockReceipts", [{"blockHash": body["hash"]}]) for body in busy]
+            )
+            self._knows_block_receipts = not any(
+                isinstance(one, NodeError) and one.rpc_code == METHOD_NOT_FOUND for one in answers
+            )
+        if not self._knows_block_receipts:  # one by one, on older nodes
+            answers = [
+                self.request_many(
+                    [("eth_getTransactionReceipt", [one]) for one in body["transactions"]]
+                )
+                for body in busy
+            ]
         proven: dict[str, list[dict[str, Any]]] = {}
         for body, receipts in zip(busy, answers, strict=True):
-            if isinstance(receipts, NodeError) or not isinstance(receipts, list):
+            if not isinstance(receipts, list) or any(not isinstance(r, dict) for r in receipts):
                 raise ChainUnavailableError("the node does not give a block's receipts")
             prove_receipts(body, receipts)
             proven[body["hash"]] = receipts

@@ -67,7 +67,7 @@ def prove_receipts(body: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]
         UnprovenAnswerError: they are not.
     """
     try:
-        tree = HexaryTrie({}, prune=True)
+        tree = HexaryTrie({})  # not pruned: it is thrown away, and three times faster
         for at, receipt in enumerate(receipts):
             tree[rlp.encode(at)] = _receipt(receipt)
         found = "0x" + tree.root_hash.hex()

@@ -241,7 +241,7 @@ class Indexer:
             )
         with self._storage.write() as session:
             gone = session.execute(delete(BlockRow).where(col(BlockRow.number) > above))
-            self._owe(session, above)
+            owe_logs(session, above)
             session.execute(delete(EventLogRow).where(col(EventLogRow.block_number) > above))
             row = session.get(CursorRow, CURSOR)
             if row is not None and row.block_number > above:
@@ -255,27 +255,6 @@ class Indexer:
                     )
         done.rolled_back += gone.rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
         log.warning("blocks taken back", above=above, handled=cursor, blocks=done.rolled_back)
-
-    def _owe(self, session: Session, above: int) -> None:
-        """Notes the handled logs above a block as owed, in front of what was owed before."""
-        lost = session.exec(
-            select(EventLogRow)
-            .where(col(EventLogRow.block_number) > above, col(EventLogRow.is_handled))
-            .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
-        ).all()
-        first = session.exec(select(func.min(OwedLogRow.position))).one()
-        start = (0 if first is None else first) - len(lost)
-        for at, row in enumerate(lost):
-            session.add(
-                OwedLogRow(
-                    position=start + at,
-                    block_number=row.block_number,
-                    address=row.address,
-                    topics=row.topics,
-                    data=row.data,
-                )
-            )
-        session.flush()
 
     # --- reading ---
 
@@ -442,6 +421,28 @@ class Indexer:
         )
         for handle in handlers:
             handle(session, occurred)
+
+
+def owe_logs(session: Session, above: int) -> None:
+    """Notes the handled logs above a block as owed, in front of what was owed before."""
+    lost = session.exec(
+        select(EventLogRow)
+        .where(col(EventLogRow.block_number) > above, col(EventLogRow.is_handled))
+        .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
+    ).all()
+    first = session.exec(select(func.min(OwedLogRow.position))).one()
+    start = (0 if first is None else first) - len(lost)
+    for at, row in enumerate(lost):
+        session.add(
+            OwedLogRow(
+                position=start + at,
+                block_number=row.block_number,
+                address=row.address,
+                topics=row.topics,
+                data=row.data,
+            )
+        )
+    session.flush()
 
 
 def _stored_log(row: EventLogRow) -> Log:

@@ -46,8 +46,23 @@ log = structlog.get_logger(__name__)
 
 KNOWN = ("already known", "already imported", "known transaction", "already in pool")
 NONCE_LOW = ("nonce too low", "nonce is too low", "nonce below")
+HOPELESS = (
+    "exceeds block gas limit",
+    "intrinsic gas too",
+    "initcode",
+    "code size",
+    "oversized data",
+    "gas limit too high",
+    "gas limit is greater than",
+)
+"""What a node says of bytes it will never take; waiting does not help."""
+
 VOID = "void"
 """The function name of an empty transaction that only uses up a nonce."""
+
+VOID_GAS = 21_000
+PATIENCE = 5
+"""Rounds in which an odd state must show itself before it is acted upon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,7 @@ class WriterSettings:
         resend_s: seconds after which the same bytes are sent again.
         bump_after_s: seconds without a block after which the oldest pays more; needs gas_price > 0.
         bump_percent: by how much (nodes ask for at least 10).
+        most_gas_price: what is never exceeded.
         lease_s: seconds a silent writer is believed to live.
     """
 
@@ -73,6 +89,7 @@ class WriterSettings:
     resend_s: float = 2.0
     bump_after_s: float = 30.0
     bump_percent: int = 15
+    most_gas_price: int = 10**12
     lease_s: float = 6.0
 
 
@@ -169,6 +186,8 @@ class TransactionWriter:
         self._lease = WriterLease(storage, signer.address, clock, seconds=self._set.lease_s)
         self._sent_at: dict[int, float] = {}
         self._missing: dict[int, int] = {}
+        self._denied: dict[int, int] = {}
+        self._gap_seen = 0
         self._can_simulate = True
         self._identity: ChainIdentityRow | None = None
 
@@ -189,6 +208,8 @@ class TransactionWriter:
         self._settle(view, done)
         self._restore(done)
         self._sign(view, done)
+        self._bump(view, done)
+        self._fill_gap(view, done)
         if self._broadcast(done):
             self._await_blocks(done)
         with self._storage.read() as session:
@@ -226,6 +247,30 @@ class TransactionWriter:
             move(row, TransactionState.DROPPED)
             row.message = "taken back before it was signed"
             row.settled_at = self._clock.now()
+
+    def give_up(self, key: str) -> None:
+        """Signs an empty transaction for the nonce of a call that is sent but in no block.
+
+        Whichever of the two lands first decides: the call is then mined or dropped, never both.
+
+        Raises:
+            NotFoundError: no such key.
+            UnexpectedStateError: it has no nonce, or is in a block.
+        """
+        with self._storage.write() as session:
+            self._lease.fence(session)
+            row = session.exec(
+                select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
+            ).first()
+            if row is None:
+                raise NotFoundError(f"there is no transaction {key}", field="key")
+            if row.state != TransactionState.SENT.value:
+                raise UnexpectedStateError(
+                    f"transaction {key} is {row.state}: only a sent one can be given up",
+                    key=key,
+                    current=row.state,
+                )
+            self._attempt_again(session, row, is_void=True)
 
     def close(self) -> None:
         """Gives the key back to other workers at once."""
@@ -316,7 +361,7 @@ class TransactionWriter:
             row
             for row in sent
             if row.id in self._missing
-            and self._missing[row.id] >= 3
+            and self._missing[row.id] >= PATIENCE
             and self._is_replaced(row, attempts.get(row.id, []), view, done)
         ]
         if not landed and not replaced and not mined:
@@ -624,6 +669,104 @@ class TransactionWriter:
                 nonce += 1
                 done.signed += 1
 
+    def _attempt_again(
+        self, session: Session, row: OutgoingTransactionRow, *, is_void: bool = False
+    ) -> None:
+        """Another attempt under the same nonce, paying more; every earlier one may still land."""
+        assert row.nonce is not None
+        price = row.gas_price or 0
+        higher = max(-(-price * (100 + self._set.bump_percent) // 100), price + 1)
+        price = min(higher, self._set.most_gas_price) if price else 0
+        raw, transaction_hash = sign_transaction(
+            self._signer,
+            chain_id=self._client.chain_id,
+            nonce=row.nonce,
+            gas_price=price,
+            gas=VOID_GAS if is_void else row.gas_limit or self._set.gas_ceiling,
+            to=self._signer.address if is_void else self._target(row),
+            data=b"" if is_void else row.data,
+        )
+        row.raw, row.transaction_hash, row.gas_price = raw, transaction_hash, price
+        if session.get(TransactionAttemptRow, transaction_hash) is None:
+            session.add(
+                TransactionAttemptRow(
+                    hash=transaction_hash,
+                    outgoing_id=row.id or 0,
+                    signer=self._signer.address,
+                    nonce=row.nonce,
+                    raw=raw,
+                    gas_price=price,
+                    is_void=is_void,
+                    signed_at=self._clock.now(),
+                )
+            )
+        self._sent_at.pop(row.id or 0, None)
+
+    def _bump(self, view: View, done: Progress) -> None:
+        """The next transaction to be mined pays more if no block has taken it for long."""
+        if not self._set.gas_price:
+            return
+        with self._storage.read() as session:
+            rows = self._rows(session, TransactionState.SENT)
+            first = next((row for row in rows if row.nonce == view.nonce), None)
+            if first is None or first.id is None:
+                return
+            last = self._attempts(session, [first.id])[first.id][-1]
+        waited = (self._clock.now() - last.signed_at).total_seconds()
+        if waited < self._set.bump_after_s or last.gas_price >= self._set.most_gas_price:
+            return
+        with self._storage.write() as session:
+            self._lease.fence(session)
+            row = session.get(OutgoingTransactionRow, first.id)
+            if row is not None and row.state == TransactionState.SENT.value:
+                self._attempt_again(session, row, is_void=last.is_void)
+                done.signed += 1
+
+    def _fill_gap(self, view: View, done: Progress) -> None:
+        """Nonces of ours that nothing holds would block all later ones: empty transactions fill them."""
+        with self._storage.read() as session:
+            rows = self._rows(session, TransactionState.SENT)
+            lowest = min((row.nonce for row in rows if row.nonce is not None), default=None)
+            if lowest is None or view.nonce >= lowest:
+                self._gap_seen = 0
+                return
+            held = set(
+                session.exec(
+                    select(OutgoingTransactionRow.nonce).where(
+                        col(OutgoingTransactionRow.signer) == self._signer.address,
+                        col(OutgoingTransactionRow.nonce) >= view.nonce,
+                    )
+                )
+            )
+        missing = [nonce for nonce in range(view.nonce, lowest) if nonce not in held]
+        self._gap_seen += 1
+        if not missing or self._gap_seen < PATIENCE:
+            return
+        done.problems.append(f"nonces {missing} of {self._signer.address} were empty; filled")
+        now = self._clock.now()
+        with self._storage.write() as session:
+            self._lease.fence(session)
+            for nonce in missing:
+                row = OutgoingTransactionRow(
+                    key=f"{VOID}:{self._signer.address}:{nonce}",
+                    body_hash="",
+                    signer=self._signer.address,
+                    contract="",
+                    function=VOID,
+                    to=self._signer.address,
+                    data=b"",
+                    nonce=nonce,
+                    gas_limit=VOID_GAS,
+                    gas_price=self._set.gas_price,
+                    queued_at=now,
+                    sent_at=now,
+                )
+                session.add(row)
+                session.flush()
+                self._attempt_again(session, row, is_void=True)
+                move(row, TransactionState.SENT)
+                done.signed += 1
+
     def _is_nonce_sound(self, view: View) -> bool:
         """A nonce beyond our own count means a foreign sender, or a wrong answer: ask again."""
         with self._storage.read() as session:
@@ -747,11 +890,24 @@ class TransactionWriter:
         for row, answer in zip(rows, answers, strict=True):
             self._sent_at[row.id or 0] = now
             if isinstance(answer, NodeError):
-                text = answer.text.lower()
-                if not any(word in text for word in (*KNOWN, *NONCE_LOW)):
-                    done.problems.append(f"{row.key}: {answer.text}")
-                    log.warning("the node refuses a transaction", key=row.key, error=answer.text)
+                self._take_denial(row, answer.text, done)
+            else:
+                self._denied.pop(row.id or 0, None)
         return True
+
+    def _take_denial(self, row: OutgoingTransactionRow, text: str, done: Progress) -> None:
+        """A node that will not take our bytes: known already, in need of help, or without hope."""
+        said = text.lower()
+        if any(word in said for word in (*KNOWN, *NONCE_LOW)):
+            return  # our own hashes are looked for in every round
+        done.problems.append(f"{row.key}: {text}")
+        log.warning("the node refuses a transaction", key=row.key, error=text)
+        if not any(word in said for word in HOPELESS):
+            return
+        self._denied[row.id or 0] = self._denied.get(row.id or 0, 0) + 1
+        if self._denied[row.id or 0] >= PATIENCE:
+            self._denied.pop(row.id or 0, None)
+            self.give_up(row.key)
 
     def _await_blocks(self, done: Progress) -> None:
         """Where blocks come at once, the landing is seen in this round."""

@@ -7,7 +7,7 @@ in the middle continues where it stopped, and a local chain that was lost gets t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from sqlmodel import col, func, select
 from chain.abi import ContractCall, address, hash32
 from chain.compiler import Artifact, compile_contracts
 from chain.deployments import Deployed, Deployment, find_deployment, save_deployment
-from chain.errors import ChainError, WrongChainError
+from chain.errors import ChainError, NotFoundError, WrongChainError
 from chain.ids import Address, Hash32
 from chain.outbox import CREATION, SqlOutbox
 from chain.ports import TransactionState
+from chain.recovery import adopt_chain
 from chain.tables import OutgoingTransactionRow, TransactionAttemptRow
 
 if TYPE_CHECKING:
@@ -185,6 +186,35 @@ def deploy_contracts(
     client.use(deployment)
     client.check_deployment()
     return deployment
+
+
+def rebuild_local_chain(
+    *, client: ChainClient, storage: Storage, writer: TransactionWriter, folder: Path
+) -> Deployment:
+    """Sends every stored transaction again, deployment included, on a local chain that began anew.
+
+    Args:
+        client: the new local chain.
+        storage: where all that was ever sent is kept.
+        writer: the writer of the one key that sent it, with control of the local node.
+        folder: where ``<chain_id>.json`` is kept.
+
+    Raises:
+        NotFoundError: nothing was ever deployed here.
+        WrongChainError: the contracts did not come out where they were.
+    """
+    recorded = find_deployment(folder, client.chain_id)
+    if recorded is None:
+        raise NotFoundError(f"there is no deployment of chain {client.chain_id} to rebuild")
+    genesis = client.fetch_genesis_hash()
+    adopt_chain(storage, client.chain_id, genesis)
+    client.use(recorded)
+    _settle(writer)
+    made = replace(recorded, genesis_hash=genesis)
+    client.use(made)
+    client.check_deployment()
+    save_deployment(folder, made)
+    return made
 
 
 def _key(client: ChainClient, name: str, artifacts: Mapping[str, Artifact]) -> str:

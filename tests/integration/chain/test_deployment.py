@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
 
 from chain.abi import hash32
+from chain.bindings.access_manager import AccessManager
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.structs import Waybill
@@ -14,6 +16,7 @@ from chain.bindings.waybill_registry import WaybillRegistry
 from chain.deployments import DeploymentUnreadableError, find_deployment
 from chain.errors import ContractRefusedError, WrongChainError
 from chain.ids import ZERO32, Hash32, PartyId, TripId, WaybillId
+from chain.local_node import LocalNode
 from chain.typed_data import struct_hash, typed_digest
 from deploy.contracts import (
     ORDER,
@@ -21,8 +24,10 @@ from deploy.contracts import (
     DeploymentOutdatedError,
     created_address,
     deploy_contracts,
+    rebuild_local_chain,
 )
-from tests.integration.chain.till import Desk
+from deploy.node import LocalChain
+from tests.integration.chain.till import FIRST_BLOCK, Desk
 
 
 @pytest.fixture
@@ -142,3 +147,38 @@ def test_python_and_solidity_hash_a_waybill_alike(bare, tmp_path):
             )
         )
     assert caught.value.facts["error"] in {"PartySignatureInvalid", "PartyUnknown"}
+
+
+def test_a_chain_that_begins_anew_is_rebuilt_from_the_stored_bytes(tmp_path):
+    url = f"sqlite:///{tmp_path}/yundan.sqlite"
+    with LocalChain(tmp_path / "one", first_block_at=FIRST_BLOCK, keep_state=False) as old:
+        desk = Desk(old, url)
+        first = deploy(desk, tmp_path)
+        later = FIRST_BLOCK + dt.timedelta(days=2)
+        LocalNode(desk.client).advance_to(later)
+        desk.queue(AccessManager.label_role(7, "auditors"), "label")
+        desk.run()
+        assert desk.find("label").state.value == "final"
+        landed = desk.find("label").block_time
+        desk.writer.close()
+        desk.storage.close()
+    with LocalChain(
+        tmp_path / "two", first_block_at=FIRST_BLOCK + dt.timedelta(seconds=1), keep_state=False
+    ) as new:
+        desk = Desk(new, url, local=LocalNode(new.client()))
+        with pytest.raises(WrongChainError, match="first block"):
+            desk.writer.send_once()
+        made = rebuild_local_chain(
+            client=desk.client,
+            storage=desk.storage,
+            writer=desk.writer,
+            folder=tmp_path / "deployments",
+        )
+        assert made.genesis_hash != first.genesis_hash
+        assert {n: c.address for n, c in made.contracts.items()} == {
+            n: c.address for n, c in first.contracts.items()
+        }
+        assert desk.find("label").state.value == "final"
+        assert desk.find("label").block_time == landed
+        assert find_deployment(tmp_path / "deployments", desk.client.chain_id) == made
+        desk.storage.close()

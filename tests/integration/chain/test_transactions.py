@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from chain.errors import KeyReusedError, UnexpectedStateError, WrongChainError
@@ -204,3 +206,137 @@ def test_another_chain_behind_the_same_address_stops_the_writer(desk, tmp_path):
         with pytest.raises(WrongChainError):
             desk.writer.send_once()
     assert desk.find("pay:1").state is TransactionState.FINAL
+
+
+def held_back(chain, tmp_path, **settings):
+    """A desk with a funded key on a node that mines only when told."""
+    desk = Desk(chain, f"sqlite:///{tmp_path}/held.sqlite")
+    desk.client.request("anvil_setBalance", [desk.signer.address, hex(10**20)])
+    desk.deploy()
+    desk.writer.close()
+    desk.settings = type(desk.settings)(gas_price=1_000_000_000, **settings)
+    desk.writer = desk.make_writer()
+    desk.client.request("evm_setAutomine", [False])
+    return desk
+
+
+def attempts_of(desk, key):
+    from sqlmodel import col, select
+
+    from chain.tables import TransactionAttemptRow
+
+    with desk.storage.read() as session:
+        return session.exec(
+            select(TransactionAttemptRow)
+            .where(col(TransactionAttemptRow.outgoing_id) == desk.row(key).id)
+            .order_by(col(TransactionAttemptRow.signed_at))
+        ).all()
+
+
+def test_a_transaction_no_block_takes_pays_more_under_the_same_nonce(chain, tmp_path):
+    desk = held_back(chain, tmp_path, bump_after_s=0.2, resend_s=0.05)
+    desk.queue(pay(1), "pay:1")
+    desk.queue(pay(2), "pay:2")
+    desk.writer.send_once()
+    nonce = desk.row("pay:1").nonce
+    time.sleep(0.3)
+    desk.writer.send_once()
+    tried = attempts_of(desk, "pay:1")
+    assert [one.nonce for one in tried] == [nonce] * 2
+    assert tried[1].gas_price * 100 >= tried[0].gas_price * 110
+    assert len(attempts_of(desk, "pay:2")) == 1  # only the next one is in the way
+    desk.client.request("evm_mine", [])
+    desk.run()
+    assert desk.find("pay:1").transaction_hash == tried[1].hash
+    assert desk.find("pay:1").state is TransactionState.FINAL
+    assert [desk.client.fetch(times(n)) for n in (1, 2)] == [1, 1]
+    desk.storage.close()
+
+
+def test_whichever_attempt_lands_counts(chain, tmp_path, monkeypatch):
+    desk = held_back(chain, tmp_path, bump_after_s=0.2)
+    desk.queue(pay(1), "pay:1")
+    desk.writer.send_once()
+    first = attempts_of(desk, "pay:1")[0]
+    time.sleep(0.3)
+    monkeypatch.setattr(desk.writer, "_broadcast", lambda done: False)
+    desk.writer.send_once()  # a second attempt is signed and stored, and never sent
+    assert len(attempts_of(desk, "pay:1")) == 2
+    desk.client.request("evm_mine", [])
+    monkeypatch.undo()
+    desk.run()
+    assert desk.find("pay:1").transaction_hash == first.hash
+    assert desk.find("pay:1").state is TransactionState.FINAL
+    assert desk.client.fetch(times(1)) == 1
+    desk.storage.close()
+
+
+def test_a_call_given_up_is_dropped_or_mined_and_never_both(chain, tmp_path):
+    desk = held_back(chain, tmp_path, resend_s=0.05)
+    desk.queue(pay(1), "pay:1")
+    desk.queue(pay(2), "pay:2")
+    desk.writer.send_once()
+    desk.writer.give_up("pay:1")
+    desk.writer.send_once()
+    desk.client.request("evm_mine", [])
+    desk.run()
+    assert desk.find("pay:1").state is TransactionState.DROPPED
+    assert desk.find("pay:2").state is TransactionState.FINAL
+    assert [desk.client.fetch(times(n)) for n in (1, 2)] == [0, 1]
+    with pytest.raises(UnexpectedStateError):
+        desk.writer.give_up("pay:2")
+    desk.storage.close()
+
+
+def test_a_gap_before_our_nonces_is_filled(desk, monkeypatch):
+    real = desk.writer._look
+
+    def lying():
+        view = real()
+        return type(view)(view.genesis, view.head, view.nonce + 2)
+
+    monkeypatch.setattr(desk.writer, "_look", lying)
+    monkeypatch.setattr(desk.writer, "_await_blocks", lambda done: None)
+    desk.queue(pay(1), "pay:1")
+    desk.writer.send_once()
+    monkeypatch.undo()
+    assert desk.row("pay:1").nonce == 3
+    desk.run(rounds=20)
+    assert desk.find("pay:1").state is TransactionState.FINAL
+    assert desk.client.fetch(times(1)) == 1
+    desk.queue(pay(2), "pay:2")
+    desk.run()
+    assert desk.find("pay:2").state is TransactionState.FINAL
+
+
+def test_bytes_no_node_will_ever_take_are_given_up_and_block_nothing(desk):
+    desk.settings = type(desk.settings)(resend_s=0.0)
+    desk.writer.close()
+    desk.writer = desk.make_writer()
+    desk.queue(pay(1, gas=2**40), "pay:1")
+    desk.queue(pay(2), "pay:2")
+    desk.run(rounds=25)
+    assert desk.find("pay:1").state is TransactionState.DROPPED
+    assert desk.find("pay:2").state is TransactionState.FINAL
+    assert [desk.client.fetch(times(n)) for n in (1, 2)] == [0, 1]
+
+
+def test_a_node_without_block_receipts_is_asked_one_by_one(desk, monkeypatch):
+    real = desk.client.provider.ask_many
+    asked = []
+
+    def older(questions):
+        answers = real(questions)
+        for (method, _), answer in zip(questions, answers, strict=True):
+            asked.append(method)
+            if method == "eth_getBlockReceipts":
+                answer.pop("result", None)
+                answer["error"] = {"code": -32601, "message": "method not found"}
+        return answers
+
+    monkeypatch.setattr(desk.client.provider, "ask_many", older)
+    for number in (1, 2, 3):
+        desk.queue(pay(number), f"pay:{number}")
+    desk.run()
+    assert desk.find("pay:3").state is TransactionState.FINAL
+    assert asked.count("eth_getBlockReceipts") <= 2
