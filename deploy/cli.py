@@ -187,6 +187,24 @@ def attestor(
 
 
 @app.command()
+def bank(
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8100,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    store: Annotated[Path, typer.Option(help="file of the bank's books")] = Path("var/bank.db"),
+    starts_at: Annotated[
+        str, typer.Option(help="time at which a new bank opens, RFC 3339; left out, the machine's")
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="file with the bearer token that callers must carry")
+    ] = None,
+) -> None:
+    """The sandbox bank: a process of its own that speaks ISO 20022, with faults on demand."""
+    from deploy.bank.run import parse_start, read_token, run_bank
+
+    run_bank(host, port, store, starts_at=parse_start(starts_at), token=read_token(token_file))
+
+
+@app.command()
 def migrate() -> None:
     """Brings the database to the present schema."""
     from api.processes import load_settings
