@@ -19,7 +19,7 @@ from sqlmodel import Session, col
 
 from api.errors import ApiError, ForbiddenScopeError, UnauthenticatedError
 from api.key_request import ApiKeyRequest
-from api.key_request import Scope as Scope  # auth is where callers look for it
+from api.key_request import Scope as Scope  # noqa: PLC0414  callers look for it here
 from api.tables import ApiKeyRow
 from chain.clock import Clock
 from chain.errors import InvalidValueError, NotFoundError, SignatureRefusedError
@@ -144,6 +144,18 @@ def check_key_request(
     return frozenset(Scope(word) for word in named)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without its secret."""
+
+    key_id: str
+    party: PartyId
+    scopes: tuple[Scope, ...]
+    label: str
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None
+
+
 class ApiKeys:
     """The API keys in one database session."""
 
@@ -153,7 +165,7 @@ class ApiKeys:
 
     def open(
         self, form: ApiKeyRequest, domain: Domain, scopes: Iterable[Scope]
-    ) -> tuple[ApiKeyRow, str]:
+    ) -> tuple[ApiKey, str]:
         """A new key for a checked request, and its token, which is never seen again.
 
         Raises:
@@ -175,7 +187,7 @@ class ApiKeys:
         )
         self._session.add(row)
         self._session.flush()
-        return row, f"yk_{key_id}_{secret}"
+        return _key(row), f"yk_{key_id}_{secret}"
 
     def authenticate(self, token: str) -> Caller:
         """The caller whose token this is.
@@ -196,13 +208,14 @@ class ApiKeys:
             scopes=frozenset(Scope(word) for word in row.scopes.split()),
         )
 
-    def list_of(self, party: PartyId) -> list[ApiKeyRow]:
+    def list_of(self, party: PartyId) -> list[ApiKey]:
         """Every key a party ever had, newest first."""
         query = sqlmodel.select(ApiKeyRow).where(col(ApiKeyRow.party_id) == str(party))
         newest = col(ApiKeyRow.created_at).desc()
-        return list(self._session.exec(query.order_by(newest, col(ApiKeyRow.key_id))))
+        ordered = query.order_by(newest, col(ApiKeyRow.key_id))
+        return [_key(row) for row in self._session.exec(ordered)]
 
-    def revoke(self, key_id: str, party: PartyId) -> ApiKeyRow:
+    def revoke(self, key_id: str, party: PartyId) -> ApiKey:
         """Takes a key out of use, at once and for ever; twice is once.
 
         Raises:
@@ -215,4 +228,15 @@ class ApiKeys:
             row.revoked_at = self._clock.now()
             self._session.add(row)
             self._session.flush()
-        return row
+        return _key(row)
+
+
+def _key(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        key_id=row.key_id,
+        party=PartyId(int(row.party_id)),
+        scopes=tuple(Scope(word) for word in row.scopes.split()),
+        label=row.label,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

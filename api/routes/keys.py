@@ -7,14 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.auth import Caller, Scope, check_key_request
+from api.auth import ApiKey, Caller, Scope, check_key_request
 from api.dependencies import Requires, TheContainer
 from api.key_request import ApiKeyRequest
 from api.schemas.deliveries import FormToSign
 from api.schemas.parties import KeyAsked, KeyList, KeyOpened, KeyShown
 from api.schemas.signing import TypedData
 from api.schemas.values import PartyText
-from api.tables import ApiKeyRow
 from chain.ids import Hash32, PartyId
 
 router = APIRouter(prefix="/keys", tags=["keys"])
@@ -61,12 +60,12 @@ def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
             key=party.key if party else None,
             now=container.clock.now(),
         )
-        row, token = services.keys.open(form, domain, scopes)
+        key, token = services.keys.open(form, domain, scopes)
     return KeyOpened(
-        key_id=row.key_id,
-        party=row.party_id,
-        scopes=row.scopes.split(),
-        label=row.label,
+        key_id=key.key_id,
+        party=str(key.party),
+        scopes=[scope.value for scope in key.scopes],
+        label=key.label,
         token=token,
     )
 
@@ -75,7 +74,7 @@ def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
 def list_keys(caller: KeyKeeper, container: TheContainer) -> KeyList:
     """The caller's party's keys, newest first."""
     with container.read() as services:
-        return KeyList(data=[_show(row) for row in services.keys.list_of(caller.require_self())])
+        return KeyList(data=[_show(key) for key in services.keys.list_of(caller.require_self())])
 
 
 @router.delete("/{key_id}")
@@ -85,11 +84,11 @@ def revoke(key_id: str, caller: KeyKeeper, container: TheContainer) -> KeyShown:
         return _show(services.keys.revoke(key_id, caller.require_self()))
 
 
-def _show(row: ApiKeyRow) -> KeyShown:
+def _show(key: ApiKey) -> KeyShown:
     return KeyShown(
-        key_id=row.key_id,
-        scopes=row.scopes.split(),
-        label=row.label,
-        created_at=row.created_at,
-        revoked_at=row.revoked_at,
+        key_id=key.key_id,
+        scopes=[scope.value for scope in key.scopes],
+        label=key.label,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
     )

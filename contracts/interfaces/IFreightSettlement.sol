@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {AdvanceId, PartyId, WaybillId} from "../types/Ids.sol";
+import {AdvanceId, WaybillId} from "../types/Ids.sol";
 import {Cascade} from "../types/MoneyForms.sol";
 
 /// @title Freight paid in, shared out

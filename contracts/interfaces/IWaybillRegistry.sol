@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {NOBODY, PartyId, TripId, WaybillId} from "../types/Ids.sol";
+import {PartyId, TripId, WaybillId} from "../types/Ids.sol";
 import {WaybillState} from "../types/States.sol";
 import {Amendment, Cancellation, CreditNote, Waybill} from "../types/WaybillForms.sol";
 
