@@ -46,8 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     except YundanError as error:
         print(f"yundan: {error.code}: {error}", file=sys.stderr)
         return 2
-    except typer.core.click.ClickException as error:  # type: ignore[attr-defined]  # typer bundles click
-        print(f"yundan: {error.format_message()}", file=sys.stderr)
+    except typer.TyperException as error:
+        said = getattr(error, "format_message", error.__str__)()
+        print(f"yundan: {said}", file=sys.stderr)
         return 2
     return code if isinstance(code, int) else 0
 

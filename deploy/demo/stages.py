@@ -59,6 +59,10 @@ TICK_S = 60
 BREATH_S = 0.1
 """Real seconds between two steps, so that commitments keep up with the trucks."""
 
+SOONEST_S, LATEST_S = 240, 780
+"""Seconds of the record between the last position and the receipt; a truck that is not at its gate is judged
+when it has been silent for ten minutes."""
+
 PATIENCE_S = 60.0
 
 
@@ -474,7 +478,7 @@ def drive_all(world: World) -> None:
         if len(done) < len(drives)
         else 0
     )
-    end = max(fixes[-1].time for fixes in waiting.values()) + 900
+    end = max(fixes[-1].time for fixes in waiting.values()) + 2 * LATEST_S
     clock = begin
     try:
         while len(done) < len(drives) and clock < end:
@@ -494,11 +498,10 @@ def drive_all(world: World) -> None:
                     arrived[drive.key] = clock
             terminals.send(batches)
             for drive in drives:
-                if (
-                    drive.key in arrived
-                    and drive.key not in done
-                    and clock - arrived[drive.key] >= 240
-                ):
+                if drive.key not in arrived or drive.key in done:
+                    continue
+                since = clock - arrived[drive.key]
+                if since >= LATEST_S or (since >= SOONEST_S and _has_word(world, drive)):
                     _sign_receipt(world, drive)
                     done.add(drive.key)
             world.demo.supervisor.check()
@@ -535,17 +538,19 @@ def _load_due(
         )
 
 
+def _has_word(world: World, drive: Drive) -> bool:
+    """Whether two attestors have spoken on chain."""
+    said = world.trip(drive)["attestations"]
+    return sum(one["on_chain"] for one in said) >= 2
+
+
 def _sign_receipt(world: World, drive: Drive) -> None:
     """The consignee signs on arrival, minutes after the attestors have spoken; the money is timed."""
     trip = world.trips[drive.key]
     consignee = world.desk(f"consignee-{drive.unloading}")
     driver = world.desk(driver_handle(drive))
 
-    def has_word() -> bool:
-        said = driver.get(f"/v1/trips/{trip}")["attestations"]
-        return sum(one["on_chain"] for one in said) >= 2
-
-    world.wait(f"the attestors' word on {drive.key}", has_word)
+    world.wait(f"the attestors' word on {drive.key}", lambda: _has_word(world, drive))
     verdict = driver.get(f"/v1/trips/{trip}")["verdict"]
     accepted = QUANTITY_KG * 9 // 10 if drive.alteration == "shortage" else QUANTITY_KG
     began = time.monotonic()
