@@ -78,13 +78,16 @@ def examine_files(
 def describe(answer: dict[str, Any]) -> str:
     """The answer of check() for a person, a few lines."""
     fixes, route = answer["fixes"], answer["route"]
-    lines = [
+    head = (
         f"{answer['verdict'].upper()}  {route['coverage']:.1%} of {route['length_m'] / 1000:.1f} km driven, "
-        f"{route['on_route']:.1%} of the way on the road",
-        f"fixes: {fixes['used']} of {fixes['given']} used"
-        + "".join(f", {count} {code}" for code, count in fixes["rejected"].items()),
-        f"left {answer['departed_at'] or 'not seen'}, arrived {answer['arrived_at'] or 'not'}; "
-        f"longest silence {answer['max_gap_s']} s",
+        f"{route['on_route']:.1%} of the way on the road"
+    )
+    refused = "".join(f", {count} {code}" for code, count in fixes["rejected"].items())
+    left, reached = answer["departed_at"] or "not seen", answer["arrived_at"] or "not"
+    lines = [
+        head,
+        f"fixes: {fixes['used']} of {fixes['given']} used{refused}",
+        f"left {left}, arrived {reached}; longest silence {answer['max_gap_s']} s",
     ]
     for finding in answer["findings"]:
         detail = ", ".join(f"{name} {value}" for name, value in finding["detail"].items())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracking import fraud, fraud_history, journey, plausibility
+from tracking import fraud, fraud_history, instruments, journey, plausibility
 from tracking.corridor import corridor_of
 from tracking.drive import Drive
 from tracking.findings import Finding
@@ -92,8 +92,9 @@ def examine(
     findings += plausibility.check_speeds(drive, policy)
     findings += plausibility.check_accelerations(drive, policy)
     findings += plausibility.check_gaps(drive, policy)
-    findings += plausibility.check_frozen(drive, policy)
+    findings += plausibility.check_frozen(drive, track, policy)
     findings += fraud.check_fraud(drive, corridor, way, policy)
+    findings += instruments.check_instruments(drive, track, policy)
     findings += fraud_history.check_others(drive, corridor, others, track, policy)
     used = np.zeros(len(track), dtype=np.bool_)
     used[drive.row[drive.evidence]] = True

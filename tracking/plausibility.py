@@ -456,30 +456,51 @@ def _is_spike(lon: NDArray[np.float64], lat: NDArray[np.float64], time: Ints, ru
     return False
 
 
-def check_frozen(drive: Drive, policy: Policy) -> list[Finding]:
-    """The same place to the last digit while the source says that it moves."""
+def check_frozen(drive: Drive, track: Track, policy: Policy) -> list[Finding]:
+    """The same place to the last digit while speed or mileage say that it moves, or as if to catch up later.
+
+    A parked receiver may hold its place to the last digit for hours; that alone is nothing.
+    """
     rule = policy.rule("frozen_position")
     if len(drive) < rule["least_n"]:
         return []
     same = drive.steps < 120
     moving = np.nan_to_num(drive.speed, nan=0.0) >= rule["moving_kmh"]
+    mileage = track.fixes.odometer_dkm[drive.row]
     out = []
     for first, last in runs(same):
-        rows = slice(first + 1, last + 2)
-        if last - first + 2 < rule["least_n"]:
+        final = last + 1
+        spent = int(drive.time[final] - drive.time[first])
+        if final - first + 1 < rule["least_n"] or spent < rule["least_s"]:
             continue
-        hot = int(np.count_nonzero(moving[rows]))
-        told = np.nan_to_num(drive.speed[first + 1 : last + 2], nan=0.0) / 3.6
-        told_m = int((told * drive.gaps[first : last + 1]).sum())
-        spent = int(drive.time[last + 1] - drive.time[first])
-        if hot >= rule["moving_n"] and spent >= rule["least_s"] and told_m >= rule["told_m"]:
+        hot = int(np.count_nonzero(moving[first + 1 : final + 1]))
+        told = np.nan_to_num(drive.speed[first + 1 : final + 1], nan=0.0) / 3.6
+        told_m = int((told * drive.gaps[first:final]).sum())
+        rolled_m = 0
+        if mileage[first] != NONE and mileage[final] != NONE:
+            rolled_m = int(mileage[final] - mileage[first]) * 100
+        leap_m = leap_kmh = 0
+        if final < len(drive) - 1:
+            leap_m = int(drive.steps[final]) // 1000
+            leap_kmh = kmh(int(drive.steps[final]), int(drive.gaps[final]))
+        lied = hot >= rule["moving_n"] and told_m >= rule["told_m"]
+        lied = lied or rolled_m >= rule["told_m"]
+        leapt = leap_m >= rule["leap_m"] and leap_kmh >= rule["leap_kmh"]
+        if lied or leapt:
             out.append(
                 Finding(
                     rule.code,
-                    rule.severity,
+                    rule.severity if lied else Severity.REVIEW,
                     int(drive.time[first]),
-                    int(drive.time[last + 1]),
-                    {"fixes": last - first + 2, "moving_fixes": hot, "told_m": told_m},
+                    int(drive.time[final]),
+                    {
+                        "fixes": final - first + 1,
+                        "moving_fixes": hot,
+                        "told_m": told_m,
+                        "rolled_m": rolled_m,
+                        "leap_m": leap_m,
+                        "leap_kmh": leap_kmh,
+                    },
                 )
             )
     return out
