@@ -269,16 +269,18 @@ def foundry(program):
 
 
 def ensure_contracts():
-    """The compiled contracts in ``out/``."""
+    """The compiled contracts in ``cache/solc``, as the product itself uses them (forge builds its own)."""
     sources = sorted((ROOT / "contracts").rglob("*.sol"))
     if not sources:
         return
-    stamp = ROOT / "out" / ".stamp-contracts"
-    wanted = digest(ROOT / "foundry.toml", ROOT / "package-lock.json", *sources)
+    stamp = ROOT / "cache" / ".stamp-contracts"
+    compiler = [ROOT / "chain" / "compiler.py", ROOT / "chain" / "solc-npm"]
+    wanted = digest(ROOT / "foundry.toml", ROOT / "package-lock.json", *compiler, *sources)
     if stamped(stamp, wanted):
         return
     with step(f"contracts ({len(sources)} files)"):
-        code, output = run_logged([foundry("forge"), "build", "--skip", "test"])
+        program = "import pathlib, chain.compiler as c; c.compile_contracts(pathlib.Path.cwd())"
+        code, output = run_logged([PYTHON, "-c", program])
         if code:
             tail = "\n".join("      " + line for line in output.strip().splitlines()[-20:])
             raise StopError(f"the contracts do not compile:\n{tail}", 1)
