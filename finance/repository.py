@@ -612,6 +612,15 @@ class SqlBooks:
                 return
             last = (heads[-1].day, heads[-1].id)
 
+    def list_entries_of(self, sources: Collection[str]) -> list[Entry]:
+        """Entries that these transactions gave rise to, in all books, in order of id."""
+        table = _table(JournalEntryRow)
+        found: list[Entry] = []
+        for some in _batches(sources):
+            query = sa.select(table).where(table.c.source.in_(some))
+            found += self._with_lines(self._session.execute(query).all())
+        return sorted(found, key=lambda entry: entry.id)
+
     def _find_entries(self, ids: Collection[str]) -> dict[str, Entry]:
         table = _table(JournalEntryRow)
         found: dict[str, Entry] = {}

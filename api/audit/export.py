@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import rfc8785
@@ -11,25 +13,315 @@ from eth_utils.crypto import keccak
 
 from api.audit.record import Recorder
 from api.verifier import pack as packs
-from api.verifier.blocks import read_headers
 from api.verifier.pack import Pack
 from api.verifier.report import Report
-from api.verifier.signatures import PackSeal
+from api.verifier.signatures import Keys, PackSeal
 from api.verifier.state import expected_records
 from api.verifier.verify import Reading, check_reading, manifest_entry
 from chain.abi import hash32, json_value
+from chain.bindings import events
 from chain.clock import rfc3339
 from chain.errors import NotFoundError
-from chain.ids import Hash32, PartyId, TripId, WaybillId
-from finance.audit import CUSTODIAN, book_of
-from finance.forests import shipped_forest  # noqa: F401
+from chain.ids import PartyId, TripId, WaybillId
+from chain.waybill import ZERO
+from finance import forests
+from finance.audit import book_of
+from finance.forests import shipped_forest
+from tracking.policy import POLICY_FILE, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from api.bootstrap import Container, Services
+    from api.verifier.story import Story
     from chain.bindings.structs import Waybill
     from chain.client import ChainClient
-    from chain.ports import Signer
+    from chain.ports import Domain, Signer
     from finance.ledger import Entry
+
+LEVEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What belongs to a waybill beside the chain; None where it is erased."""
+
+    id: WaybillId
+    form: Waybill
+    papers: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartyName:
+    """What a party is called; the salt opens the hash of its profile, where it is on file."""
+
+    id: PartyId
+    kind: str
+    name_zh: str | None
+    name_en: str | None
+    salt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything of a pack that no chain holds.
+
+    Attributes:
+        evidence: as ``tracking.evidence.to_json`` gives it; None if it is erased or there is none.
+        policy: text of the policy file that the waybill names, None if it is not at hand.
+        verdict: as ``tracking.verdict.Verdict.to_json`` gives it.
+        decisions: decision records; forests: the rules they were made by, as data.
+        entries: journal entries, or None to leave the books out.
+    """
+
+    trip: TripId
+    waybills: Sequence[Papers]
+    names: Callable[[Sequence[PartyId]], Sequence[PartyName]]
+    entries: Callable[[Story], Sequence[Entry]] | None = None
+    evidence: Mapping[str, Any] | None = None
+    policy: str | None = None
+    verdict: Mapping[str, Any] | None = None
+    decisions: Sequence[Mapping[str, Any]] = ()
+    forests: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A pack that was written."""
+
+    path: Path
+    anchor: int
+    anchor_hash: str
+    size: int
+    transactions: int
+    files: Mapping[str, int] = field(default_factory=dict)
+
+
+def export_trip(
+    container: Container,
+    trip: TripId,
+    path: Path,
+    *,
+    tell: Callable[[str, int], None] | None = None,
+) -> Exported:
+    """Writes the pack of a trip that this system knows.
+
+    Raises:
+        NotFoundError: no such trip.
+        ChainUnavailableError: the node does not answer, or what it says proves nothing.
+    """
+    with container.read() as services:
+        material = gather_material(services, trip)
+        party = PartyId(container.settings.attestor_party)
+        seal = (party, container.attestor) if party else None
+        return write_pack(container.client, material, path, seal=seal, tell=tell)
+
+
+def gather_material(services: Services, trip: TripId) -> Material:
+    """What the database holds of a trip.
+
+    Raises:
+        NotFoundError: no such trip.
+    """
+    leaf = services.records.find_leaf(trip)
+    if leaf is None:
+        raise NotFoundError("there is no such trip", field="trip", given=trip)
+    above = [] if leaf.form.parent == ZERO else services.records.list_ancestors(leaf.form.parent)
+    advance = services.books.find_advance_of_trip(trip)
+    decision = None if advance is None else services.books.find_decision(advance.decision)
+    verdict = services.tracks.find_verdict(trip)
+    policy = POLICY_FILE.read_text("utf-8")
+
+    def names(parties: Sequence[PartyId]) -> list[PartyName]:
+        known = services.records.list_parties(parties)
+        found = []
+        for party in parties:
+            one = known.get(party)
+            if one is None:
+                found.append(PartyName(party, "", None, None))
+            else:
+                found.append(PartyName(party, one.kind, one.name_zh, one.name_en))
+        return found
+
+    def entries(story: Story) -> list[Entry]:
+        found = services.books.list_entries_of({one.transaction for one in story.events})
+        if advance is not None:
+            about = services.books.list_entries(book_of(advance.lender), about=advance.advance)
+            found += [entry for entry in about if not entry.source]
+        return found
+
+    return Material(
+        trip=trip,
+        waybills=[Papers(one.id, one.form, one.papers, one.plan) for one in (leaf, *above)],
+        names=names,
+        entries=entries,
+        evidence=services.tracks.find_evidence(trip),
+        policy=policy if Policy.of_toml(policy).policy_hash == leaf.form.policy else None,
+        verdict=None if verdict is None else verdict.document,
+        decisions=[] if decision is None else [packs.read_json(decision.decision.record, "record")],
+        forests=[] if decision is None else _forests(decision.forest),
+    )
+
+
+def _forests(wanted: str) -> list[Mapping[str, Any]]:
+    """The shipped rules, if a decision was made by them."""
+    if shipped_forest().hash != wanted:
+        return []
+    return [json.loads(resources.files(forests).joinpath(forests.PRESENT).read_text("utf-8"))]
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def write_pack(
+    client: ChainClient,
+    material: Material,
+    path: Path,
+    *,
+    seal: tuple[PartyId, Signer] | None = None,
+    tell: Callable[[str, int], None] | None = None,
+) -> Exported:
+    """Proves the chain's part, joins the material to it, and writes the zip.
+
+    Args:
+        client: the node, with its deployment.
+        material: what no chain holds.
+        path: where to; an existing file is replaced when the pack is whole.
+        seal: who stands by the pack, with his key.
+        tell: called with a word and a count, for progress.
+    """
+    recorder = Recorder(client, tell)
+    record, story = recorder.gather(material.trip, [one.id for one in material.waybills])
+    recorder.join(record)
+    texts: dict[str, Any] = {
+        packs.PARTIES: [_party(one) for one in material.names(sorted(Keys.of(story).history))],
+        packs.WAYBILLS: [_papers(one) for one in sorted(material.waybills, key=lambda one: one.id)],
+        packs.TRACK: None if material.evidence is None else _track(material.evidence, story),
+        packs.VERDICT: material.verdict,
+        packs.DECISIONS: list(material.decisions) or None,
+        packs.FORESTS: list(material.forests) or None,
+        packs.LEDGER: None if material.entries is None else _ledger(material.entries(story)),
+        packs.HEADERS: ["0x" + record.headers[at].hex() for at in sorted(record.headers)],
+        packs.BLOCKS: record.blocks,
+    }
+    files = {name: rfc8785.dumps(value) for name, value in texts.items() if value is not None}
+    if material.policy is not None:
+        files[packs.POLICY] = material.policy.encode()
+    manifest: dict[str, Any] = {
+        "form": packs.FORM,
+        "trip_id": material.trip,
+        "chain_id": client.chain_id,
+        "genesis_hash": client.deployment.genesis_hash,
+        "anchor": recorder.anchor.number,
+        "anchor_hash": recorder.anchor.hash,
+        "contracts": {
+            name: {"address": one.address, "code_hash": one.code_hash}
+            for name, one in client.deployment.contracts.items()
+        },
+        "files": [],
+    }
+    # The pack is read as its reader will: what is to be proven, and the page, follow from that.
+    reading = Reading.of(Pack(files, manifest))
+    reading.read_chain()
+    check_reading(Report(path.name), reading)
+    expected = expected_records(
+        reading.story, reading.keys, reading.chain, reading.trip, reading.loans
+    )
+    files[packs.STATE] = rfc8785.dumps(recorder.prove_state(expected))
+    files[packs.PAGE] = reading.page()
+    listed = [name for name in packs.ORDER if name in files]
+    manifest["files"] = [manifest_entry(name, files[name]) for name in listed]
+    files[packs.MANIFEST] = rfc8785.dumps(manifest)
+    if seal is not None:
+        files[packs.SEAL] = seal_manifest(files[packs.MANIFEST], *seal, domain=reading.domains)
+    zip_files(files, path)
+    return Exported(
+        path=path,
+        anchor=recorder.anchor.number,
+        anchor_hash=recorder.anchor.hash,
+        size=path.stat().st_size,
+        transactions=len(reading.story.transactions),
+        files={name: len(files[name]) for name in packs.ORDER if name in files},
+    )
+
+
+def seal_manifest(
+    manifest: bytes, party: PartyId, signer: Signer, *, domain: Mapping[str, Domain]
+) -> bytes:
+    """The seal: who made the pack signs the hash of its manifest."""
+    form = PackSeal(hash32(keccak(manifest)), party)
+    signature = signer.sign_typed_data(form, domain["PartyRegistry"])
+    return rfc8785.dumps({"party": str(party), "signature": "0x" + signature.hex()})
+
+
+def zip_files(files: Mapping[str, bytes], path: Path) -> None:
+    """Writes the one legal zip of some files, whole or not at all."""
+    draft = path.with_name(path.name + ".draft")
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+        for name in packs.ORDER:
+            if name not in files:
+                continue
+            info = zipfile.ZipInfo(name, packs.ZIP_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = packs.ZIP_MODE
+            archive.writestr(info, files[name], compresslevel=LEVEL)
+    draft.replace(path)
+
+
+def _party(one: PartyName) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "kind": one.kind,
+        "name_zh": one.name_zh,
+        "name_en": one.name_en,
+        "salt": one.salt,
+    }
+
+
+def _papers(one: Papers) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "form": json_value(one.form),
+        "papers": None if one.papers is None else dict(one.papers),
+        "plan": None if one.plan is None else dict(one.plan),
+    }
+
+
+def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:
+    """The evidence without what the chain or the waybill says better, or nobody can check."""
+    trip = evidence["trip_id"]
+    commits = {one.event.index for one in story.of(events.TrackCommitted) if one.event.trip == trip}
+    batches = sorted(evidence["batches"], key=lambda batch: batch["index"])
+    return {
+        "terminal": evidence["terminal"],
+        "frames": evidence["frames"],
+        "batches": [
+            [[time, lat, lon] for time, lat, lon, _ in batch["members"]]
+            for batch in batches
+            if batch["index"] in commits
+        ],
+        "others": [
+            {name: other[name] for name in ("trip_id", "terminal", "opens", "closes", "frames")}
+            for other in evidence["others"]
+        ],
+    }
+
+
+def _ledger(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": one.id,
+            "book": one.book,
+            "kind": one.kind,
+            "day": one.day,
+            "at": rfc3339(one.at),
+            "known": rfc3339(one.known),
+            "lines": [[line.account, line.amount, line.about] for line in one.lines],
+            "source": one.source,
+            "reverses": one.reverses,
+        }
+        for one in sorted(entries, key=lambda one: (one.at, one.id))
+    ]

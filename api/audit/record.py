@@ -13,7 +13,7 @@ import rlp  # type: ignore[import-untyped]
 from eth_utils.crypto import keccak
 from trie.hexary import HexaryTrie
 
-from api.verifier.signatures import Keys, Who
+from api.verifier.signatures import Who
 from api.verifier.state import LAYOUTS
 from api.verifier.story import read_story
 from chain.abi import hash32
@@ -63,9 +63,7 @@ class Recorder:
     def __init__(self, client: ChainClient, tell: Callable[[str, int], None] | None = None) -> None:
         self._client = client
         self._tell = tell or (lambda _word, _count: None)
-        self._contracts = {
-            name: one for name, one in client.deployment.contracts.items()
-        }
+        self._contracts = dict(client.deployment.contracts)
         head = client.fetch_head()
         self.anchor = Anchor(head.number, head.hash)
         self._blocks: dict[int, dict[str, Any]] = {}
@@ -194,7 +192,7 @@ class Recorder:
         for kind, key in asked:
             layout = LAYOUTS[kind]
             first = layout.first(key)
-            slots[layout.contract] += [hex(first + word) for word in range(layout.words)]
+            slots[layout.contract] += [f"0x{first + word:064x}" for word in range(layout.words)]
         answers = self._many(
             ("eth_getProof", [self._contracts[name].address, keys, hex(self.anchor.number)])
             for name, keys in slots.items()
@@ -295,7 +293,11 @@ def receipt_bytes(body: Mapping[str, Any]) -> bytes:
     """A receipt as it stands in its block (EIP-2718)."""
     kind = whole(body.get("type") or "0x0")
     logs = [
-        [raw_bytes(log["address"]), [raw_bytes(one) for one in log["topics"]], raw_bytes(log["data"])]
+        [
+            raw_bytes(log["address"]),
+            [raw_bytes(one) for one in log["topics"]],
+            raw_bytes(log["data"]),
+        ]
         for log in body["logs"]
     ]
     head = [whole(body["status"]), whole(body["cumulativeGasUsed"]), raw_bytes(body["logsBloom"])]

@@ -13,10 +13,11 @@ import rfc8785
 from chain.bindings import events, structs
 from chain.clock import beijing_day
 from chain.errors import YundanError
-from chain.ids import AdvanceId, TripId
+from chain.ids import AdvanceId, Hash32, TripId
 from chain.typed_data import struct_hash
 from finance.advance import SOLIDITY_ORDER, AdvanceEvent, AdvanceState, EventKind, replay
 from finance.audit import token_account
+from finance.day_end import midnight_after
 from finance.ledger import Account, Booking, Entry, Line, lines_of, trial_balance
 from finance.risk import read_forest, redecide
 from finance.terms import Terms
@@ -358,86 +359,86 @@ def check_ledger(section: Section, story: Story, loans: Mapping[str, Loan], give
             f"debits equal credits over {len(balance.balances)} accounts",
             f"debits and credits differ by {balance.total} fen",
         )
+    mine = [entry for entry in entries if _concerns(entry, loans)]
+    for entry in entries:
+        if entry not in mine:
+            reason = "of another trip, booked in a transaction that also concerns this one"
+            section.unknown("ledger.other", f"{entry.kind} {entry.id[:14]}…", reason)
     expected = _expected_entries(story, loans)
-    kinds = {kind for kind, _, _ in expected} | {"TOKEN", Booking.DISBURSEMENT, Booking.REPAYMENT}
-    booked = Counter(
-        (
-            entry.kind,
-            entry.source,
-            tuple(sorted((line.account, line.amount) for line in entry.lines)),
-        )
-        for entry in entries
-        if entry.kind in kinds
-    )
+    booked = Counter(_as_key(entry) for entry in mine if entry.kind not in _OVER_TIME)
     for (kind, source, lines), count in (expected - booked).items():
-        section.red(
-            "ledger.missing", f"{kind} {source[:14]}…", f"{count} x {_text(lines)} is not booked"
-        )
+        about = f"{kind} {source[:14]}…"
+        section.red("ledger.missing", about, f"{count} x {_text(lines)} is not booked")
     for (kind, source, lines), count in (booked - expected).items():
-        section.red(
-            "ledger.unfounded", f"{kind} {source[:14]}…", f"{count} x {_text(lines)} has no event"
-        )
+        about = f"{kind} {source[:14]}…"
+        section.red("ledger.unfounded", about, f"{count} x {_text(lines)} has no such event")
     if expected and expected == booked:
         section.green("ledger.events", "", f"{expected.total()} entries, each with its event")
     for loan in loans.values():
-        _check_accruals(section, loan, entries)
-    known = {transaction for transaction, _ in story.transactions}
-    for entry in entries:
-        if entry.kind not in kinds | {Booking.ACCRUAL, Booking.WAIVER, Booking.CHARGE_OFF}:
-            section.unknown(
-                "ledger.other", f"{entry.kind} {entry.id[:14]}…", "not of this trip alone"
-            )
-        elif entry.source and entry.source not in known:
-            section.red("ledger.source", entry.id, "its transaction is not in the pack")
-        elif entry.source and entry.at != next(
-            one.at for one in story.events if one.transaction == entry.source
-        ):
-            section.red("ledger.date", entry.id, "its date is not that of its transaction")
-        elif entry.day != beijing_day(entry.at):
-            section.red("ledger.date", entry.id, "its business day is not that of its instant")
+        _check_accruals(section, loan, mine)
+    times = {one.transaction: one.at for one in story.events}
+    for entry in mine:
+        if entry.kind == Booking.ACCRUAL:
+            right = not entry.source and entry.at == midnight_after(entry.day)
+        else:
+            right = times.get(Hash32(entry.source)) == entry.at
+            right = right and entry.day == beijing_day(entry.at)
+        if not right:
+            section.red("ledger.date", entry.id, "its date or source is not that of its event")
+
+
+_OVER_TIME = frozenset({Booking.ACCRUAL, Booking.WAIVER, Booking.CHARGE_OFF})
+"""Bookings whose amounts follow from the terms over time, not from one event's numbers."""
+
+_Key = tuple[str, str, tuple[tuple[str, int], ...]]
+
+
+def _concerns(entry: Entry, loans: Mapping[str, Loan]) -> bool:
+    own = {str(one) for one in loans} | {loan.request.line for loan in loans.values()}
+    return {line.about for line in entry.lines} <= own | {""}
+
+
+def _as_key(entry: Entry) -> _Key:
+    lines = tuple(sorted((line.account, line.amount) for line in entry.lines))
+    return (entry.kind, entry.source, lines)
 
 
 def _text(lines: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{account} {amount}" for account, amount in lines)
 
 
-def _expected_entries(
-    story: Story, loans: Mapping[str, Loan]
-) -> Counter[tuple[str, str, tuple[tuple[str, int], ...]]]:
-    found: Counter[tuple[str, str, tuple[tuple[str, int], ...]]] = Counter()
+def _expected_entries(story: Story, loans: Mapping[str, Loan]) -> Counter[_Key]:
+    found: Counter[_Key] = Counter()
+    lines = {loan.request.line for loan in loans.values()}
+    written_off = {one.event.advance: one.place for one in story.of(events.AdvanceWrittenOff)}
 
-    def add(kind: str, one: Happened, lines: Sequence[Line]) -> None:
-        key = tuple(sorted((line.account, line.amount) for line in lines))
+    def add(kind: str, one: Happened, sides: Sequence[Line]) -> None:
+        key = tuple(sorted((side.account, side.amount) for side in sides))
         found[kind, one.transaction, key] += 1
 
-    touched = _of_the_money(story, loans)
-    written_off = {one.event.advance: one.place for one in story.of(events.AdvanceWrittenOff)}
     for one in story.events:
         event = one.event
         match event:
+            case events.LineReserved() if event.line in lines:
+                add(Booking.RESERVE, one, lines_of(Booking.RESERVE, {"principal": event.amount}))
+            case events.LineReserveVoided() if event.line in lines:
+                freed = lines_of(Booking.RESERVE_VOID, {"principal": event.amount})
+                add(Booking.RESERVE_VOID, one, freed)
             case events.PayeePaid() if event.advance in loans:
-                lines = lines_of(Booking.DISBURSEMENT, {"principal": event.amount})
-                add(Booking.DISBURSEMENT, one, lines)
+                paid = lines_of(Booking.DISBURSEMENT, {"principal": event.amount})
+                add(Booking.DISBURSEMENT, one, paid)
             case events.AdvanceRepaid() if event.advance in loans:
-                shares = {
-                    name: getattr(event, name)
-                    for name in ("fee", "penalty", "interest", "principal")
-                }
+                names = ("fee", "penalty", "interest", "principal")
+                shares = {name: getattr(event, name) for name in names}
                 late = written_off.get(event.advance, one.place) < one.place
                 kind = Booking.RECOVERY_AFTER_CHARGE_OFF if late else Booking.REPAYMENT
                 if any(shares.values()):
                     add(kind, one, lines_of(kind, shares))
-            case events.Transfer() if one.transaction in touched and event.value:
+            case events.Transfer() if event.value and event.from_ != event.to:
                 add("TOKEN", one, _token_lines(event))
             case _:
                 pass
     return found
-
-
-def _of_the_money(story: Story, loans: Mapping[str, Loan]) -> set[str]:
-    """Transactions in which money of these loans or their waybills moved."""
-    kinds = (events.PayeePaid, events.AdvanceRepaid, events.FreightSettled, events.PayoutPaid)
-    return {one.transaction for one in story.events if loans and isinstance(one.event, kinds)}
 
 
 def _token_lines(event: events.Transfer) -> tuple[Line, Line]:
@@ -463,7 +464,8 @@ def _check_accruals(section: Section, loan: Loan, entries: Sequence[Entry]) -> N
         for line in entry.lines:
             if line.account.endswith("_receivable"):
                 booked[line.account.removesuffix("_receivable")] += line.amount
-        charged = replay(loan.id, loan.terms, loan.happened, until=entry.at).charges_on(entry.day)
+        held = replay(loan.id, loan.terms, loan.happened, until=entry.at)
+        charged = held.charges_on(entry.day + 1)
         due = {"fee": charged.fee, "penalty": charged.penalty, "interest": charged.interest}
         section.require(
             {name: booked[name] for name in due} == due,
