@@ -109,6 +109,14 @@ class Records(Protocol):
         """A trip under watch."""
         ...
 
+    def list_trips_by_id(self, trips: Collection[TripId]) -> list[Trip]:
+        """Those of the trips that are under watch here, by opening."""
+        ...
+
+    def list_trips_between(self, since: int, until: int) -> list[Trip]:
+        """Trips whose window meets a span of time, by opening."""
+        ...
+
     def list_trips(self, states: Collection[TripState] | None = None) -> list[Trip]:
         """Trips under watch, by opening."""
         ...
@@ -151,6 +159,14 @@ class Records(Protocol):
 
     def find_evidence(self, trip: TripId) -> dict[str, Any] | None:
         """The evidence a trip was judged on."""
+        ...
+
+    def save_signature(self, trip: TripId, judged: int, hashes: bytes) -> None:
+        """Keeps what a judged drive is found by; an earlier one is replaced."""
+        ...
+
+    def list_signatures(self, since: int) -> list[tuple[TripId, int, bytes]]:
+        """(trip, judged, hashes) of drives judged at or after an instant, by that instant."""
         ...
 
     def save_attestation(self, attestation: AttestationRecord) -> None:

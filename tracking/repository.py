@@ -26,6 +26,7 @@ from tracking.tables import (
     TrackBatchRow,
     TrackedTripRow,
     TrackEvidenceRow,
+    TrackSignatureRow,
     TrackVerdictRow,
 )
 from tracking.trip import (
@@ -360,6 +361,19 @@ class SqlRecords:
             return self._trips()
         return self._trips(_table(TrackedTripRow).c.state.in_([int(state) for state in states]))
 
+    def list_trips_by_id(self, trips: Collection[TripId]) -> list[Trip]:
+        """Those of the trips that are under watch here, by opening."""
+        columns = _table(TrackedTripRow).c
+        found = [
+            trip for some in _batches(set(trips)) for trip in self._trips(columns.trip.in_(some))
+        ]
+        return sorted(found, key=lambda trip: (trip.opens, trip.trip))
+
+    def list_trips_between(self, since: int, until: int) -> list[Trip]:
+        """Trips whose window meets a span of time, by opening."""
+        columns = _table(TrackedTripRow).c
+        return self._trips(columns.opens <= until, columns.closes >= since)
+
     def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:
         """The trip a terminal is on at an instant: open window, not over; the one opened last."""
         columns = _table(TrackedTripRow).c
@@ -511,6 +525,21 @@ class SqlRecords:
             sa.select(table.c.document).where(table.c.trip == trip)
         ).scalar_one_or_none()
         return None if packed is None else json.loads(zlib.decompress(packed))
+
+    def save_signature(self, trip: TripId, judged: int, hashes: bytes) -> None:
+        """Keeps what a judged drive is found by; an earlier one is replaced."""
+        values = {"trip": trip, "judged": judged, "hashes": hashes}
+        self._replace(TrackSignatureRow, ("trip",), values)
+
+    def list_signatures(self, since: int) -> list[tuple[TripId, int, bytes]]:
+        """(trip, judged, hashes) of drives judged at or after an instant, by that instant."""
+        columns = _table(TrackSignatureRow).c
+        rows = self._session.execute(
+            sa.select(columns.trip, columns.judged, columns.hashes)
+            .where(columns.judged >= since)
+            .order_by(columns.judged, columns.trip)
+        )
+        return [(TripId(row.trip), row.judged, row.hashes) for row in rows]
 
     def save_attestation(self, attestation: AttestationRecord) -> None:
         """Keeps an attestation; the same attestor's earlier one on the trip is replaced."""

@@ -21,6 +21,7 @@ from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.enums import TripState
 from chain.bindings.enums import Verdict as ChainVerdict
 from chain.bindings.structs import Attestation, TrackBatch
+from chain.ids import TripId
 from tracking import evidence as ground
 from tracking import jt808
 from tracking.errors import (
@@ -37,9 +38,11 @@ from tracking.errors import (
 )
 from tracking.ingest.arrivals import Answer, Arrival, unrecorded_answer
 from tracking.merkle import MerkleTree
+from tracking.past import Past
 from tracking.plan import Plan
 from tracking.policy import Policy, default_policy
 from tracking.ports import RawEntry
+from tracking.track import Columns
 from tracking.trip import (
     CLOCK_TOLERANCE_S,
     MARGIN_S,
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
     from chain.abi import Occurred
     from chain.bindings.events import DriveAttested, TrackCommitted
     from chain.clock import Clock
-    from chain.ids import Hash32, PartyId, TripId
+    from chain.ids import Hash32, PartyId
     from chain.ports import Domain, Outbox, Signer
     from tracking.fix import Fix
     from tracking.ports import Records
@@ -76,8 +79,9 @@ BATCH_LEAST_S, BATCH_MOST_S = 120, 900
 BATCH_METRES_A_SECOND = 16
 """A batch spans about a quarter of the drive, counted at this speed, within the two bounds above."""
 
-MOST_OTHERS = 12
-"""Earlier trips that one trip is compared with: the latest whose plans touch the same area."""
+MOST_ALIKE, MOST_NEAR = 8, 24
+"""Drives that one drive is compared with: those it may copy out of all ever judged, and those that were
+under way in the same area at the same time."""
 
 
 def hash_code(code: str) -> str:
@@ -94,6 +98,7 @@ class TrackingService:
         outbox: where calls for the chain are written in the same transaction; None where a process
             (the gateway) sends nothing.
         policy: the judge's rules; the shipped ones unless given.
+        past: this process's index of all drives judged before; read anew unless given.
     """
 
     def __init__(
@@ -103,7 +108,9 @@ class TrackingService:
         clock: Clock,
         outbox: Outbox | None = None,
         policy: Policy | None = None,
+        past: Past | None = None,
     ) -> None:
+        self._past = past or Past()
         self._records = records
         self._clock = clock
         self._outbox = outbox
@@ -530,8 +537,11 @@ class TrackingService:
             TripUnknownError: it is not watched here.
         """
         known = self.get_trip(trip)
-        others = tuple(replace(self._recorded(other), batches=()) for other in self._others(known))
-        return ground.Evidence(self._recorded(known), others)
+        recorded = self._recorded(known)
+        others = tuple(
+            replace(self._recorded(other), batches=()) for other in self._others(known, recorded)
+        )
+        return ground.Evidence(recorded, others)
 
     def _recorded(self, trip: Trip) -> ground.Recorded:
         frames = self._records.list_raw(
@@ -545,17 +555,20 @@ class TrackingService:
             tuple((batch, members[batch.index]) for batch in batches),
         )
 
-    def _others(self, trip: Trip) -> list[Trip]:
-        """Earlier or simultaneous trips whose plans touch the same area, the latest ones."""
+    def _others(self, trip: Trip, recorded: ground.Recorded) -> list[Trip]:
+        """Drives to compare with: earlier ones that this may copy, and those beside it on the road."""
+        fixes = Columns.of(ground.fixes_of(recorded))
+        alike = self._past.find_alike(self._records, fixes, trip=trip.trip, most=MOST_ALIKE)
         area = _area(trip.plan)
         near = [
             other
-            for other in self._records.list_trips()
-            if other.trip != trip.trip
-            and other.opens <= trip.closes
-            and _overlap(area, _area(other.plan))
+            for other in self._records.list_trips_between(trip.opens, trip.closes)
+            if other.trip != trip.trip and _overlap(area, _area(other.plan))
         ]
-        return near[-MOST_OTHERS:]
+        chosen = {other.trip: other for other in near[:MOST_NEAR]}
+        for other in self._records.list_trips_by_id([TripId(name) for name in alike]):
+            chosen[other.trip] = other
+        return sorted(chosen.values(), key=lambda other: (other.opens, other.trip))
 
     def judge_trip(self, trip: TripId) -> VerdictRecord:
         """Judges a trip on the evidence so far, freezes that evidence and keeps the verdict.
@@ -580,6 +593,8 @@ class TrackingService:
             judged=self._now(),
         )
         self._records.save_evidence(trip, ground.to_json(gathered))
+        fixes = Columns.of(ground.fixes_of(gathered.recorded))
+        self._past.remember(self._records, fixes, trip=trip, judged=record.judged)
         self._records.save_verdict(record)
         self._records.save_trip(replace(known, verdict=record.verdict))
         return record

@@ -156,6 +156,16 @@ class TrackEvidenceRow(Row, table=True):
     document: bytes = Field(sa_type=sa.LargeBinary)
 
 
+class TrackSignatureRow(Row, table=True):
+    """What a judged drive is found by among all others (``tracking.history``); 64-bit hashes, packed."""
+
+    __tablename__ = "track_signature"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    judged: int = Field(sa_type=sa.BigInteger, index=True)
+    hashes: bytes = Field(sa_type=sa.LargeBinary)
+
+
 class TrackAttestationRow(Row, table=True):
     """A signed verdict of an attestor, before and after the chain has it."""
 

@@ -631,6 +631,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("trip", name=op.f("pk_track_evidence")),
     )
     op.create_table(
+        "track_signature",
+        sa.Column("trip", sqlmodel.sql.sqltypes.AutoString(length=66), nullable=False),
+        sa.Column("judged", sa.BigInteger(), nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("trip", name=op.f("pk_track_signature")),
+    )
+    with op.batch_alter_table("track_signature", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_track_signature_judged"), ["judged"], unique=False)
+
+    op.create_table(
         "track_verdict",
         sa.Column("trip", sqlmodel.sql.sqltypes.AutoString(length=66), nullable=False),
         sa.Column("verdict", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
@@ -1006,6 +1016,10 @@ def downgrade() -> None:
 
     op.drop_table("tracked_trip")
     op.drop_table("track_verdict")
+    with op.batch_alter_table("track_signature", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_track_signature_judged"))
+
+    op.drop_table("track_signature")
     op.drop_table("track_evidence")
     op.drop_table("track_batch")
     op.drop_table("track_attestation")

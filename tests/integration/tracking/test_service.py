@@ -267,6 +267,39 @@ def test_a_committed_fix_is_proved_by_its_batch(desk):
     assert desk.at(lambda s: s.prove_fix(TRIP, 1)) == []
 
 
+def judged_beside(desk, number, fixes):
+    """Another vehicle's trip on the same plan, its positions over HTTP; codes of its findings."""
+    trip, phone, vehicle = (
+        TripId(f"0x{number:064x}"),
+        f"700{number}",
+        Hash32(f"0x{number + 1000:064x}"),
+    )
+    desk.clock.advance_to(dt.datetime.fromtimestamp(fixes[-1].time, dt.UTC))
+    desk.register(phone, vehicle=vehicle)
+    desk.at(
+        lambda s: s.open_trip(
+            trip, terminal=phone, vehicle=vehicle, plan=plan_of() | {"terminal": phone},
+            opens=fixes[0].time - 600, closes=fixes[-1].time + 600,
+        )
+    )  # fmt: skip
+    desk.at(lambda s: s.take_fixes(phone, fixes))
+    verdict = desk.at(lambda s: s.judge_trip(trip))
+    return verdict.verdict, {finding["code"] for finding in verdict.document["findings"]}
+
+
+def test_a_drive_copied_from_an_earlier_trip_is_found_and_an_honest_one_is_not(desk):
+    judged_drive(desk)
+    honest = RUNS["1089"]
+    shift = (FIXES[-1].time - honest[0].time) // 86_400 * 86_400 + 86_400
+    later = [replace(fix, time=fix.time + shift) for fix in honest]
+    outcome, codes = judged_beside(desk, 1, later)
+    assert (outcome, "replay" in codes) == ("pass", False), codes
+    copied = [replace(fix, time=fix.time + 9 * 86_400 + 137) for fix in FIXES]
+    outcome, codes = judged_beside(desk, 2, copied)
+    assert outcome != "pass"
+    assert "replay" in codes
+
+
 def test_an_attestor_refuses_evidence_that_contradicts_the_chain(desk):
     trip, _ = judged_drive(desk)
     document = desk.at(lambda s: s.get_evidence(TRIP))
