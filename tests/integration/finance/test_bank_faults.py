@@ -1,0 +1,210 @@
+"""Whatever dies, is lost, repeated or refused between us and the bank: paid once, to the fen, or still queued."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from chain.ids import Hash32
+from chain.storage import Storage
+from finance.payout_jobs import run_payouts
+from finance.payout_ports import EntryState
+from finance.payouts import PayoutState, QuestionKind, end_to_end_id
+from tests.integration.finance.bank_rig import (
+    CUSTODIAN,
+    HOUSE,
+    OPENING,
+    ROOT,
+    BankProcess,
+    Crash,
+    Rig,
+    StormyBank,
+    StormyRig,
+    Weather,
+)
+
+NOW = dt.timedelta(0)
+
+
+@pytest.fixture
+def process(tmp_path):
+    bank = BankProcess(tmp_path)
+    yield bank
+    bank.stop()
+
+
+@pytest.fixture
+def rig(tmp_path, process):
+    storage = Storage(f"sqlite:///{tmp_path / 'yundan.db'}")
+    storage.create_all()
+    made = Rig(storage, process)
+    yield made
+    made.close()
+    storage.close()
+
+
+def plan_bank_faults(rig, weather, dice, payout):
+    """What goes wrong inside the bank for this payee's payments."""
+    admin, account = rig.process.admin, rig.accounts[payout].number
+    plans = {
+        "order_lost": {},
+        "answer_lost": {},
+        "duplicate_notice": {},
+        "reject": {"reason": "AC04"},
+        "reject_later": {"reason": "AC06"},
+        "wrong_amount": {"delta_fen": dice.choice([-7, -1, 1, 1000])},
+        "delay": {"seconds": 1},
+        "status_lost": {},
+        "notices_lost": {},
+    }
+    for kind, how in plans.items():
+        if dice.random() < 0.12:
+            anywhere = kind in {"status_lost", "notices_lost"}
+            admin.fault(kind, account="" if anywhere else account, **how)
+            weather.faults[f"bank: {kind}"] = weather.faults.get(f"bank: {kind}", 0) + 1
+
+
+def person_decides(rig):
+    """What people do: let rejected payouts be tried again, have wrong bookings put right."""
+    with rig.begin() as payouts:
+        questions = payouts.questions()
+    for question in questions:
+        if question.kind is QuestionKind.REJECTED:
+            with rig.begin() as payouts:
+                payouts.approve_new_leg(Hash32(question.payout), by="cashier Li")
+        elif question.kind is QuestionKind.AMOUNT_DIFFERS:
+            sequence = Hash32(rig.find(Hash32(question.payout)).sequence)
+            rig.process.admin.correct(end_to_end_id(sequence))
+
+
+def settle(rig, rounds=60):
+    """In calm weather everything ends: with a person, all payouts are paid."""
+    for _ in range(rounds):
+        run_payouts(rig.begin, rig.bank, rig.wall, patience=NOW)
+        person_decides(rig)
+        left = rig.at_desk(
+            lambda desk: desk.list_payouts(
+                states=set(PayoutState) - {PayoutState.PAID, PayoutState.CONFIRMED}
+            )
+        )
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError([(one.state, one.reason, one.attempts) for one in left])
+
+
+def storm(rig, *, seed, payouts, chance, kills=0):
+    """Payouts in bad weather; gives the weather."""
+    weather, dice = Weather(seed, chance), random.Random(seed)
+    stormy, bank = StormyRig(rig, weather), StormyBank(rig.bank, weather)
+    kill_at = set(dice.sample(range(payouts), kills))
+    for number in range(payouts):
+        payout = rig.queue(dice.randint(1, 2_000_000))
+        plan_bank_faults(rig, weather, dice, payout)
+        for _ in range(2):
+            try:
+                run_payouts(stormy.begin, bank, rig.wall, patience=NOW)
+            except Crash:
+                continue
+        if number in kill_at:
+            rig.process.kill()
+            run_payouts(rig.begin, rig.bank, rig.wall, patience=NOW)  # nobody answers
+            rig.process.start()
+            weather.faults["bank killed"] = weather.faults.get("bank killed", 0) + 1
+    weather.calm = True
+    settle(rig)
+    return weather
+
+
+def require_all_paid_once(rig):
+    """The bank's own books are the judge."""
+    balances = rig.process.admin.balances()
+    assert sum(balances.values()) == 0
+    assert balances["CLEARING"] == 0
+    got = {payout: balances[account.number] for payout, account in rig.accounts.items()}
+    assert got == rig.amounts  # each payee holds exactly his amount: no double, no loss
+    assert balances[HOUSE.number] == OPENING - sum(rig.amounts.values())
+
+    entries = rig.at_desk(lambda desk: desk.list_entries(states=[EntryState.PAID]))
+    paid = Counter(entry.about for entry in entries)
+    legs = {p: rig.at_desk(lambda desk, p=p: desk.list_legs(p)) for p in rig.amounts}
+    for payout, tries in legs.items():
+        assert rig.find(payout).state is PayoutState.PAID
+        assert [leg.leg for leg in tries] == list(range(1, len(tries) + 1))
+        assert sum(paid[leg.sequence] for leg in tries) == 1
+        assert all(leg.approved_by for leg in tries[1:])  # no second leg without a person
+
+    with rig.begin() as payouts:
+        signers = {"first": CUSTODIAN.first, "second": CUSTODIAN.second}
+        assert payouts.confirm_due(**signers, domain=CUSTODIAN.domain) == len(rig.amounts)
+        assert payouts.confirm_due(**signers, domain=CUSTODIAN.domain) == 0
+        assert payouts.mint_due(**signers, domain=CUSTODIAN.domain) == 0
+
+
+def test_no_payment_is_doubled_or_lost_in_bad_weather(rig):
+    weather = storm(rig, seed=20260126, payouts=30, chance=0.08, kills=1)
+    require_all_paid_once(rig)
+    assert weather.count >= 60, weather.faults
+
+
+@pytest.mark.deep
+def test_no_payment_is_doubled_or_lost_in_ten_thousand_faults(rig):
+    weather = storm(rig, seed=7, payouts=2600, chance=0.15, kills=20)
+    print(json.dumps({"faults": weather.count, "by_kind": weather.faults}, indent=1))
+    require_all_paid_once(rig)
+    assert weather.count >= 10_000, weather.faults
+
+
+WORKER = """
+import sys
+from chain.storage import Storage
+from finance.payout_jobs import run_payouts
+from tests.integration.finance.bank_rig import *
+class Known:
+    url = sys.argv[2]
+    class admin:
+        open_account = staticmethod(lambda *_: None)
+rig = Rig(Storage(sys.argv[1]), Known)
+print("up", flush=True)
+while True:
+    run_payouts(rig.begin, rig.bank, rig.wall, patience=dt.timedelta(0))
+"""
+
+
+def kill_workers(rig, times, seed):
+    """SIGKILL of a real worker process at random moments, with work always at hand."""
+    dice = random.Random(seed)
+    for _ in range(times):
+        for _ in range(4):
+            rig.queue(dice.randint(1, 10**6))
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rig.storage.url), rig.process.url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        worker.stdout.readline()
+        time.sleep(dice.uniform(0.0, 0.25))
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+    settle(rig)
+
+
+def test_a_worker_killed_at_any_moment_pays_once(rig):
+    kill_workers(rig, 3, seed=1)
+    require_all_paid_once(rig)
+
+
+@pytest.mark.deep
+def test_a_worker_killed_a_hundred_times_pays_once(rig):
+    kill_workers(rig, 100, seed=2)
+    require_all_paid_once(rig)
