@@ -20,8 +20,8 @@ from api.schemas.money import (
     AdvanceShown,
     AdvanceTold,
     DecisionShown,
+    FenAsked,
     PayeeShown,
-    PositiveFen,
     ReasonShown,
 )
 from api.schemas.signing import SignedForm, TypedData, read_message
@@ -413,7 +413,7 @@ def repayment_form(
     advance: HashText,
     caller: MoneyMover,
     container: TheContainer,
-    amount_fen: Annotated[PositiveFen, Query()],
+    amount_fen: FenAsked,
 ) -> FormToSign:
     """What the borrower signs to repay from his own account."""
     with container.read() as services:

@@ -12,7 +12,7 @@ from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.routes.waybills import get_visible
 from api.schemas.deliveries import Accepted, FormToSign
-from api.schemas.money import PayoutAsked, PositiveFen, SettleAsked, SettlementList, SettlementShown
+from api.schemas.money import FenAsked, PayoutAsked, SettleAsked, SettlementList, SettlementShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import HashText
 from chain.bindings.structs import Cascade, PayoutRequest
@@ -52,7 +52,7 @@ def cascade_form(
     caller: MoneyMover,
     container: TheContainer,
     child: HashText,
-    most_fen: PositiveFen,
+    most_fen: FenAsked,
 ) -> FormToSign:
     """What the performer of a waybill signs to let its freight flow on to a waybill he issued below it."""
     with container.read() as services:

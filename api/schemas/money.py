@@ -17,8 +17,12 @@ from api.schemas.values import (
     Shown,
     SignatureText,
 )
+from chain.money import JSON_MAX_FEN
 
 PositiveFen = Annotated[AmountFen, Field(gt=0)]
+FenAsked = Annotated[int, Field(gt=0, le=JSON_MAX_FEN, description="whole fen")]
+"""An amount in a query, where everything is text."""
+
 Bps = Annotated[int, Field(ge=0, le=10_000)]
 Ppm = Annotated[int, Field(ge=0, le=1_000_000, description="millionths a year")]
 
