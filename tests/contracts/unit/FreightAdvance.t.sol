@@ -155,14 +155,12 @@ contract FreightAdvanceTest is Base {
         );
         request(f);
         f = requestForm();
-        Payee memory p = f.payees[0];
-        p.amount = PRINCIPAL / 2;
         f.payees = new Payee[](2);
-        (f.payees[0], f.payees[1]) = (p, p);
+        f.payees[0] = Payee(DRIVER, leaf, DRIVER_ACCOUNT, PRINCIPAL / 2);
+        f.payees[1] = Payee(DRIVER, leaf, DRIVER_ACCOUNT, PRINCIPAL / 2);
         refused(abi.encodeWithSelector(IFreightAdvance.AdvancePayeeInvalid.selector, 1, DRIVER));
         request(f);
-        f.payees[1].party = SUB;
-        f.payees[1].waybill = mid; // the borrower's own waybill
+        f.payees[1] = Payee(SUB, mid, "sub", PRINCIPAL / 2); // the borrower's own waybill
         refused(IFreightAdvance.AdvancePayeeInvalid.selector);
         request(f);
     }
