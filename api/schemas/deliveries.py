@@ -56,9 +56,9 @@ class PositionGiven(Given):
     """One position by the device's own clock; WGS-84."""
 
     time: Instant
-    lat: Annotated[float, Field(ge=-90, le=90, strict=False)]
-    lon: Annotated[float, Field(ge=-180, le=180, strict=False)]
-    speed_kmh: Annotated[float, Field(ge=0, le=300, strict=False)] | None = None
+    lat: Annotated[float, Field(ge=-90, le=90)]
+    lon: Annotated[float, Field(ge=-180, le=180)]
+    speed_kmh: Annotated[float, Field(ge=0, le=300)] | None = None
     heading: Annotated[int, Field(ge=0, le=359)] | None = None
     altitude_m: Annotated[int, Field(ge=-500, le=9000)] | None = None
     satellites: Annotated[int, Field(ge=0, le=100)] | None = None
