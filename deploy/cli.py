@@ -27,8 +27,10 @@ app = typer.Typer(
 )
 track = typer.Typer(help="Positions: decode frames, judge a file, play a file as a terminal.")
 loan = typer.Typer(help="Loans on paper.")
+audit = typer.Typer(help="Lender packs: one file that proves a trip, and its check without us.")
 app.add_typer(track, name="track", no_args_is_help=True)
 app.add_typer(loan, name="loan", no_args_is_help=True)
+app.add_typer(audit, name="audit", no_args_is_help=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -140,6 +142,64 @@ def loan_simulate(
     from finance.simulate import simulate_file
 
     print(json.dumps(simulate_file(case), ensure_ascii=False, indent=2))
+
+
+# -- the lender pack ------------------------------------------------------------------------------
+
+
+@audit.command("export")
+def audit_export(
+    trip: Annotated[str, typer.Argument(help="trip id, 0x and 64 hex digits")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="the pack, a zip")],
+) -> None:
+    """Writes the pack of a trip: signed forms, proofs, raw positions, verdict, loan and books in one file."""
+    from api.audit.export import export_trip
+    from api.bootstrap import Container
+    from api.processes import load_settings
+    from chain.ids import TripId
+
+    container = Container(load_settings())
+    try:
+        done = export_trip(container, TripId(trip.lower()), output)
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="-o") from error
+    finally:
+        container.close()
+    print(
+        f"{output}: {done.size} bytes, {done.transactions} transactions, up to block {done.anchor}\n"
+        f"verify it: yundan audit verify {output} --trust {done.anchor_hash}"
+    )
+
+
+@audit.command("verify")
+def audit_verify(
+    pack: Annotated[Path, typer.Argument(help="the pack")],
+    rpc: Annotated[str | None, typer.Option(help="a node of your choosing")] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option(help="hash of a block that you trust; repeat for more")
+    ] = None,
+    deployment: Annotated[
+        Path | None, typer.Option(help="contract addresses as you know them, <chain id>.json")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the whole report as JSON")] = False,
+) -> None:
+    """Checks a pack from one trusted hash down to the last fen; with --trust it needs no network.
+
+    Exit codes: 0 verified, 1 something is red, 2 the input is at fault, 3 nothing is red but no root of
+    trust was given.
+    """
+    from api.verifier.verify import verify_pack
+
+    try:
+        report = verify_pack(pack, rpc=rpc, trust=trust or [], deployment=deployment)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{error.filename}: {error.strerror}", param_hint="PACK"
+        ) from error
+    print(
+        json.dumps(report.to_json(), ensure_ascii=False, indent=2) if as_json else report.to_text()
+    )
+    raise typer.Exit(report.exit_code)
 
 
 # -- the running system ---------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from api.verifier.signatures import Keys, PackSeal
 from api.verifier.state import expected_records
 from api.verifier.verify import Reading, check_reading, manifest_entry
 from chain.abi import hash32, json_value
-from chain.bindings import events
+from chain.bindings import events, structs
 from chain.clock import rfc3339
 from chain.errors import NotFoundError
-from chain.ids import PartyId, TripId, WaybillId
+from chain.ids import Hash32, PartyId, TripId, WaybillId
+from chain.typed_data import struct_hash
 from chain.waybill import ZERO
 from finance import forests
 from finance.audit import book_of
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from api.bootstrap import Container, Services
     from api.verifier.story import Story
-    from chain.bindings.structs import Waybill
     from chain.client import ChainClient
     from chain.ports import Domain, Signer
     from finance.ledger import Entry
@@ -48,7 +48,6 @@ class Papers:
     """What belongs to a waybill beside the chain; None where it is erased."""
 
     id: WaybillId
-    form: Waybill
     papers: Mapping[str, Any] | None
     plan: Mapping[str, Any] | None
 
@@ -154,7 +153,7 @@ def gather_material(services: Services, trip: TripId) -> Material:
 
     return Material(
         trip=trip,
-        waybills=[Papers(one.id, one.form, one.papers, one.plan) for one in (leaf, *above)],
+        waybills=[Papers(one.id, one.papers, one.plan) for one in (leaf, *above)],
         names=names,
         entries=entries,
         evidence=services.tracks.find_evidence(trip),
@@ -197,7 +196,7 @@ def write_pack(
     recorder.join(record)
     texts: dict[str, Any] = {
         packs.PARTIES: [_party(one) for one in material.names(sorted(Keys.of(story).history))],
-        packs.WAYBILLS: [_papers(one) for one in sorted(material.waybills, key=lambda one: one.id)],
+        packs.WAYBILLS: _papers(material.waybills, story),
         packs.TRACK: None if material.evidence is None else _track(material.evidence, story),
         packs.VERDICT: material.verdict,
         packs.DECISIONS: list(material.decisions) or None,
@@ -213,7 +212,6 @@ def write_pack(
         "form": packs.FORM,
         "trip_id": material.trip,
         "chain_id": client.chain_id,
-        "genesis_hash": client.deployment.genesis_hash,
         "anchor": recorder.anchor.number,
         "anchor_hash": recorder.anchor.hash,
         "contracts": {
@@ -281,13 +279,18 @@ def _party(one: PartyName) -> dict[str, Any]:
     }
 
 
-def _papers(one: Papers) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "form": json_value(one.form),
-        "papers": None if one.papers is None else dict(one.papers),
-        "plan": None if one.plan is None else dict(one.plan),
-    }
+def _papers(waybills: Sequence[Papers], story: Story) -> list[dict[str, Any]]:
+    """Papers beside the terms as they were signed."""
+    forms = {struct_hash(one.form): one.form for one in story.forms(structs.Waybill)}
+    return [
+        {
+            "id": one.id,
+            "form": json_value(forms[Hash32(one.id)]),
+            "papers": None if one.papers is None else dict(one.papers),
+            "plan": None if one.plan is None else dict(one.plan),
+        }
+        for one in sorted(waybills, key=lambda one: one.id)
+    ]
 
 
 def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:

@@ -13,11 +13,13 @@ import rlp  # type: ignore[import-untyped]
 from eth_utils.crypto import keccak
 from trie.hexary import HexaryTrie
 
+from api.verifier.blocks import read_headers
 from api.verifier.signatures import Who
 from api.verifier.state import LAYOUTS
 from api.verifier.story import read_story
 from chain.abi import hash32
 from chain.bindings import events, structs
+from chain.bindings.freight_settlement import FreightSettlement
 from chain.client import NodeError, raw_bytes, whole
 from chain.errors import ChainUnavailableError
 from chain.headers import FIELDS, LATER_FIELDS, NUMBERS, UnprovenAnswerError
@@ -92,6 +94,7 @@ class Recorder:
             payouts = sorted({_payout(log) for log in paid})
             if payouts:
                 self._logs(found, [None, payouts])
+        self._logs(found, [_topic(events.Minted), None, self._collection_accounts(waybills)])
         self._logs(found, [[_topic(events.RegistrarChanged), _topic(events.CustodianChanged)]])
         story = self._read(found)
         parties = sorted(_parties(story))
@@ -101,6 +104,12 @@ class Recorder:
         self._logs(found, [kinds, topics], "DeliveryRegistry")
         record = self._prove(found)
         return record, self._read(found, record)
+
+    def _collection_accounts(self, waybills: Sequence[WaybillId]) -> list[str]:
+        """The token accounts into which freight is paid, as topics."""
+        reads = [FreightSettlement.collection_account(one) for one in waybills]
+        accounts = self._client.fetch_many(reads, block=self.anchor.hash)
+        return ["0x" + one[2:].lower().rjust(64, "0") for one in accounts]
 
     def _logs(
         self, found: dict[int, set[int]], topics: list[Any], contract: str | None = None
@@ -123,8 +132,6 @@ class Recorder:
         return logs
 
     def _read(self, found: Mapping[int, set[int]], record: Record | None = None) -> Story:
-        from api.verifier.blocks import read_headers  # noqa: PLC0415
-
         record = record or self._prove(found)
         headers = read_headers("0x" + record.headers[at].hex() for at in sorted(record.headers))
         names = {one.address: name for name, one in self._contracts.items()}

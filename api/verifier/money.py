@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 BANK = "0x" + "00" * 20
 
+_NOT_STANDING = frozenset(
+    {AdvanceState.NONE, AdvanceState.REQUESTED, AdvanceState.DECLINED, AdvanceState.VOIDED}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Loan:
@@ -54,6 +58,11 @@ class Loan:
     def is_released(self) -> bool:
         """True once money moved or was granted."""
         return self.advance.rates is not None
+
+    @property
+    def is_standing(self) -> bool:
+        """True from the approval on, unless it was voided: no other advance takes the trip then."""
+        return self.advance.state not in _NOT_STANDING
 
     def advance_record(self) -> dict[str, int]:
         """What FreightAdvance must hold."""
@@ -295,8 +304,11 @@ def check_decisions(
             section.unknown("decision", advance, "the decision's record is not in the pack")
             continue
         found = rules.get(record["forest"]["hash"])
+        if found is None and rules:
+            section.red("decision.rules", advance, "the rules given are not those it was made by")
+            continue
         if found is None:
-            section.unknown("decision", advance, "the rules it was made by are not in the pack")
+            section.unknown("decision.rules", advance, "the rules it was made by are not given")
             continue
         again = redecide(found, record)
         section.require(

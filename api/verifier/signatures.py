@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from api.verifier.story import Place, Signed, Story
 
 
+_ROLES = {
+    "form.by": "confirming party",
+    "form.key": "the key itself,",
+    "form.new_key": "the new key itself,",
+    "form.party": "party",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PackSeal(Struct):
     """Who made a pack stands by its manifest. Signed under PartyRegistry's domain."""
@@ -188,7 +196,7 @@ class SignatureChecks:
                 self._check(about, word, signature, signed)
 
     def _check(self, about: str, word: str, signature: bytes, signed: Signed) -> None:
-        role = word.removeprefix("form.").removesuffix("?")
+        role = _ROLES.get(word, word.removeprefix("form.").removesuffix("?"))
         if not signature and word.endswith("?"):
             if word == "form.issuer?":
                 reason = "a declared root: its issuer has never signed"

@@ -90,6 +90,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "root": (3, 0, 32),
         },
     ),
+    "witnesses": Layout("DeliveryRegistry", 8, 1, {"count": (0, 0, 32)}),
     "loan": Layout(
         "CreditFacility",
         4,
@@ -126,6 +127,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "drawn": (5, 16, 8),
         },
     ),
+    "advance of trip": Layout("FreightAdvance", 6, 1, {"advance": (0, 0, 32)}),
 }
 """From solc's storageLayout of the deployed version; a test compares."""
 
@@ -213,9 +215,15 @@ def expected_records(
         out["party", str(party)] = {"key": int(key or "0x0", 16), "enrolled": 1}
     for wid in chain.waybills:
         out["waybill", str(wid)] = _waybill(story, chain, wid)
-    if story.of(events.TripLoaded):
-        out["trip", trip] = _trip(story, trip)
+    out["trip", trip] = _trip(story, trip)
+    witnesses = {
+        one.event.attestor for one in story.of(events.DriveAttested) if one.event.trip == trip
+    }
+    out["witnesses", trip] = {"count": len(witnesses)}
+    out["advance of trip", trip] = {"advance": 0}
     for advance, loan in loans.items():
+        if loan.is_standing:
+            out["advance of trip", trip] = {"advance": int(advance, 16)}
         out["advance", advance] = loan.advance_record()
         if loan.is_released:
             out["loan", advance] = loan.loan_record()
@@ -259,7 +267,14 @@ def _waybill(story: Story, chain: Chain, wid: Any) -> dict[str, int]:
 
 
 def _trip(story: Story, trip: str) -> dict[str, int]:
-    made = {"state": 0, "disputed": 0, "confirmed": 0, "condition": 0, "loaded": 0, "batches": 0}
+    made: dict[str, int] = {
+        "state": 0,
+        "disputed": 0,
+        "confirmed": 0,
+        "condition": 0,
+        "loaded": 0,
+        "batches": 0,
+    }
     head = bytes(32)
     for one in story.events:
         event = one.event

@@ -178,10 +178,18 @@ def _check_chain(
     section = report.section("chain", "Blocks, transactions, events 链上证明")
     with _guard(section, "chain"):
         reading.read_chain()
+        anchor, claimed = (reading.pack.manifest[name] for name in ("anchor", "anchor_hash"))
+        section.require(
+            anchor in reading.headers and reading.headers[anchor].hash == claimed,
+            "chain.anchor",
+            f"block {anchor}",
+            f"{claimed} is the last block of the pack",
+            "the last block is not the one that the manifest names",
+        )
         count = len(reading.story.transactions)
         section.green("chain.inclusion", f"{count} transactions", "proven in their blocks")
     needed = {number for _, number in reading.story.transactions}
-    needed |= {int(reading.pack.manifest.get("anchor", -1))}
+    needed.add(reading.pack.manifest.get("anchor", -1))
     trusted = trusted_numbers(reading.headers, [Hash32(one.lower()) for one in trust])
     if rpc is not None and reading.headers:
         # One block at the end of each unbroken stretch vouches for all before it.
