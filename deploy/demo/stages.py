@@ -624,7 +624,7 @@ def repay(world: World) -> None:
         deposit_bank_money(world, f"freight.{drive.key}", account, ROOT_FEN)
         carrier.client.post(
             f"/v1/waybills/{root}/settlements",
-            {"reference": f"freight {drive.key}"},
+            {"reference": f"freight.{drive.key}"},
             once=f"settle.{drive.key}",
         )
     for drive in paid:
