@@ -50,7 +50,7 @@ class Records(Protocol):
         ...
 
     def add_raw(self, entries: Sequence[RawEntry]) -> None:
-        """Keeps raw frames; one kept before on the same day changes nothing."""
+        """Keeps raw frames, one after the other."""
         ...
 
     def add_fixes(self, fixes: Sequence[tuple[int, Fix]]) -> None:
@@ -123,6 +123,10 @@ class Records(Protocol):
 
     def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:
         """The trip a terminal is on at an instant: open window, not over; the one opened last."""
+        ...
+
+    def find_next_opening(self, terminal: str, after: int) -> int | None:
+        """When the next window of a terminal opens after an instant, if one does."""
         ...
 
     def save_trip(self, trip: Trip) -> None:

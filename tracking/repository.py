@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import json
+import operator
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,6 +56,7 @@ _NO_NUMBER = -(1 << 63)
 _DIGEST = struct.Struct(">13q")
 _MEMBER = struct.Struct(">qiiq")
 _DAY_S = 86_400
+_BY_KEY = operator.itemgetter(0, 1, 2)
 _ROWS_AT_ONCE = (1024, 256, 64, 16, 4, 1)
 """Rows of one INSERT: few different texts, so that they stay prepared; 1,024 fixes are 17,408 variables."""
 _WORTH_PACKING = 200
@@ -156,7 +158,7 @@ class SqlRecords:
     # --- raw frames and fixes ------------------------------------------------------------------
 
     def add_raw(self, entries: Sequence[RawEntry]) -> None:
-        """Keeps raw frames; one kept before on the same day changes nothing."""
+        """Keeps raw frames, one after the other."""
         if entries:
             self._add_new(_table(RawFrameRow), _RAW_COLUMNS, [_raw_values(one) for one in entries])
 
@@ -164,6 +166,7 @@ class SqlRecords:
         """Keeps fixes (terminal number, fix); one known before changes nothing."""
         if fixes:
             rows = [_fix_values(number, fix) for number, fix in fixes]
+            rows.sort(key=_BY_KEY)  # in the order of the key: neighbours share a page
             self._add_new(_table(FixRow), _FIX_COLUMNS, rows)
 
     def count_fixes(self, terminal_number: int, since: int, until: int) -> int:
@@ -250,8 +253,9 @@ class SqlRecords:
         rows = self._session.execute(
             sa.select(table).where(
                 table.c.terminal_number == number,
+                table.c.received >= since,  # nothing is received before it was
                 sa.or_(
-                    table.c.received.between(since, until),
+                    table.c.received <= until,
                     sa.and_(table.c.first_time <= until, table.c.last_time >= since),
                 ),
             )
@@ -264,8 +268,9 @@ class SqlRecords:
         packed = self._session.execute(
             sa.select(days.c.data).where(
                 days.c.terminal_number == number,
+                days.c.day >= since // _DAY_S,
                 sa.or_(
-                    days.c.day.between(since // _DAY_S, until // _DAY_S),
+                    days.c.day <= until // _DAY_S,
                     sa.and_(days.c.first_time <= until, days.c.last_time >= since),
                 ),
             )
@@ -274,25 +279,28 @@ class SqlRecords:
             found.extend(
                 one
                 for one in _unpack_day(day)
-                if since <= one.received <= until
-                or (one.first_time <= until and one.last_time >= since)
+                if since <= one.received
+                and (one.received <= until or (one.first_time <= until and one.last_time >= since))
             )
-        frames = (RawFrame(one.source, one.received, one.data) for one in found)
-        return sorted(frames, key=lambda raw: (raw.received, raw.source, raw.data))
+        return [RawFrame(one.source, one.received, one.data) for one in _each_once(found)]
 
     def pack_raw(self, day: int, limit: int) -> int:
         """Packs the raw frames of terminals received before a UTC day, a row a terminal and day."""
         table, days = _table(RawFrameRow), _table(RawDayRow)
+        of_day = table.c.received // _DAY_S
         due = self._session.execute(
-            sa.select(table.c.day, table.c.terminal_number)
-            .where(table.c.day < day)
-            .group_by(table.c.day, table.c.terminal_number)
-            .order_by(table.c.day)
+            sa.select(of_day, table.c.terminal_number)
+            .where(table.c.received < day * _DAY_S)
+            .group_by(of_day, table.c.terminal_number)
+            .order_by(of_day)
             .limit(limit)
         ).all()
-        for of_day, number in due:
-            which = sa.and_(table.c.day == of_day, table.c.terminal_number == number)
-            same_day = sa.and_(days.c.day == of_day, days.c.terminal_number == number)
+        for which_day, number in due:
+            which = sa.and_(
+                table.c.terminal_number == number,
+                table.c.received.between(which_day * _DAY_S, which_day * _DAY_S + _DAY_S - 1),
+            )
+            same_day = sa.and_(days.c.day == which_day, days.c.terminal_number == number)
             before = self._session.execute(
                 sa.select(days.c.data).where(same_day)
             ).scalar_one_or_none()  # frames that came in after the day was packed
@@ -301,12 +309,12 @@ class SqlRecords:
                 _RawRow(row.source, row.received, row.first_time, row.last_time, _unpacked(row))
                 for row in self._session.execute(sa.select(table).where(which))
             ]
-            rows = sorted(set(rows), key=lambda one: (one.received, one.source, one.data))
+            rows = _each_once(rows)
             self._replace(
                 RawDayRow,
                 ("day", "terminal_number"),
                 {
-                    "day": of_day,
+                    "day": which_day,
                     "terminal_number": number,
                     "frames": len(rows),
                     "first_time": min(one.first_time for one in rows),
@@ -384,6 +392,17 @@ class SqlRecords:
             columns.state.not_in([int(state) for state in OVER]),
         )
         return found[-1] if found else None
+
+    def find_next_opening(self, terminal: str, after: int) -> int | None:
+        """When the next window of a terminal opens after an instant, if one does."""
+        number = self._number(terminal)
+        trips = _table(TrackedTripRow)
+        found: int | None = self._session.execute(
+            sa.select(sa.func.min(trips.c.opens)).where(
+                trips.c.terminal_number == number, trips.c.opens > after
+            )
+        ).scalar()
+        return found
 
     def save_trip(self, trip: Trip) -> None:
         """Writes state, verdict, version, plan and window of a known trip."""
@@ -622,9 +641,7 @@ def _terminal(row: Any) -> Terminal:
 
 
 _RAW_COLUMNS = (
-    "day",
     "terminal_number",
-    "digest",
     "source",
     "received",
     "first_time",
@@ -639,11 +656,8 @@ def _raw_values(entry: RawEntry) -> tuple[Any, ...]:
     source, received, data = entry.frame.source, entry.frame.received, entry.frame.data
     packed = zlib.compress(data, 6) if len(data) > _WORTH_PACKING else data
     shorter = len(packed) < len(data)
-    hashed = hashlib.blake2b(data, digest_size=8, person=source.encode())
     return (
-        received // _DAY_S,
         entry.terminal_number,
-        int.from_bytes(hashed.digest(), "big", signed=True),
         source,
         received,
         entry.first_time,
@@ -663,6 +677,14 @@ class _RawRow(NamedTuple):
 
 
 _PACKED_HEAD = struct.Struct(">8sqqqI")
+
+
+def _each_once(rows: Iterable[_RawRow]) -> list[_RawRow]:
+    """By receipt, then bytes; of the same bytes the ones received first."""
+    once: dict[tuple[str, bytes], _RawRow] = {}
+    for one in sorted(rows, key=lambda row: (row.received, row.source, row.data)):
+        once.setdefault((one.source, one.data), one)
+    return list(once.values())
 
 
 def _unpacked(row: Any) -> bytes:

@@ -549,8 +549,11 @@ class TrackingService:
         )
         members = self._records.list_batch_members(trip.trip)
         batches = self._records.list_batches(trip.trip)
+        # a window is long enough for a late truck; where the same terminal's next trip begins, it ends
+        following = self._records.find_next_opening(trip.terminal, trip.opens)
+        closes = trip.closes if following is None else min(trip.closes, following - 1)
         return ground.Recorded(
-            replace(trip, state=TripState.NONE, verdict=""),
+            replace(trip, state=TripState.NONE, verdict="", closes=closes),
             tuple(sorted(frames, key=lambda raw: (raw.received, raw.source, raw.data))),
             tuple((batch, members[batch.index]) for batch in batches),
         )

@@ -1,8 +1,8 @@
 """Rows of the road: terminals, raw frames, fixes, trips, batches, verdicts, attestations.
 
-Times are unix seconds (BIGINT): a device's clock is evidence, never a calendar. The fix table and the raw
-frames are keyed by terminal and time so that a trip is one range, and by a digest of their content so that
-what is sent twice is stored once, whatever the order. On PostgreSQL both can be partitioned by time.
+Times are unix seconds (BIGINT): a device's clock is evidence, never a calendar. The fix table is keyed by
+terminal and time, so that a trip is one range, and by a digest of the fix's content, so that what is sent twice
+is stored once, whatever the order. Raw frames are a log; past days of it are packed by terminal.
 """
 
 from typing import Any
@@ -32,23 +32,18 @@ class TerminalRow(Row, table=True):
 
 
 class RawFrameRow(Row, table=True):
-    """Bytes as received, ``packed`` with zlib where that makes them shorter.
+    """Bytes as received, ``packed`` with zlib where that makes them shorter; written one after the other.
 
-    ``day`` is the UTC day of receipt (unix seconds // 86,400), ``first_time`` and ``last_time`` the span
-    of the fixes inside by the device's clock (receipt where none is readable). A ``piece`` is part of a
-    message whose other pieces stand beside it.
+    ``first_time`` and ``last_time`` are the span of the fixes inside by the device's clock (receipt where
+    none is readable). A ``piece`` is part of a message whose other pieces stand beside it. A frame that
+    was sent twice stands here twice and is read once: to look for it first would cost more than it takes.
     """
 
     __tablename__ = "raw_frame"
-    __table_args__ = (
-        sa.Index("ix_raw_frame_span", "terminal_number", "first_time"),
-        sa.Index("ix_raw_frame_received", "terminal_number", "received"),
-        _CLUSTERED,
-    )
+    __table_args__ = (sa.Index("ix_raw_frame_received", "terminal_number", "received"),)
 
-    day: int = Field(primary_key=True, sa_type=sa.Integer)
-    terminal_number: int = Field(primary_key=True, sa_type=sa.BigInteger)
-    digest: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    number: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
+    terminal_number: int = Field(sa_type=sa.BigInteger)
     source: str = Field(max_length=8)
     received: int = Field(sa_type=sa.BigInteger)
     first_time: int = Field(sa_type=sa.BigInteger)
