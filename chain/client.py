@@ -40,6 +40,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 METHOD_NOT_FOUND = -32601
+KEPT_RECEIPTS = 64
+"""Blocks whose proven receipts are kept at hand."""
 
 BATCH = 100
 """Most requests in one round trip; some nodes refuse larger batches."""
@@ -151,6 +153,9 @@ class ChainClient:
         self._proves_headers = proves_headers
         self._pauses_s = tuple(pauses_s)
         self._knows_block_receipts = True
+        # the writer and the indexer of a process look at the same blocks one after the other
+        self._proven: dict[str, list[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
         self.provider = CheckedHttpProvider(url, timeout_s)
         self.web3 = Web3(self.provider)
         self._deployment = deployment
@@ -269,7 +274,9 @@ class ChainClient:
         Raises:
             ChainUnavailableError: they do not fit, or cannot be had.
         """
-        busy = [body for body in bodies if body.get("transactions")]
+        with self._lock:
+            kept = dict(self._proven)
+        busy = [body for body in bodies if body.get("transactions") and body["hash"] not in kept]
         answers: list[Any] = []
         if self._knows_block_receipts:
             answers = self.request_many(
@@ -285,12 +292,16 @@ class ChainClient:
                 )
                 for body in busy
             ]
-        proven: dict[str, list[dict[str, Any]]] = {}
+        proven = {body["hash"]: kept[body["hash"]] for body in bodies if body["hash"] in kept}
         for body, receipts in zip(busy, answers, strict=True):
             if not isinstance(receipts, list) or any(not isinstance(r, dict) for r in receipts):
                 raise ChainUnavailableError("the node does not give a block's receipts")
             prove_receipts(body, receipts)
             proven[body["hash"]] = receipts
+            with self._lock:
+                self._proven[body["hash"]] = receipts
+                if len(self._proven) > KEPT_RECEIPTS:
+                    self._proven.pop(next(iter(self._proven)))
         return [proven.get(body["hash"], []) for body in bodies]
 
     def believe(self, body: Any) -> BlockRef:

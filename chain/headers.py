@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import rlp  # type: ignore[import-untyped]
 from eth_utils.crypto import keccak
+from rlp.codec import encode_raw  # type: ignore[import-untyped]
 from trie.hexary import HexaryTrie
 
 from chain.errors import ChainUnavailableError
@@ -53,7 +53,7 @@ def prove_header(body: Mapping[str, Any]) -> None:
     try:
         items = [_item(body, name) for name in FIELDS]
         items += [_item(body, name) for name in LATER_FIELDS if body.get(name) is not None]
-        found = "0x" + keccak(rlp.encode(items)).hex()
+        found = "0x" + keccak(encode_raw(items)).hex()
     except (KeyError, TypeError, ValueError) as error:
         raise UnprovenAnswerError("the node's block lacks a part of its header") from error
     if found != body.get("hash"):
@@ -69,7 +69,7 @@ def prove_receipts(body: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]
     try:
         tree = HexaryTrie({})  # not pruned: it is thrown away, and three times faster
         for at, receipt in enumerate(receipts):
-            tree[rlp.encode(at)] = _receipt(receipt)
+            tree[encode_raw(_whole(at))] = _receipt(receipt)
         found = "0x" + tree.root_hash.hex()
         hashes = [receipt["transactionHash"] for receipt in receipts]
         blocks = {receipt["blockHash"] for receipt in receipts}
@@ -87,10 +87,10 @@ def _receipt(receipt: Mapping[str, Any]) -> bytes:
         [_raw(log["address"]), [_raw(topic) for topic in log["topics"]], _raw(log["data"])]
         for log in receipt["logs"]
     ]
-    body: bytes = rlp.encode(
+    body: bytes = encode_raw(  # of bytes alone: no guessing of types, several times faster
         [
-            int(receipt["status"], 16),
-            int(receipt["cumulativeGasUsed"], 16),
+            _whole(int(receipt["status"], 16)),
+            _whole(int(receipt["cumulativeGasUsed"], 16)),
             _raw(receipt["logsBloom"]),
             logs,
         ]
@@ -98,8 +98,13 @@ def _receipt(receipt: Mapping[str, Any]) -> bytes:
     return bytes([kind]) + body if kind else body
 
 
-def _item(body: Mapping[str, Any], name: str) -> bytes | int:
-    return int(body[name], 16) if name in NUMBERS else _raw(body[name])
+def _item(body: Mapping[str, Any], name: str) -> bytes:
+    return _whole(int(body[name], 16)) if name in NUMBERS else _raw(body[name])
+
+
+def _whole(number: int) -> bytes:
+    """An integer as RLP has it: big-endian, no zero in front, nothing for zero."""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def _raw(value: str) -> bytes:

@@ -169,10 +169,13 @@ def test_the_projection_can_be_dropped_and_comes_out_equal(desk):
 
 
 def test_receipts_that_do_not_fit_their_header_are_not_believed(desk, monkeypatch):
-    indexer = make(desk)
     for number in (1, 2):
         desk.queue(pay(number, number), f"pay:{number}")
         desk.run()
+    stranger = desk.chain.client()  # one that has not seen these receipts before
+    stranger.use(desk.client.deployment)
+    desk.client = stranger
+    indexer = make(desk)
     real = desk.client.request_many
     lie = {}
 
