@@ -486,9 +486,8 @@ def upgrade() -> None:
 
     op.create_table(
         "raw_frame",
-        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("terminal_number", sa.BigInteger(), nullable=False),
-        sa.Column("digest", sa.BigInteger(), nullable=False),
         sa.Column("source", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
         sa.Column("received", sa.BigInteger(), nullable=False),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
@@ -496,14 +495,12 @@ def upgrade() -> None:
         sa.Column("piece", sa.Boolean(), nullable=False),
         sa.Column("packed", sa.Boolean(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "terminal_number", "digest", name=op.f("pk_raw_frame")),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_raw_frame")),
     )
     with op.batch_alter_table("raw_frame", schema=None) as batch_op:
         batch_op.create_index(
             "ix_raw_frame_received", ["terminal_number", "received"], unique=False
         )
-        batch_op.create_index("ix_raw_frame_span", ["terminal_number", "first_time"], unique=False)
 
     op.create_table(
         "receivable",
@@ -1043,7 +1040,6 @@ def downgrade() -> None:
 
     op.drop_table("receivable")
     with op.batch_alter_table("raw_frame", schema=None) as batch_op:
-        batch_op.drop_index("ix_raw_frame_span")
         batch_op.drop_index("ix_raw_frame_received")
 
     op.drop_table("raw_frame")
