@@ -188,7 +188,7 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
                 strange[far] = False
                 small = [pair for pair in small if drive.match.near[pair[0]]]
                 keep[far] = False
-                rejected[double.code] += len(far)
+                rejected[double.code] += int(np.count_nonzero(drive.evidence[far]))
                 findings.append(
                     Finding(
                         double.code,
@@ -202,8 +202,8 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     for first, last in small:
         keep[first : last + 1] = False
         glitched += last - first + 1
+        rejected[glitch.code] += int(np.count_nonzero(drive.evidence[first : last + 1]))
     if glitched:
-        rejected[glitch.code] += glitched
         many = glitched * 1000 > glitch["share_permille"] * count and glitched > 3
         findings.append(
             Finding(
@@ -217,7 +217,8 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     for first, last in runs(strange):
         rows = np.arange(first, last + 1)
         keep[rows] = False
-        rejected[rule.code] += len(rows)
+        # A fix refused for its clock already is not refused twice.
+        rejected[rule.code] += int(np.count_nonzero(drive.evidence[rows]))
         findings.append(
             Finding(
                 rule.code,
@@ -227,7 +228,7 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
                 {"fixes": len(rows), "away_m": _apart_m(drive, rows, chained)},
             )
         )
-    return Sorted(keep, rejected, findings)
+    return Sorted(keep, +rejected, findings)
 
 
 def _apart_m(drive: Drive, rows: Ints, chained: Bools) -> int:
