@@ -17,8 +17,10 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from web3 import Web3
+from web3.exceptions import Web3Exception, Web3RPCError
 from web3.providers.rpc import HTTPProvider
 
 from chain.abi import Event, Occurred, address, hash32
@@ -160,7 +162,7 @@ class ChainClient:
         self.web3 = Web3(self.provider)
         self._deployment = deployment
         self._chain_id = chain_id
-        found = whole(self.request("eth_chainId", []))
+        found = self._again(lambda: self.web3.eth.chain_id)
         if found != chain_id:
             raise WrongChainError(
                 f"the node serves chain {found}, the settings say {chain_id}",
@@ -230,10 +232,10 @@ class ChainClient:
     def _again(self, ask: Callable[[], T]) -> T:
         for pause in self._pauses_s:
             try:
-                return ask()
+                return _asked(ask)
             except ChainUnavailableError:
                 time.sleep(pause)
-        return ask()
+        return _asked(ask)
 
     def fetch_genesis_hash(self) -> Hash32:
         """The hash of block 0: with the chain id, the chain's name."""
@@ -317,11 +319,13 @@ class ChainClient:
 
     def fetch_nonce(self, account: Address) -> int:
         """How many transactions of an account are in blocks."""
-        return whole(self.request("eth_getTransactionCount", [account, "latest"]))
+        return self._again(
+            lambda: self.web3.eth.get_transaction_count(to_checksum_address(account))
+        )
 
     def fetch_code(self, account: Address) -> bytes:
         """The code at an address; empty if there is none."""
-        return raw_bytes(self.request("eth_getCode", [account, "latest"]))
+        return self._again(lambda: bytes(self.web3.eth.get_code(to_checksum_address(account))))
 
     def fetch(self, read: Read[T], *, block: int | Hash32 | None = None) -> T:
         """The answer at a block (by hash or number; the latest if None).
@@ -434,6 +438,16 @@ class ChainClient:
     def close(self) -> None:
         """Closes the connection of this thread."""
         self.provider.close()
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """A question through web3, whose own errors become ours."""
+    try:
+        return ask()
+    except Web3RPCError as error:
+        raise NodeError(0, str(error.message or error)) from error
+    except (Web3Exception, ValueError, TypeError) as error:
+        raise ChainUnavailableError("the node's answer cannot be read") from error
 
 
 def _result(answer: Any) -> Any:

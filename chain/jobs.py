@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chain.errors import (
-    ChainError,
     ChainUnavailableError,
     DeepReorganisationError,
     WrongChainError,
@@ -144,8 +143,3 @@ class ChainLoop:
             self.advance = index_once(self._indexer, rounds=1)
             moved |= self.advance is not None and self.advance.moved
         return moved
-
-
-def describe(error: ChainError) -> dict[str, object]:
-    """An alarm as a line of a log or a health page."""
-    return {"code": error.code, "message": str(error), **error.facts}
