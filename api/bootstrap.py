@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -14,6 +15,7 @@ from sqlmodel import Session
 from api import flow
 from api.auth import ApiKeys
 from api.idempotency import KeptAnswers
+from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
 from api.settings import Settings
 from api.timeline import Timeline
@@ -243,3 +245,13 @@ class Container:
     def _take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
         with self.write() as services:
             return services.tracking.take_arrivals(arrivals)
+
+
+def list_trips(settings: Settings) -> list[dict[str, Any]]:
+    """Every trip in the database of the settings; asks no chain and needs no key."""
+    storage = Storage(settings.storage_url)
+    try:
+        with storage.read() as session:
+            return list(list_known(SqlRecords(session), SqlTracks(session), SqlBooks(session)))
+    finally:
+        storage.close()

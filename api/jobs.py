@@ -146,9 +146,22 @@ def tell_refusals(container: Container) -> int:
     return told
 
 
+def reconcile(container: Container) -> int:
+    """Compares chain, ledger and token supply at the last handled block; how many differences."""
+    with container.write() as services:
+        block = container.find_handled_block()
+        if block is None:
+            return 0
+        found = services.finance.reconcile(block)
+    for one in found:
+        _log.error("books_differ", kind=one.kind, subject=one.subject)
+    return len(found)
+
+
 JOBS = (
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
     Job("tell refusals", 2.0, tell_refusals),
+    Job("reconcile", 30.0, reconcile),
 )
 """Every job of a worker."""

@@ -139,9 +139,15 @@ def loan_simulate(
     case: Annotated[Path, typer.Argument(help="terms and dated payments (finance/README.md)")],
 ) -> None:
     """Plays a loan's life on paper: accrual, allocation, class and cost by day, as JSON."""
-    from finance.simulate import simulate_file
+    from finance.simulate import simulate
 
-    print(json.dumps(simulate_file(case), ensure_ascii=False, indent=2))
+    try:
+        given = json.loads(case.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(
+            f"{case} is not a JSON file: {error}", param_hint="CASE"
+        ) from error
+    print(json.dumps(simulate(given), ensure_ascii=False, indent=2))
 
 
 # -- the lender pack ------------------------------------------------------------------------------
@@ -280,9 +286,13 @@ def migrate() -> None:
 @app.command()
 def trips(as_json: Annotated[bool, typer.Option("--json", help="one JSON array")] = False) -> None:
     """Trips known here: state, verdict, what was released, and why not where nothing was."""
-    from api.processes import list_trips
+    from api.bootstrap import list_trips
+    from api.settings import Settings
 
-    found = list_trips()
+    settings = Settings(demo=True)  # only reads; no key is needed
+    if not settings.database_url and not (settings.var / "yundan.db").exists():
+        settings = settings.model_copy(update={"var": settings.var / "demo"})
+    found = list_trips(settings)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return

@@ -96,6 +96,14 @@ class Demo:
             **more,
         }
 
+    def settings(self) -> Settings:
+        """The same settings, for the demo's own look at the books."""
+        given = {
+            name.removeprefix("YUNDAN_").lower(): value
+            for name, value in self.environment().items()
+        }
+        return Settings.model_validate(given)
+
     # -- the run ------------------------------------------------------------------------------
 
     def run(self) -> World:

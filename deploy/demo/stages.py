@@ -541,7 +541,7 @@ def _load_due(
 def _has_word(world: World, drive: Drive) -> bool:
     """Whether two attestors have spoken on chain."""
     said = world.trip(drive)["attestations"]
-    return sum(one["on_chain"] for one in said) >= 2
+    return sum(bool(one["on_chain"]) for one in said) >= 2
 
 
 def _sign_receipt(world: World, drive: Drive) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from api.bootstrap import Container
 from chain.bindings.settlement_token import SettlementToken
 from chain.money import yuan_text
 from chain.tables import OutgoingTransactionRow
@@ -146,15 +147,23 @@ def _tell_books(world: World) -> None:
     print(
         f"    {'':<34} {yuan_text(balance['debit_fen']):>14} {yuan_text(balance['credit_fen']):>14}"
     )
-    audit = lender.get("/v1/audit")
-    supply = world.client.fetch(SettlementToken.total_supply())
+    container = Container(world.demo.settings())
+    try:
+        with container.write() as services:
+            block = container.find_handled_block()
+            if block is None:
+                raise StageFailedError("no block was handled")
+            differences = services.finance.reconcile(block)
+    finally:
+        container.close()
+    supply = world.client.fetch(SettlementToken.total_supply(), block=block.number)
     print(
-        f"  Token supply {yuan(supply)}; chain, ledger and token compared at block {audit['handled_block']}: "
-        f"{'they agree' if not audit['differences'] else 'THEY DIFFER'}"
+        f"  Token supply {yuan(supply)}. Chain, ledger and token at block {block.number}: "
+        f"{'they agree' if not differences else 'THEY DIFFER'}"
     )
-    for difference in audit["differences"]:
-        print(f"    {difference}")
-    if not balance["balanced"] or audit["differences"]:
+    for one in differences:
+        print(f"    {one}")
+    if not balance["balanced"] or differences:
         raise StageFailedError("chain, ledger and token do not agree")
 
 
