@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from api.settings import Settings
 from api.timeline import Timeline
 from chain.clock import Clock
 from chain.delivery import HeldTrip
-from chain.ids import PartyId
+from chain.ids import PartyId, TripId
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
@@ -33,8 +33,10 @@ class Shelf(Records, Protocol):
         """A page of waybills, newest first, each with the number that the next page begins before."""
         ...
 
-    def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:
-        """A page of trips by id."""
+    def list_trips_of(
+        self, party: PartyId | None, *, also: Collection[TripId] = (), after: str = "", limit: int
+    ) -> list[tuple[HeldTrip, list[HeldWaybill]]]:
+        """A page of trips by id, each with its waybills from the leaf up; all trips if no party."""
         ...
 
 

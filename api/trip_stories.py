@@ -15,7 +15,11 @@ from chain.ids import PartyId, TripId
 from chain.party import Party
 from chain.ports import Outgoing
 from chain.waybill import HeldWaybill
+from finance.records import AdvanceRecord
 from tracking.trip import AttestationRecord, TrackBatchRecord, VerdictRecord
+
+PAGE = 200
+"""Trips read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,64 @@ def get_trip(services: Services, trip: str, caller: Caller) -> tuple[HeldTrip, H
     leaf = services.records.get_waybill(held.leaf)
     caller.require_sight(concerned_by(services, leaf), "trip")
     return held, leaf
+
+
+def list_visible(
+    services: Services, caller: Caller, *, after: str = "", limit: int
+) -> list[tuple[HeldTrip, list[HeldWaybill]]]:
+    """Trips that the caller may see, by id, each with its waybills from the leaf up.
+
+    The number of questions grows with the shipments in which the caller stands beside a trip (another
+    branch of the same shipping note), never with what is on the page.
+    """
+    party = None if caller.sees_all else caller.require_self()
+    lent = (
+        {one.trip for one in services.books.list_advances(lender=party)}
+        if party is not None
+        else set()
+    )
+    found: list[tuple[HeldTrip, list[HeldWaybill]]] = []
+    while len(found) < limit:
+        rows = services.records.list_trips_of(party, also=lent, after=after, limit=PAGE)
+        for trip, path in rows:
+            concerned = {side for one in path for side in parties_of(one)}
+            if trip.id in lent or caller.may_see(concerned):
+                found.append((trip, path))
+        if len(rows) < PAGE:
+            break
+        after = rows[-1][0].id
+    return found[:limit]
+
+
+def tell_briefly(
+    services: Services, trips: Sequence[tuple[HeldTrip, list[HeldWaybill]]]
+) -> list[tuple[TripStory, AdvanceRecord | None]]:
+    """What a list shows of trips, in a fixed number of questions: no timeline, no attestations."""
+    ids = [trip.id for trip, _ in trips]
+    parties = services.records.list_parties(
+        sorted({side for _, path in trips for one in path for side in parties_of(one)})
+    )
+    verdicts = services.tracks.list_verdicts(ids)
+    asked = services.books.list_advances(trips=ids) if ids else []
+    # A trip may have been asked for twice; the later request counts.
+    advances = {one.trip: one for one in sorted(asked, key=lambda one: one.submitted_at)}
+    return [
+        (
+            TripStory(
+                trip=trip,
+                leaf=path[0],
+                chain=path[::-1],
+                parties=parties,
+                verdict=verdicts.get(trip.id),
+                batches=(),
+                attestations=(),
+                filed=(),
+                sent=(),
+            ),
+            advances.get(trip.id),
+        )
+        for trip, path in trips
+    ]
 
 
 def tell(services: Services, trip: HeldTrip, leaf: HeldWaybill) -> TripStory:

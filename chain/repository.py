@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from chain.abi import json_value
@@ -18,7 +19,7 @@ from chain.tables import PartyRow, TripRow, WaybillRow
 from chain.waybill import MOST_TIERS, ZERO, HeldWaybill, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlmodel import Session
 
@@ -167,6 +168,40 @@ class SqlRecords:
         )
         return [held_trip(row) for row in rows]
 
+    def list_trips_of(
+        self, party: PartyId | None, *, also: Collection[TripId] = (), after: str = "", limit: int
+    ) -> list[tuple[HeldTrip, list[HeldWaybill]]]:
+        """A page of trips by id, each with its waybills from the leaf up, in two questions.
+
+        Args:
+            party: only trips of shipments in which it stands somewhere (all if None); whether it
+                stands in the trip's own path is for the caller to see.
+            also: trips to give besides.
+            after: only trips after this id.
+            limit: most of them.
+        """
+        leaf, any_of = aliased(WaybillRow), aliased(WaybillRow)
+        query = (
+            select(TripRow, leaf.root_id)
+            .join(leaf, col(leaf.waybill_id) == col(TripRow.leaf_id))
+            .where(col(TripRow.trip_id) > after)
+            .order_by(col(TripRow.trip_id))
+            .limit(limit)
+        )
+        if party is not None:
+            sides = (any_of.issuer, any_of.performer, any_of.consignee)
+            stands = sa.select(col(any_of.root_id)).where(
+                sa.or_(*(col(side) == str(party) for side in sides))
+            )
+            query = query.where(
+                sa.or_(col(leaf.root_id).in_(stands), col(TripRow.trip_id).in_(sorted(also)))
+            )
+        found = self._session.exec(query).all()
+        roots = sorted({root for _, root in found})
+        rows = self._session.exec(select(WaybillRow).where(col(WaybillRow.root_id).in_(roots)))
+        by_id = {row.waybill_id: row for row in rows}
+        return [(held_trip(trip), _path(trip.leaf_id, by_id)) for trip, _ in found]
+
     def add_trip(self, trip: HeldTrip) -> None:
         """A new trip."""
         self._session.add(TripRow(**_trip_values(trip)))
@@ -220,6 +255,16 @@ def _party_values(party: Party) -> dict[str, Any]:
         "profile": party.profile,
         "registered_at": party.registered_at,
     }
+
+
+def _path(leaf: str, rows: dict[str, WaybillRow]) -> list[HeldWaybill]:
+    """The waybills from a leaf up to its root."""
+    path: list[HeldWaybill] = []
+    at: str | None = leaf
+    while at is not None and len(path) <= MOST_TIERS:
+        path.append(held_waybill(rows[at]))
+        at = rows[at].parent_id
+    return path
 
 
 def held_waybill(row: WaybillRow) -> HeldWaybill:

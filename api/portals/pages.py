@@ -23,7 +23,7 @@ from api.ports import Container, Services
 from api.routes.audit import trial_balance
 from api.schemas.money import BalanceShown
 from api.schemas.values import HashText
-from api.trip_stories import TripStory, concerned_by, get_trip, party_name, tell
+from api.trip_stories import get_trip, list_visible, party_name, tell, tell_briefly
 from api.waybill_forms import parties_of
 from chain.errors import NotFoundError
 from chain.ids import PartyId, TripId
@@ -134,15 +134,6 @@ class Totals:
     held: int
 
 
-def _stories(services: Services, viewer: Viewer) -> list[tuple[TripStory, AdvancePosition | None]]:
-    found = []
-    for trip in services.records.list_trips(limit=MOST_TRIPS):
-        leaf = services.records.get_waybill(trip.leaf)
-        if viewer.caller.may_see(concerned_by(services, leaf)):
-            found.append((tell(services, trip, leaf), _position(services, trip.id)))
-    return found
-
-
 def _position(services: Services, trip: TripId) -> AdvancePosition | None:
     advance = services.books.find_advance_of_trip(trip)
     return None if advance is None else services.finance.show_advance(advance.advance)
@@ -168,11 +159,11 @@ def home(
     """Trips with stage and money."""
     pages = TripPages(viewer.lang)
     with container.read() as services:
-        stories = _stories(services, viewer)
+        visible = list_visible(services, viewer.caller, limit=MOST_TRIPS)
+        stories = tell_briefly(services, visible)
     cards = sorted(
-        (pages.card(story, position) for story, position in stories), key=lambda card: card.note
+        (pages.card(story, advance) for story, advance in stories), key=lambda card: card.note
     )
-    positions = [position for _, position in stories if position is not None]
 
     def count(name: str) -> int:
         return sum(card.stage in _SHOWN[name] for card in cards)
@@ -185,9 +176,7 @@ def home(
         cards=shown,
         totals=Totals(
             released_fen=sum(card.released_fen for card in cards),
-            outstanding_fen=sum(
-                position.payoff_fen for position in positions if position.record.released_fen
-            ),
+            outstanding_fen=sum(advance.outstanding_fen for _, advance in stories if advance),
             trips=len(cards),
             paid=count("paid"),
             held=count("held"),

@@ -28,6 +28,7 @@ from chain.bindings.enums import TripState
 from chain.waybill import Stage as WaybillStage
 from finance.accrual import date_of
 from finance.advance import AdvanceState
+from finance.records import AdvanceRecord
 from finance.service import AdvancePosition
 from finance.waterfall import Component
 
@@ -44,11 +45,11 @@ class TripPages:
     def __init__(self, lang: str) -> None:
         self.lang = lang
 
-    def card(self, story: TripStory, position: AdvancePosition | None) -> TripCard:
+    def card(self, story: TripStory, advance: AdvanceRecord | None) -> TripCard:
         """A trip as the list shows it."""
         papers = story.leaf.papers
         number, serial = str(papers.get("shipping_note", "")), str(papers.get("serial", ""))
-        reasons = self.reasons(story, position)
+        reasons = self.reasons(story, advance)
         return TripCard(
             trip=story.trip.id,
             note=f"{number}·{serial}" if serial else number,
@@ -56,10 +57,10 @@ class TripPages:
             driver=self.name(story, story.leaf.form.performer),
             origin=str(papers.get("origin", "")),
             destination=str(papers.get("destination", "")),
-            stage=stage_of(story, position, held=bool(reasons)),
+            stage=stage_of(story, advance, held=bool(reasons)),
             verdict=story.verdict.verdict if story.verdict else "",
             freight_fen=story.leaf.freight,
-            released_fen=position.record.released_fen if position else 0,
+            released_fen=advance.released_fen if advance else 0,
             at=story.trip.loaded_at,
             reasons=reasons,
             altered="altered" in str(papers.get("goods", "")).lower(),
@@ -73,7 +74,7 @@ class TripPages:
         unit = str(papers.get("unit", ""))
         accepted = story.trip.accepted
         return TripPage(
-            card=self.card(story, position),
+            card=self.card(story, position.record if position else None),
             consignor=self.name(story, story.chain[0].form.issuer),
             consignee=self.name(story, story.leaf.form.consignee),
             quantity=self.quantity(story.leaf.quantity, unit),
@@ -96,9 +97,9 @@ class TripPages:
             moments=self._moments(story),
         )
 
-    def reasons(self, story: TripStory, position: AdvancePosition | None) -> list[str]:
+    def reasons(self, story: TripStory, advance: AdvanceRecord | None) -> list[str]:
         """Why money has not moved, in words; empty while everything goes its way."""
-        if position is not None and position.record.released_fen:
+        if advance is not None and advance.released_fen:
             return []
         found = [
             self._observation(one).detail
@@ -115,11 +116,8 @@ class TripPages:
                 story.trip.loaded - accepted, str(story.leaf.papers.get("unit", ""))
             )
             found.append(f"{word('reason_short', self.lang)} {short}")
-        if position is not None and position.record.state in {
-            AdvanceState.DECLINED,
-            AdvanceState.VOIDED,
-        }:
-            found.append(word(f"advance_{position.record.state.value}", self.lang))
+        if advance is not None and advance.state in {AdvanceState.DECLINED, AdvanceState.VOIDED}:
+            found.append(word(f"advance_{advance.state.value}", self.lang))
         found += [
             f"{sent.function}: {sent.message or sent.error}"
             for sent in story.sent
@@ -256,9 +254,8 @@ def _judged_at(story: TripStory) -> dt.datetime:
     return min([judged, *attested])
 
 
-def stage_of(story: TripStory, position: AdvancePosition | None, *, held: bool) -> Stage:
+def stage_of(story: TripStory, advance: AdvanceRecord | None, *, held: bool) -> Stage:
     """Where a trip stands for people."""
-    advance = position.record if position else None
     if advance is not None and advance.state is AdvanceState.REPAID:
         return Stage.REPAID
     if advance is not None and advance.released_fen:

@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "show_paid": ("司机已收款", "Driver paid"),
     "show_held": ("待处理", "Held"),
     "kpi_paid": ("已垫付给司机", "Paid to drivers"),
-    "kpi_outstanding": ("在贷余额", "Outstanding"),
+    "kpi_outstanding": ("在贷本金", "Principal outstanding"),
     "kpi_trips": ("已付款任务", "Trips paid"),
     "kpi_held": ("待处理任务", "Trips held"),
     "col_trip": ("托运单号", "Shipping note"),

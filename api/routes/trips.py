@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from api.dependencies import Reader, TheContainer
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
 from api.schemas.values import HashText
-from api.trip_stories import TripStory, concerned_by, get_trip, tell
+from api.trip_stories import TripStory, get_trip, list_visible, tell
 from chain.delivery import HeldTrip
 from chain.ports import Outgoing
 from chain.waybill import HeldWaybill
@@ -46,26 +46,19 @@ def list_trips(
     starting_after: HashText | None = None,
 ) -> TripPage:
     """Trips that concern the caller, by id."""
-    found: list[TripShown] = []
-    more = False
     with container.read() as services:
-        after = starting_after or ""
-        # Sight is decided trip by trip; a page is filled from as many rows as that takes.
-        while not more:
-            rows = services.records.list_trips(limit=200, after=after)
-            for trip in rows:
-                leaf = services.records.get_waybill(trip.leaf)
-                if not caller.may_see(concerned_by(services, leaf)):
-                    continue
-                if len(found) == limit:
-                    more = True
-                    break
-                verdict = services.tracks.find_verdict(trip.id)
-                found.append(show_trip(trip, leaf, verdict.verdict if verdict else ""))
-            if len(rows) < 200:
-                break
-            after = rows[-1].id
-    return TripPage(data=found, has_more=more, next_cursor=found[-1].id if more else None)
+        visible = list_visible(services, caller, after=starting_after or "", limit=limit + 1)
+        page = visible[:limit]
+        verdicts = services.tracks.list_verdicts([trip.id for trip, _ in page])
+    more = len(visible) > limit
+    return TripPage(
+        data=[
+            show_trip(trip, path[0], verdicts[trip.id].verdict if trip.id in verdicts else "")
+            for trip, path in page
+        ],
+        has_more=more,
+        next_cursor=page[-1][0].id if more else None,
+    )
 
 
 @router.get("/{trip}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.app import create_app
@@ -107,6 +109,21 @@ class System:
         """Moves the chain's clock forward to an instant."""
         self.container.local.advance_to(at)
         self.settle()
+
+    @contextlib.contextmanager
+    def counting(self):
+        """Counts the statements sent to the database."""
+        seen: list[str] = []
+
+        def note(_connection, _cursor, statement, *_):
+            seen.append(statement)
+
+        engine = self.container.storage.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
 
     def now(self) -> dt.datetime:
         return self.container.clock.now()

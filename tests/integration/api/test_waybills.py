@@ -320,3 +320,39 @@ def test_a_stranger_cannot_take_up_anothers_numbers(system, firms):
         firms["stranger"].post_file, "/v1/waybills/import", as_csv(rows_of(system, firms, "F-8"))
     )
     assert problem.problem["rows"][0]["column"] == "issuer"
+
+
+def test_the_number_of_questions_does_not_grow_with_the_page(system, firms):
+    rows = []
+    for number in range(4):
+        chain = rows_of(system, firms, f"Q-{number}")
+        chain[2] |= {"plate": f"苏Q·{number}", "terminal": f"1390000000{number}"}
+        rows += chain
+    ids = firms["carrier"].post_file("/v1/waybills/import", as_csv(rows))["waybills"]
+    for number in range(4):
+        for tier, sides in enumerate(
+            (("consignor", "carrier"), ("carrier", "haulier"), ("haulier", "driver"))
+        ):
+            for side in sides:
+                firms[side].sign_waybill(ids[f"Q-{number}/{tier}"])
+    system.settle()
+    asked = {}
+    for limit in (1, 100):
+        with system.counting() as seen:
+            page = firms["driver"].get("/v1/trips", limit=limit)
+        asked[limit] = len(seen)
+        assert len(page["data"]) >= min(limit, 5)
+    assert page["has_more"] is False
+    assert asked[100] <= asked[1] + 1, asked
+    with system.counting() as seen:
+        home = system.http.get("/").text
+    assert home.count("Q-") >= 4
+    assert len(seen) < 20, seen
+    walked, cursor = [], None
+    while True:
+        one = firms["driver"].get("/v1/trips", limit=2, starting_after=cursor)
+        walked += [trip["id"] for trip in one["data"]]
+        cursor = one["next_cursor"]
+        if not one["has_more"]:
+            break
+    assert walked == [trip["id"] for trip in page["data"]]
