@@ -78,7 +78,9 @@ class Transaction:
             PackRefusedError: of another type.
         """
         if raw[0] >= 0xC0:
-            items, first, chain_id = rlp.decode(raw), 3, None
+            items, first = rlp.decode(raw), 3
+            v = int.from_bytes(items[6], "big")  # EIP-155: 35 + 2 x chain id + parity
+            chain_id = (v - 35) // 2 if v >= 35 else None
         elif raw[0] in {1, 2}:
             items = rlp.decode(raw[1:])
             first, chain_id = 3 + raw[0], int.from_bytes(items[0], "big")

@@ -12,6 +12,7 @@ from chain.ids import ZERO32, TripId
 from tracking import evidence as ground
 from tracking.attestor import Terms, Word
 from tracking.merkle import MerkleTree
+from tracking.plan import Plan
 from tracking.policy import Policy
 from tracking.trip import Member, RawFrame, TrackBatchRecord, Trip
 
@@ -66,6 +67,14 @@ def check_road(section: Section, story: Story, chain: Chain, road: Road, trip: T
     ):
         return
     evidence = _evidence(road.track, chain, batches, trip)
+    terminal = evidence.recorded.trip.terminal
+    section.require(
+        terminal == Plan.from_json(chain.plan).terminal,
+        "road.terminal",
+        terminal,
+        "the terminal that the signed plan names",
+        "not the terminal that the signed plan names",
+    )
     _check_membership(section, evidence)
     judged = ground.judge_evidence(evidence, policy)
     verdict = judged.verdict
