@@ -31,6 +31,16 @@ class RawEntry(NamedTuple):
     piece: bool = False
 
 
+class Waiting(NamedTuple):
+    """A judged trip on which an attestor has not said the same yet, with what its leaf binds."""
+
+    trip: TripId
+    version: int
+    vehicle: Hash32
+    plan_hash: Hash32
+    policy_hash: Hash32
+
+
 class Records(Protocol):
     """Everything tracking keeps, seen from inside one database transaction.
 
@@ -179,6 +189,10 @@ class Records(Protocol):
 
     def list_attestations(self, trip: TripId) -> list[AttestationRecord]:
         """Attestations on a trip, by attestor."""
+        ...
+
+    def list_waiting(self, attestor: PartyId) -> list[Waiting]:
+        """Trips on the road that were judged and wait for an attestor's word, in one question."""
         ...
 
     def find_attestation(self, trip: TripId, attestor: PartyId) -> AttestationRecord | None:

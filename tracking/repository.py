@@ -18,6 +18,7 @@ from chain.bindings.enums import TripState
 from chain.ids import Hash32, PartyId, TripId
 from tracking.errors import TripUnknownError
 from tracking.fix import Fix
+from tracking.ports import Waiting
 from tracking.tables import (
     FixRow,
     RawDayRow,
@@ -581,6 +582,39 @@ class SqlRecords:
         table = _table(TrackAttestationRow)
         rows = self._session.execute(sa.select(table).where(table.c.trip == trip))
         return sorted((_attestation(row) for row in rows), key=lambda one: one.attestor)
+
+    def list_waiting(self, attestor: PartyId) -> list[Waiting]:
+        """Trips on the road that were judged and wait for an attestor's word, in one question."""
+        trips, verdicts = _table(TrackedTripRow).c, _table(TrackVerdictRow).c
+        said = _table(TrackAttestationRow).c
+        query = (
+            sa.select(trips.trip, trips.version, trips.vehicle, trips.plan_hash, trips.policy_hash)
+            .join(_table(TrackVerdictRow), verdicts.trip == trips.trip)
+            .outerjoin(
+                _table(TrackAttestationRow),
+                sa.and_(
+                    said.trip == trips.trip,
+                    said.attestor == str(attestor),
+                    said.root == verdicts.root,
+                    said.findings == verdicts.findings,
+                ),
+            )
+            .where(
+                trips.state.in_([int(TripState.LOADED), int(TripState.HELD)]),
+                said.trip.is_(None),
+            )
+            .order_by(trips.trip)
+        )
+        return [
+            Waiting(
+                TripId(row.trip),
+                row.version,
+                Hash32(row.vehicle),
+                Hash32(row.plan_hash),
+                Hash32(row.policy_hash),
+            )
+            for row in self._session.execute(query)
+        ]
 
     def find_attestation(self, trip: TripId, attestor: PartyId) -> AttestationRecord | None:
         """What one attestor signed on a trip."""

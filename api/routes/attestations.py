@@ -19,7 +19,6 @@ from api.schemas.deliveries import (
 from api.schemas.signing import SignedForm, read_message
 from api.schemas.values import HashText
 from chain.bindings.delivery_registry import DeliveryRegistry
-from chain.bindings.enums import TripState
 from chain.bindings.structs import Attestation
 from chain.errors import InvalidValueError
 from chain.ids import TripId
@@ -42,18 +41,8 @@ Attestor = Annotated[Caller, Depends(_attestor)]
 @router.get("/attestations/waiting")
 def waiting(caller: Attestor, container: TheContainer) -> AttestationsWaiting:
     """Trips on the road whose drive was judged here and on which the caller has said nothing yet."""
-    own = caller.require_self()
     with container.read() as services:
-        trips = services.tracks.list_trips((TripState.LOADED, TripState.HELD))
-        verdicts = services.tracks.list_verdicts([trip.trip for trip in trips])
-        found = []
-        for trip in trips:
-            verdict = verdicts.get(trip.trip)
-            if verdict is None:
-                continue
-            said = services.tracks.find_attestation(trip.trip, own)
-            if said is None or (said.root, said.findings) != (verdict.root, verdict.findings):
-                found.append(trip)
+        found = services.tracks.list_waiting(caller.require_self())
     return AttestationsWaiting(
         data=[
             AttestationWaiting(
