@@ -23,7 +23,7 @@ from eth_utils.crypto import keccak
 from sqlmodel import col, func, select
 
 from chain.abi import address, hash32
-from chain.client import NodeError, block_ref, is_revert, raw_bytes, whole
+from chain.client import METHOD_NOT_FOUND, NodeError, block_ref, is_revert, raw_bytes, whole
 from chain.errors import ChainUnavailableError, NotFoundError, UnexpectedStateError, WrongChainError
 from chain.lease import WriterLease
 from chain.outbox import CREATION
@@ -789,13 +789,18 @@ class TransactionWriter:
         """For each queued call its gas limit, or the revert data with which it would be refused."""
         if all(row.gas is not None for row in queued):
             return [(row, row.gas or 0) for row in queued]
+        if any(row.function == CREATION for row in sent):
+            return []  # what is being created must stand before it can be called
+        made = next((at for at, row in enumerate(queued) if row.function == CREATION), None)
+        if made is not None:
+            queued = queued[: max(made, 1)]  # creations go by themselves, with their own gas
+            if made == 0:
+                return self._estimate(sent, queued)
         if self._can_simulate:
             try:
                 return self._simulate_twice(sent, queued)
             except NodeError as error:
-                if is_revert(error):
-                    raise
-                self._can_simulate = False
+                self._can_simulate = error.rpc_code != METHOD_NOT_FOUND
                 log.warning("the node cannot simulate a queue", error=error.text)
         return self._estimate(sent, queued)
 
@@ -818,7 +823,12 @@ class TransactionWriter:
         rows = [*sent, *queued]
         calls = [self._call_object(row) for row in rows]
         room = sum(whole(call["gas"]) for call in calls)
-        block = {"blockOverrides": {"gasLimit": hex(room)}, "calls": calls}
+        # The next block's time: a node would simulate at the last one's, which may be hours ago.
+        pending = self._client.request("eth_getBlockByNumber", ["pending", False])
+        overrides = {"gasLimit": hex(room)}
+        if isinstance(pending, dict) and pending.get("timestamp"):
+            overrides["time"] = hex(whole(pending["timestamp"]))
+        block = {"blockOverrides": overrides, "calls": calls}
         blocks = self._client.request(
             "eth_simulateV1", [{"blockStateCalls": [block], "validation": False}, "latest"]
         )
@@ -848,7 +858,7 @@ class TransactionWriter:
         if sent:
             return []  # it may depend on what is not in a block yet
         try:
-            self._client.request("eth_estimateGas", [self._call_object(first), "latest"])
+            self._client.request("eth_estimateGas", [self._call_object(first), "pending"])
         except NodeError as error:
             if not is_revert(error):
                 raise

@@ -6,10 +6,21 @@ import time
 
 import pytest
 
+from chain.abi import ContractCall
 from chain.errors import KeyReusedError, UnexpectedStateError, WrongChainError
+from chain.outbox import CREATION
 from chain.ports import TransactionState
 from deploy.node import LocalChain
-from tests.integration.chain.till import Desk, pay, pay_after, set_open, times, total
+from tests.integration.chain.till import (
+    Desk,
+    artifact,
+    pay,
+    pay_after,
+    pay_not_before,
+    set_open,
+    times,
+    total,
+)
 
 
 def test_a_queued_call_lands_once_and_becomes_final(desk):
@@ -319,6 +330,25 @@ def test_bytes_no_node_will_ever_take_are_given_up_and_block_nothing(desk):
     assert desk.find("pay:1").state is TransactionState.DROPPED
     assert desk.find("pay:2").state is TransactionState.FINAL
     assert [desk.client.fetch(times(n)) for n in (1, 2)] == [0, 1]
+
+
+def test_a_call_is_simulated_at_the_next_blocks_time_not_at_the_last_ones(desk):
+    head = int(desk.client.fetch_head().at.timestamp())
+    time.sleep(2.2)  # the chain stands still meanwhile
+    desk.queue(pay_not_before(1, head + 2), "now")
+    desk.queue(pay_not_before(2, head + 3_600), "too early")
+    desk.run()
+    assert desk.find("now").state is TransactionState.FINAL
+    assert desk.find("too early").state is TransactionState.REVERTED
+
+
+def test_creations_and_calls_may_be_queued_together(desk):
+    desk.queue(pay(1), "pay:1")
+    desk.queue(ContractCall("Till", CREATION, artifact().bytecode, gas=3_000_000), "again")
+    desk.queue(pay_after(2, 1), "pay:2")
+    desk.run()
+    assert [desk.find(key).state.value for key in ("pay:1", "again", "pay:2")] == ["final"] * 3
+    assert desk.writer._can_simulate
 
 
 def test_a_node_without_block_receipts_is_asked_one_by_one(desk, monkeypatch):

@@ -62,6 +62,11 @@ def pay_after(number: int, before: int, amount: int = 5) -> ContractCall:
     return ContractCall("Till", "payAfter", data)
 
 
+def pay_not_before(number: int, at: int) -> ContractCall:
+    data = _data("payNotBefore(bytes32,uint256)", name(number), at)
+    return ContractCall("Till", "payNotBefore", data)
+
+
 def set_open(value, **more: Any) -> ContractCall:
     return ContractCall("Till", "setOpen", _data("setOpen(bool)", value), **more)
 
