@@ -72,7 +72,10 @@ def check_fraud(drive: Drive, corridor: Corridor, way: Journey, policy: Policy) 
         *_too_perfect(drive, policy.rule("too_perfect")),
         *_white_noise(drive, policy.rule("white_noise")),
         *_compressed(drive, corridor, way, policy.rule("time_compressed")),
-        *_speed_mismatch(drive, policy.rule("speed_mismatch")),
+        *(
+            _speed_mismatch(drive, policy.rule("speed_mismatch"))
+            or _even_speed(drive, policy.rule("speed_mismatch"))
+        ),
     ]
 
 
@@ -174,22 +177,32 @@ def _off_uniform_m(along: Ints, time: Ints) -> int:
 
 
 def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
-    """Sideways noise without memory: a receiver's error drifts, a random generator's does not."""
-    if len(drive) < rule["least_n"]:
-        return []
-    offset = drive.match.offset
-    near = (drive.steps < rule["apart_m"] * 1000) & (drive.steps > 20_000)
-    on_road = drive.on_road
-    pairs = np.flatnonzero(near & on_road[:-1] & on_road[1:] & (drive.gaps <= 30))
+    """Sideways noise without memory around the plan itself: a random generator's, not a receiver's.
+
+    A receiver's error drifts, so that one fix errs like the one before; and a truck keeps to its side
+    of the road, so that its errors do not have their middle on the drawn line.
+    """
+    offset, on_road = drive.match.offset, drive.on_road
+    pairs = np.flatnonzero(
+        (drive.steps > rule["moved_m"] * 1000)
+        & (drive.gaps <= rule["longest_s"])
+        & on_road[:-1]
+        & on_road[1:]
+    )
     if len(pairs) < rule["least_n"]:
         return []
-    centre = np.median(offset[pairs])
-    one = np.clip(offset[pairs] - centre, -20_000, 20_000).astype(np.float64)
-    two = np.clip(offset[pairs + 1] - centre, -20_000, 20_000).astype(np.float64)
+    centre = float(np.median(offset[pairs]))
+    one = np.clip(offset[pairs] - centre, -20_000, 20_000)
+    two = np.clip(offset[pairs + 1] - centre, -20_000, 20_000)
     power = float(np.sqrt((one * one).sum() * (two * two).sum()))
     memory = round(float((one * two).sum()) / power * 1000) if power > 0 else 1000
-    spread_cm = round(float(np.median(np.abs(one)))) // 10
-    if memory > rule["memory_permille"] or spread_cm < rule["least_cm"]:
+    spread_cm = round(float(np.median(np.abs(one))) * 0.148)
+    aside = round(abs(centre) * 100 / max(spread_cm, 1))
+    if (
+        memory > rule["memory_permille"]
+        or aside > rule["aside_permille"]
+        or spread_cm < rule["least_cm"]
+    ):
         return []
     return [
         Finding(
@@ -197,7 +210,12 @@ def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
             rule.severity,
             int(drive.time[pairs[0]]),
             int(drive.time[pairs[-1] + 1]),
-            {"memory_permille": memory, "pairs": len(pairs), "noise_cm": spread_cm},
+            {
+                "memory_permille": memory,
+                "aside_permille": aside,
+                "pairs": len(pairs),
+                "noise_cm": spread_cm,
+            },
         )
     ]
 
@@ -297,3 +315,50 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
             )
         )
     return out
+
+
+def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:
+    """A reported speed that stays the same while the truck in truth speeds up and slows down."""
+    told = np.nan_to_num(drive.speed[1:], nan=0.0)
+    made = drive.steps * 3.6 / 1000 / np.maximum(drive.gaps, 1)
+    known = ~np.isnan(drive.speed[1:]) & (drive.gaps > 0) & (drive.gaps <= 60) & (told > 15.0)
+    if np.count_nonzero(known) < rule["even_n"]:
+        return []
+    sums = [
+        np.concatenate(([0.0], np.cumsum(np.where(known, column, 0.0))))
+        for column in (np.ones(len(told)), told, told * told, made, made * made)
+    ]
+    time = drive.time[1:]
+    until = np.searchsorted(time, time + rule["even_s"], side="left")
+    rows = np.flatnonzero(until < len(time))
+    count, told_1, told_2, made_1, made_2 = (total[until[rows] + 1] - total[rows] for total in sums)
+    # Every fix of the window must have a speed, else a stop would be left out of one side.
+    whole = (count == until[rows] + 1 - rows) & (count >= rule["even_n"])
+    count = np.maximum(count, 1.0)
+    told_cv = np.sqrt(np.maximum(told_2 / count - (told_1 / count) ** 2, 0)) / np.maximum(
+        told_1 / count, 1.0
+    )
+    made_cv = np.sqrt(np.maximum(made_2 / count - (made_1 / count) ** 2, 0)) / np.maximum(
+        made_1 / count, 1.0
+    )
+    wrong = (
+        whole
+        & (told_cv * 1000 < rule["even_told_permille"])
+        & (made_cv * 1000 > rule["even_made_permille"])
+    )
+    if not wrong.any():
+        return []
+    first, last = int(rows[wrong][0]), int(until[rows[wrong]].max())
+    return [
+        Finding(
+            rule.code,
+            rule.severity,
+            int(time[first]),
+            int(time[last]),
+            {
+                "told_spread_permille": round(float(told_cv[wrong].min()) * 1000),
+                "made_spread_permille": round(float(made_cv[wrong].max()) * 1000),
+                "seconds": int(time[last] - time[first]),
+            },
+        )
+    ]

@@ -95,6 +95,10 @@ def check_others(
             int(drive.time[0]), int(theirs.time[0])
         )
         together = overlap > 0 and abs(like.lag_s) <= shared["lag_s"]
+        # Two boxes in one truck keep one distance in time; two trucks open and close it.
+        drift_s = abs(like.stretch_permille - 1000) * int(drive.time[-1] - drive.time[0]) // 1000
+        if together and like.same_permille < replay["same_permille"]:
+            copied = copied and drift_s <= shared["drift_s"]
         terminal = other.terminal or (file.terminals[0] if len(file.terminals) == 1 else "")
         detail = {
             "other": other.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracking.corridor import OFF, from_gate_mm, in_gate
-from tracking.drive import runs
+from tracking.drive import kmh, runs
 from tracking.findings import Finding, Severity
 from tracking.verdict import RouteShare
 
@@ -130,7 +130,11 @@ def _arrival(
     placed = (
         first > 0
         and int(drive.steps[first - 1]) > rule["jump_m"] * 1000
-        and int(drive.gaps[first - 1]) > rule["unseen_s"]
+        and (
+            int(drive.gaps[first - 1]) > rule["unseen_s"]
+            or kmh(int(drive.steps[first - 1]), int(drive.gaps[first - 1]))
+            > policy.rule("impossible_speed")["cap_kmh"]
+        )
         and len(drive) - first >= rule["still_n"]
         and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
     )
