@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chain.clock import beijing_day, require_utc
 from finance.accrual import Accumulator, Charges
@@ -265,6 +265,8 @@ def replay(
         if until is not None and event.at > until:
             continue
         held = unique.setdefault(event.id, event)
+        if held is event:
+            continue
         if replace(held, known=event.known) != event:
             raise DuplicateError(
                 f"event {event.id} is on record with other content", event=event.id
@@ -338,44 +340,48 @@ def apply(advance: Advance, event: AdvanceEvent) -> Advance:
         return _set_aside(advance, event, refusal)
     day = beijing_day(event.at)
     shares = Shares()
+    changes: dict[str, Any] = {}
     match event.kind:
         case EventKind.REQUESTED | EventKind.APPROVED:
-            advance = replace(advance, principal=event.amount or advance.principal)
+            changes["principal"] = event.amount or advance.principal
         case EventKind.RELEASED:
             due_day = day + advance.terms.tenor_days
-            advance = replace(
-                advance,
-                released=event.amount,
-                start_day=day,
-                due_day=due_day,
-                rates=advance.terms.rates(principal_fen=0, due_day=due_day),
-                accumulator=Accumulator(day),
-            )
+            changes = {
+                "released": event.amount,
+                "start_day": day,
+                "due_day": due_day,
+                "rates": advance.terms.rates(principal_fen=0, due_day=due_day),
+                "accumulator": Accumulator(day),
+            }
         case EventKind.DRAWN:
-            advance = _draw(advance, event.amount, day)
+            changes = _draw(advance, event.amount, day)
         case EventKind.DEFERRED:
-            advance = replace(advance, start_day=event.day, accumulator=Accumulator(event.day))
+            changes = {"start_day": event.day, "accumulator": Accumulator(event.day)}
         case EventKind.RESTRUCTURED:
-            advance = _restructure(advance, event, day)
+            changes = _restructure(advance, event, day)
         case EventKind.PAID:
-            advance, shares = _pay(advance, event.amount, day)
+            shares = share_payment(event.amount, advance.due_on(day), advance.terms.order)
+            changes = _book(advance, shares, day)
+            if advance.state is AdvanceState.WRITTEN_OFF:
+                changes["recovered"] = advance.recovered + shares.taken
         case EventKind.WAIVED:
-            advance, shares = _waive(advance, event.amount, day)
+            due = advance.due_on(day) | {Component.PRINCIPAL: 0}
+            shares = share_payment(event.amount, due, advance.terms.order)
+            changes = _book(advance, shares, day)
+            changes["waived"] = advance.waived + shares.charges
         case EventKind.DEFAULTED:
-            advance = replace(advance, released=advance.drawn)  # unpaid parts go back to the vault
+            changes["released"] = advance.drawn  # unpaid parts go back to the vault
         case EventKind.WRITTEN_OFF:
-            advance = replace(advance, written_off=advance.outstanding)
+            changes["written_off"] = advance.outstanding
         case _:
             pass
     wanted = _TARGETS.get(event.kind)
-    if wanted is not None:
-        advance = replace(advance, state=require_move(advance.id, advance.state, wanted))
-    closes = advance.outstanding == 0 and advance.drawn == advance.released
+    closes = changes.get("outstanding") == 0 and advance.drawn == advance.released
     if event.kind is EventKind.PAID and closes:
-        moved = require_move(advance.id, advance.state, AdvanceState.REPAID)
-        advance = replace(advance, state=moved)
-    step = Step(event.id, event.kind, day, shares, advance.state)
-    return replace(advance, steps=(*advance.steps, step))
+        wanted = AdvanceState.REPAID
+    state = advance.state if wanted is None else require_move(advance.id, advance.state, wanted)
+    step = Step(event.id, event.kind, day, shares, state)
+    return replace(advance, state=state, steps=(*advance.steps, step), **changes)
 
 
 _TARGETS: Final = {
@@ -390,60 +396,42 @@ _TARGETS: Final = {
 }
 
 
-def _draw(advance: Advance, amount: int, day: int) -> Advance:
+def _draw(advance: Advance, amount: int, day: int) -> dict[str, Any]:
     if advance.rates is None:  # a release always sets them
         raise AdvanceStateError("nothing was released", advance=advance.id)
     drawn = advance.drawn + amount
-    return replace(
-        advance,
-        accumulator=advance.accrued_to(day),
-        drawn=drawn,
-        outstanding=advance.outstanding + amount,
-        rates=replace(advance.rates, fee_fen=advance.terms.fee_down(drawn)),
-    )
+    return {
+        "accumulator": advance.accrued_to(day),
+        "drawn": drawn,
+        "outstanding": advance.outstanding + amount,
+        "rates": replace(advance.rates, fee_fen=advance.terms.fee_down(drawn)),
+    }
 
 
-def _pay(advance: Advance, amount: int, day: int) -> tuple[Advance, Shares]:
-    shares = share_payment(amount, advance.due_on(day), advance.terms.order)
-    return _book(advance, shares, day), shares
+def _book(advance: Advance, shares: Shares, day: int) -> dict[str, Any]:
+    return {
+        "accumulator": advance.accrued_to(day),
+        "outstanding": advance.outstanding - shares.principal,
+        "fee_paid": advance.fee_paid + shares.fee,
+        "penalty_paid": advance.penalty_paid + shares.penalty,
+        "interest_paid": advance.interest_paid + shares.interest,
+    }
 
 
-def _waive(advance: Advance, amount: int, day: int) -> tuple[Advance, Shares]:
-    due = advance.due_on(day) | {Component.PRINCIPAL: 0}
-    shares = share_payment(amount, due, advance.terms.order)
-    booked = _book(advance, shares, day, recovery=False)
-    return replace(booked, waived=booked.waived + shares.charges), shares
-
-
-def _book(advance: Advance, shares: Shares, day: int, *, recovery: bool = True) -> Advance:
-    written_off = advance.state is AdvanceState.WRITTEN_OFF
-    return replace(
-        advance,
-        accumulator=advance.accrued_to(day),
-        outstanding=advance.outstanding - shares.principal,
-        fee_paid=advance.fee_paid + shares.fee,
-        penalty_paid=advance.penalty_paid + shares.penalty,
-        interest_paid=advance.interest_paid + shares.interest,
-        recovered=advance.recovered + (shares.taken if written_off and recovery else 0),
-    )
-
-
-def _restructure(advance: Advance, event: AdvanceEvent, day: int) -> Advance:
+def _restructure(advance: Advance, event: AdvanceEvent, day: int) -> dict[str, Any]:
     if event.terms is None or advance.rates is None:  # refusal_of has looked
         raise AdvanceStateError("a restructuring needs new terms", advance=advance.id)
-    rates = replace(
-        advance.rates,
-        rate_ppm=event.terms.rate_ppm,
-        penalty_ppm=event.terms.penalty_ppm,
-        penalty_from=event.day + event.terms.grace_days,
-    )
-    return replace(
-        advance,
-        accumulator=advance.accrued_to(day),
-        rates=rates,
-        due_day=event.day,
-        restructured=True,
-    )
+    return {
+        "accumulator": advance.accrued_to(day),
+        "rates": replace(
+            advance.rates,
+            rate_ppm=event.terms.rate_ppm,
+            penalty_ppm=event.terms.penalty_ppm,
+            penalty_from=event.day + event.terms.grace_days,
+        ),
+        "due_day": event.day,
+        "restructured": True,
+    }
 
 
 def _set_aside(advance: Advance, event: AdvanceEvent, reason: str) -> Advance:

@@ -65,6 +65,10 @@ IN_AT_ONCE: Final = 500
 PAGE: Final = 5_000
 """Rows read at once where a whole table passes by."""
 
+MOST_COUNTED: Final = 10_000
+"""Counting for a rule stops here: no rule asks beyond it, and a long history stays cheap."""
+
+_LOCKED: Final = (AdvanceState.APPROVED, AdvanceState.RELEASABLE)
 _LIVE: Final = [
     state.value
     for state in AdvanceState
@@ -223,29 +227,34 @@ class SqlBooks:
     def borrower_facts(
         self, borrower: PartyId, lender: PartyId, debtor: PartyId, now: dt.datetime
     ) -> BorrowerFacts:
-        """What the books know of a borrower with a lender, in two questions."""
+        """What the books know of a borrower with a lender; each question stays within an index."""
         table = _table(AdvanceRow)
         mine = (table.c.borrower == str(borrower)) & (table.c.lender == str(lender))
-        owing = table.c.state.in_([state.value for state in OWING]) & (table.c.outstanding_fen > 0)
-        week_ago = now - dt.timedelta(days=7)
-        weeks_ago = now - dt.timedelta(days=63)
-        locked = table.c.state.in_([AdvanceState.APPROVED.value, AdvanceState.RELEASABLE.value])
+        locked = table.c.state.in_([state.value for state in _LOCKED])
         used = sa.case((locked, table.c.principal_fen), else_=table.c.outstanding_fen)
-
-        def count(condition: Any) -> Any:
-            return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-        first_due, balance, exposure, delivered, week, before = self._session.execute(
+        to_debtor = sa.case((table.c.debtor == str(debtor), used), else_=0)
+        owes = sa.and_(sa.not_(locked), table.c.outstanding_fen > 0)
+        first_due, balance, exposure = self._session.execute(
             sa.select(
-                sa.func.min(sa.case((owing, table.c.due_day))),
+                sa.func.min(sa.case((owes, table.c.due_day))),
                 sa.func.coalesce(sa.func.sum(used), 0),
-                sa.func.coalesce(
-                    sa.func.sum(sa.case((table.c.debtor == str(debtor), used), else_=0)), 0
-                ),
-                count(table.c.released_fen > 0),
+                sa.func.coalesce(sa.func.sum(to_debtor), 0),
+            ).where(mine, table.c.state.in_([state.value for state in (*_LOCKED, *OWING)]))
+        ).one()
+
+        def count(*conditions: Any) -> Any:
+            some = sa.select(sa.literal(1)).select_from(table).where(mine, *conditions)
+            found = some.limit(MOST_COUNTED).subquery()
+            return sa.select(sa.func.count()).select_from(found).scalar_subquery()
+
+        released = [AdvanceState.REPAID.value, *(state.value for state in OWING)]
+        week_ago, weeks_ago = now - dt.timedelta(days=7), now - dt.timedelta(days=63)
+        delivered, week, before = self._session.execute(
+            sa.select(
+                count(table.c.state.in_(released)),
                 count(table.c.submitted_at >= week_ago),
-                count((table.c.submitted_at < week_ago) & (table.c.submitted_at >= weeks_ago)),
-            ).where(mine)
+                count(table.c.submitted_at >= weeks_ago, table.c.submitted_at < week_ago),
+            )
         ).one()
         today = beijing_day(now)
         return BorrowerFacts(
@@ -270,15 +279,11 @@ class SqlBooks:
     def count_similar(self, fingerprint: str, trip: TripId, advance: AdvanceId | None) -> int:
         """Other live advances on the same receivable or trip."""
         table = _table(AdvanceRow)
-        query = (
-            sa.select(sa.func.count())
-            .select_from(table)
-            .where((table.c.fingerprint == fingerprint) | (table.c.trip == trip))
-            .where(table.c.state.in_(_LIVE))
-        )
-        if advance is not None:
-            query = query.where(table.c.advance != advance)
-        return int(self._session.execute(query).scalar_one())
+        found: set[str] = set()
+        for same in (table.c.fingerprint == fingerprint, table.c.trip == trip):
+            query = sa.select(table.c.advance).where(same, table.c.state.in_(_LIVE))
+            found |= set(self._session.execute(query.limit(MOST_COUNTED)).scalars())
+        return len(found - {advance})
 
     # -- advances ---------------------------------------------------------------------------------
 
@@ -733,7 +738,21 @@ class SqlBooks:
         insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
         self._session.execute(
             insert(_table(LoanDayRow)).on_conflict_do_nothing(),
-            [asdict(row) | {"lender": str(row.lender)} for row in rows],
+            [
+                {
+                    "lender": str(row.lender),
+                    "day": row.day,
+                    "advance": row.advance,
+                    "principal_fen": row.principal_fen,
+                    "interest_due_fen": row.interest_due_fen,
+                    "penalty_due_fen": row.penalty_due_fen,
+                    "fee_due_fen": row.fee_due_fen,
+                    "days_past_due": row.days_past_due,
+                    "tier": row.tier,
+                    "clean_days": row.clean_days,
+                }
+                for row in rows
+            ],
         )
 
     def list_loan_days(self, lender: PartyId, day: int) -> Iterator[LoanDay]:

@@ -103,12 +103,14 @@ class AdvanceRow(Row, table=True):
         sa.CheckConstraint("outstanding_fen BETWEEN 0 AND released_fen", name="outstanding"),
         sa.CheckConstraint("held_fen BETWEEN 0 AND principal_fen", name="held"),
         sa.Index("ix_advance_owing", "state", "due_day"),
+        sa.Index("ix_advance_party_state", "borrower", "lender", "state"),
+        sa.Index("ix_advance_party_submitted", "borrower", "lender", "submitted_at"),
     )
 
     advance: str = Field(max_length=HASH, primary_key=True)
     line: str = Field(max_length=HASH, foreign_key="credit_line.line", index=True)
     lender: str = Field(max_length=PARTY, index=True)
-    borrower: str = Field(max_length=PARTY, index=True)
+    borrower: str = Field(max_length=PARTY)
     debtor: str = Field(default="", max_length=PARTY, index=True)
     waybill: str = Field(max_length=HASH, index=True)
     trip: str = Field(max_length=HASH, index=True)
@@ -124,7 +126,7 @@ class AdvanceRow(Row, table=True):
     accrued_penalty_fen: int = Field(default=0, sa_type=BIG)
     accrued_interest_fen: int = Field(default=0, sa_type=BIG)
     decision: str = Field(max_length=HASH)
-    fingerprint: str = Field(default="", max_length=HASH)
+    fingerprint: str = Field(default="", max_length=HASH, index=True)
     approved_until: dt.datetime | None = None
     reason: str = Field(default="", max_length=HASH)
     form: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)

@@ -799,11 +799,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("advance", name=op.f("pk_advance")),
     )
     with op.batch_alter_table("advance", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_advance_borrower"), ["borrower"], unique=False)
+        batch_op.create_index(batch_op.f("ix_advance_fingerprint"), ["fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_debtor"), ["debtor"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_lender"), ["lender"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_line"), ["line"], unique=False)
         batch_op.create_index("ix_advance_owing", ["state", "due_day"], unique=False)
+        batch_op.create_index(
+            "ix_advance_party_state", ["borrower", "lender", "state"], unique=False
+        )
+        batch_op.create_index(
+            "ix_advance_party_submitted", ["borrower", "lender", "submitted_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_advance_submitted_at"), ["submitted_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_trip"), ["trip"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_waybill"), ["waybill"], unique=False)
@@ -988,11 +994,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_advance_waybill"))
         batch_op.drop_index(batch_op.f("ix_advance_trip"))
         batch_op.drop_index(batch_op.f("ix_advance_submitted_at"))
+        batch_op.drop_index("ix_advance_party_submitted")
+        batch_op.drop_index("ix_advance_party_state")
         batch_op.drop_index("ix_advance_owing")
         batch_op.drop_index(batch_op.f("ix_advance_line"))
         batch_op.drop_index(batch_op.f("ix_advance_lender"))
         batch_op.drop_index(batch_op.f("ix_advance_debtor"))
-        batch_op.drop_index(batch_op.f("ix_advance_borrower"))
+        batch_op.drop_index(batch_op.f("ix_advance_fingerprint"))
 
     op.drop_table("advance")
     op.drop_table("writer_lease")

@@ -67,8 +67,8 @@ def open_line(storage):
         )
 
 
-def lend(storage, count, *, first_day=DAY, spread=1, seed=1):
-    """Loans released over some days, with their events and disbursements, in bulk."""
+def lend(storage, count, *, first_day=DAY, spread=1, seed=1, repaid=0):
+    """Loans released over some days, with their events and disbursements; ``repaid`` of them closed."""
     chance = random.Random(seed)
     advances, events, heads, lines = [], [], [], []
     for number in range(count):
@@ -80,13 +80,14 @@ def lend(storage, count, *, first_day=DAY, spread=1, seed=1):
             {
                 "advance": advance, "line": LINE, "lender": str(LENDER), "borrower": str(FIRM),
                 "debtor": str(20 + number % 50), "waybill": word(number % 997),
-                "trip": word(5_000_000 + number), "state": AdvanceState.RELEASED.value,
+                "trip": word(5_000_000 + number),
+                "state": (AdvanceState.REPAID if number < repaid else AdvanceState.RELEASED).value,
                 "principal_fen": principal, "held_fen": 0, "released_fen": principal,
-                "outstanding_fen": principal, "start_day": day,
+                "outstanding_fen": 0 if number < repaid else principal, "start_day": day,
                 "due_day": day + TERMS.tenor_days, "accrued_fee_fen": 0,
                 "accrued_penalty_fen": 0, "accrued_interest_fen": 0, "decision": word(9),
                 "fingerprint": "", "reason": "", "form": {}, "submitted_at": when,
-                "released_at": when,
+                "released_at": when, "closed_at": when if number < repaid else None,
             }
         )  # fmt: skip
         for log, kind in enumerate(
