@@ -40,7 +40,8 @@ def decode_lines(lines: Iterable[str], form: Format) -> Iterator[dict[str, Any]]
         for number, line in enumerate(lines, 1):
             yield _nmea_object(number, line)
         return
-    reassembler = jt808.Reassembler()
+    # lines have no clock: their number stands in for seconds, so a file's pieces never grow old
+    reassembler = jt808.Reassembler(most_messages=1_000, most_bytes=1 << 26, expiry_s=1 << 40)
     for number, line in enumerate(lines, 1):
         yield from _jt808_objects(number, line, reassembler)
 
@@ -106,10 +107,7 @@ def _frame_object(line: int, payload: bytes, reassembler: jt808.Reassembler) -> 
         return _refused(line, frame.code, **known)
     header = _header(frame)
     if frame.pieces and not frame.encryption:
-        # lines have no clock: the line number stands in, and the expiry counts lines
         done = reassembler.add(frame, line)
-        if isinstance(done, jt808.Refusal):
-            return _refused(line, done.code, **header, fixes=[])
         if done is None:
             return {"line": line, "ok": True, **header, "fixes": []}
         frame = done[0]

@@ -120,7 +120,7 @@ def _read_jt808(raw: RawFrame, terminal: str, reassembler: jt808.Reassembler) ->
         return
     if frame.pieces and not frame.encryption:
         done = reassembler.add(frame, raw.received)
-        if done is None or isinstance(done, jt808.Refusal):
+        if done is None:
             return
         frame = done[0]
     message = jt808.read_message(frame)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import itertools
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,7 +82,6 @@ REFUSALS: dict[str, str] = {
     "bad_checksum": "the XOR of header and body is not the last byte",
     "length_mismatch": "the body is not as long as the header says",
     "bad_subpackage": "the piece number is 0 or above the number of pieces",
-    "subpackage_conflict": "pieces of one message disagree about it",
     "encrypted_unsupported": "the body is encrypted",
     "body_too_short": "the body ends before its fixed fields",
     "ack_length": "an acknowledgement has 5 bytes",
@@ -648,14 +648,17 @@ def fixes_of(
 # --- messages in pieces ------------------------------------------------------------------------
 
 
-class _Pieces:
-    __slots__ = ("first", "frames", "size", "touched")
+_PIECE_COST = 400
+"""Bytes that a held piece takes beside its own."""
 
-    def __init__(self, first: int, touched: int) -> None:
+
+class _Pieces:
+    __slots__ = ("asked", "first", "frames", "size", "touched")
+
+    def __init__(self, first: int) -> None:
         self.first = first
         self.frames: dict[int, tuple[Frame, bytes]] = {}
-        self.size = 0
-        self.touched = touched
+        self.size = self.touched = self.asked = 0
 
 
 class Missing(NamedTuple):
@@ -671,8 +674,10 @@ class Missing(NamedTuple):
 class Reassembler:
     """Puts messages in pieces together, in any order of arrival; bounded in number, size and time.
 
-    Pieces of a message carry consecutive serials, so (phone, id, number of pieces, serial - piece) names it. When a
-    bound is hit the message longest untouched is given up.
+    Pieces of a message carry consecutive serials, so (phone, id, number of pieces, serial - piece) names it. A
+    piece that differs from one held under the same name is of a later message (a terminal that started anew
+    counts from the beginning), whose other pieces are still to come. When a bound is hit the message longest
+    untouched is given up.
 
     Args:
         most_messages: unfinished messages held.
@@ -694,12 +699,12 @@ class Reassembler:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of pieces waiting for the others."""
+        """Bytes of pieces waiting for the others, with what it takes to hold them."""
         return self._bytes
 
     def add(
         self, piece: Frame, now: int, payload: bytes = b""
-    ) -> tuple[Frame, list[tuple[Frame, bytes]]] | Refusal | None:
+    ) -> tuple[Frame, list[tuple[Frame, bytes]]] | None:
         """Takes a piece; gives the whole message and its pieces (in order) with the last one.
 
         Args:
@@ -708,22 +713,22 @@ class Reassembler:
             payload: the piece's raw bytes, given back with it.
 
         Returns:
-            None while pieces are missing; ``Refusal("subpackage_conflict")`` where a piece was sent
-            before with another body.
+            None while pieces are missing.
         """
         first = piece.serial - piece.piece + 1 & 0xFFFF
         key = (piece.phone, piece.message_id, piece.pieces, first)
-        pieces = self._open.pop(key, None) or _Pieces(first, now)
-        self._open[key] = pieces  # last in the order = touched last
-        pieces.touched = now
-        known = pieces.frames.get(piece.piece)
-        if known is not None:
-            if known[0].body == piece.body:
+        held = self._open.get(key)
+        if held is not None and piece.piece in held.frames:
+            if held.frames[piece.piece][0].body == piece.body:
                 return None
-            return Refusal("subpackage_conflict", piece.message_id, piece.phone, piece.serial)
+            self._drop(key)
+        pieces = self._open.pop(key, None) or _Pieces(first)
+        self._open[key] = pieces  # last in the order = touched last
+        pieces.touched = pieces.asked = now
         pieces.frames[piece.piece] = (piece, payload)
-        pieces.size += len(piece.body) + len(payload)
-        self._bytes += len(piece.body) + len(payload)
+        cost = len(piece.body) + len(payload) + _PIECE_COST
+        pieces.size += cost
+        self._bytes += cost
         if len(pieces.frames) == piece.pieces:
             self._drop(key)
             ordered = [pieces.frames[i] for i in range(1, piece.pieces + 1)]
@@ -739,10 +744,11 @@ class Reassembler:
         """
         found = []
         for (phone, message_id, total, first), pieces in self._open.items():
-            if now - pieces.touched < after_s:
+            if now - pieces.asked < after_s:
                 continue
-            pieces.touched = now
-            gaps = [i for i in range(1, total + 1) if i not in pieces.frames][:255]
+            pieces.asked = now
+            absent = (i for i in range(1, total + 1) if i not in pieces.frames)
+            gaps = itertools.islice(absent, 255)
             version_byte = next(iter(pieces.frames.values()))[0].version_byte
             found.append(Missing(phone, version_byte, message_id, first, tuple(gaps)))
         return found

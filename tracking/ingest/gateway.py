@@ -499,10 +499,6 @@ class Gateway:
                 most_bytes=self.settings.piece_bytes, expiry_s=self.settings.pieces_expiry_s
             )
         done = session.reassembler.add(frame, now, payload)
-        if isinstance(done, jt808.Refusal):
-            self.counts[f"refused:{done.code}"] += 1
-            self._acknowledge(session, (frame.serial,), frame.message_id, jt808.ACK_BAD_MESSAGE)
-            return None
         if done is None:
             return None  # not acknowledged: it is not durable before the whole message is
         whole, pieces = done

@@ -212,13 +212,13 @@ def pieces(serial, count, body=b"x" * 100, phone="1"):
 
 
 def test_unfinished_messages_are_bounded_in_number_size_and_time():
-    reassembler = jt808.Reassembler(most_messages=4, most_bytes=1_000, expiry_s=60)
+    reassembler = jt808.Reassembler(most_messages=4, most_bytes=5_000, expiry_s=60)
     for n in range(100):
         assert reassembler.add(pieces(n * 10, 3)[0], now=n) is None
         assert len(reassembler) <= 4
     for n in range(100):
         reassembler.add(pieces(n * 20, 20)[n % 19], now=100)
-        assert reassembler.held_bytes <= 1_000
+        assert reassembler.held_bytes <= 5_000
     reassembler.expire(160)
     assert (len(reassembler), reassembler.held_bytes) == (0, 0)
 
@@ -237,12 +237,24 @@ def test_missing_pieces_are_asked_for_once_in_a_while():
     assert (whole.serial, len(whole.body), len(ordered)) == (65_535, 400, 4)
 
 
-def test_a_piece_sent_again_with_another_body_is_refused():
+def test_a_piece_sent_again_with_another_body_begins_a_new_message():
     reassembler = jt808.Reassembler()
-    first = pieces(5, 2)[0]
-    assert reassembler.add(first, 0) is None
-    assert reassembler.add(first, 0) is None
-    assert reassembler.add(first._replace(body=b"other"), 0).code == "subpackage_conflict"
+    old, new = pieces(5, 3), pieces(5, 3, body=b"y" * 90)
+    for frame in (old[0], old[0], old[1], new[0]):  # the terminal started anew after two pieces
+        assert reassembler.add(frame, 0) is None
+    assert reassembler.add(new[2], 0) is None
+    whole, _ = reassembler.add(new[1], 0)
+    assert whole.body == b"y" * 270
+    assert (len(reassembler), reassembler.held_bytes) == (0, 0)
+
+
+def test_an_unfinished_message_grows_old_however_often_its_pieces_are_asked_for():
+    reassembler = jt808.Reassembler(expiry_s=60)
+    reassembler.add(pieces(5, 3)[0], now=0)
+    for now in range(5, 60, 5):
+        assert reassembler.missing(now, after_s=5)
+        assert reassembler.expire(now) == 0
+    assert reassembler.expire(60) == 1
 
 
 # --- hostile input -----------------------------------------------------------------------------
@@ -260,7 +272,7 @@ def decode_everything(data, chunk=None):
                 continue
             if frame.pieces:
                 done = reassembler.add(frame, 0)
-                if done is None or isinstance(done, jt808.Refusal):
+                if done is None:
                     continue
                 frame = done[0]
             message = jt808.read_message(frame)
