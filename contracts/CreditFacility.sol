@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {ICreditFacility, LoanRecord} from "./interfaces/ICreditFacility.sol";
-import {Due} from "./interfaces/IFreightAdvance.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {ISettlementToken} from "./interfaces/ISettlementToken.sol";
 import {Accounts} from "./libraries/Accounts.sol";
@@ -12,7 +11,7 @@ import {Accrual} from "./libraries/Accrual.sol";
 import {Calendar} from "./libraries/Calendar.sol";
 import {CreditHash} from "./libraries/CreditHash.sol";
 import {Waterfall} from "./libraries/Waterfall.sol";
-import {CreditLine, LineChange, VaultMove} from "./types/CreditForms.sol";
+import {CreditLine, Due, LineChange, VaultMove} from "./types/CreditForms.sol";
 import {AdvanceId, LineId, NOBODY, PartyId} from "./types/Ids.sol";
 
 /// @title Lenders' lines, vaults and the loans drawn on them

@@ -2,9 +2,8 @@
 pragma solidity 0.8.30;
 
 import {Waterfall} from "../libraries/Waterfall.sol";
-import {Due} from "./IFreightAdvance.sol";
 import {AdvanceId, LineId, PartyId} from "../types/Ids.sol";
-import {CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
+import {CreditLine, Due, LineChange, VaultMove} from "../types/CreditForms.sol";
 
 /// @notice A loan as it stands now.
 /// @param drawn fen paid out so far. @param outstanding fen of principal still owed.

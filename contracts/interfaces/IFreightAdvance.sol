@@ -12,16 +12,9 @@ import {
     PayeeConsent,
     Repayment
 } from "../types/AdvanceForms.sol";
+import {Due} from "../types/CreditForms.sol";
 import {AdvanceId, LineId, PartyId, TripId, WaybillId} from "../types/Ids.sol";
 import {AdvanceState} from "../types/States.sol";
-
-/// @notice What is owed on a day.
-struct Due {
-    uint128 principal;
-    uint128 fee;
-    uint128 penalty;
-    uint128 interest;
-}
 
 /// @notice An advance as it stands now.
 struct AdvanceRecord {

@@ -52,3 +52,11 @@ struct VaultMove {
     uint64 expires;
     bytes32 salt;
 }
+
+/// @notice What is owed on a day.
+struct Due {
+    uint128 principal;
+    uint128 fee;
+    uint128 penalty;
+    uint128 interest;
+}

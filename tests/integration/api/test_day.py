@@ -241,6 +241,16 @@ def test_the_confirmation_pays_the_driver_in_that_transaction(cast, day):
     assert len([a for a in trip["attestations"] if a["on_chain"]]) == 2
 
 
+def test_a_receipt_is_signed_once(cast, day):
+    form = cast["consignee"].get(f"/v1/deliveries/{day['trip']}/confirmation")
+    with pytest.raises(ClientError) as refused:
+        cast["consignee"].post(
+            f"/v1/deliveries/{day['trip']}/confirmation", cast["consignee"].sign(form["to_sign"])
+        )
+    assert (refused.value.status, refused.value.reason) == (409, "unexpected_state")
+    assert "confirmed already" in refused.value.problem["detail"]
+
+
 def test_what_is_owed_grows_by_the_day_and_the_books_agree(system, cast, day):
     lender = cast["lender"]
     owed = lender.get(f"/v1/advances/{day['advance']}", day="2026-02-26")

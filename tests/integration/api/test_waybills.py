@@ -356,3 +356,21 @@ def test_the_number_of_questions_does_not_grow_with_the_page(system, firms):
         if not one["has_more"]:
             break
     assert walked == [trip["id"] for trip in page["data"]]
+
+
+def test_a_signature_after_its_time_is_refused(system, firms):
+    late = system.now().replace(microsecond=0) + dt.timedelta(seconds=120)
+    body = draft(system, firms, "consignor", "carrier", shipping_note="LATE", sign_by=rfc3339(late))
+    waybill = firms["carrier"].post("/v1/waybills", body)
+    shown = firms["consignor"].get(f"/v1/waybills/{waybill['id']}")
+    signature = firms["consignor"].sign(shown["to_sign"])["signature"]
+    system.later(late + dt.timedelta(seconds=1))
+    problem = refused(
+        firms["consignor"].post,
+        f"/v1/waybills/{waybill['id']}/signatures",
+        {"signature": signature},
+    )
+    assert (problem.reason, problem.problem["field"]) == ("signature_refused", "expires")
+    body["sign_by"] = rfc3339(late)
+    problem = refused(firms["carrier"].post, "/v1/waybills", body)
+    assert problem.problem["field"] == "expires"
