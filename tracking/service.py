@@ -12,7 +12,7 @@ import hmac
 import itertools
 import re
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,7 +23,7 @@ from chain.bindings.enums import Verdict as ChainVerdict
 from chain.bindings.structs import Attestation, TrackBatch
 from chain.ids import TripId
 from tracking import evidence as ground
-from tracking import jt808
+from tracking import jt808, osmand
 from tracking.errors import (
     AttestationRefusedError,
     EvidenceEmptyError,
@@ -87,6 +87,21 @@ under way in the same area at the same time."""
 def hash_code(code: str) -> str:
     """How an authentication code is kept. It is random and long, so a plain hash hides it."""
     return hashlib.sha256(code.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """What became of forwarded positions.
+
+    Attributes:
+        new: how many were not known before.
+        taken: how many were taken, known ones included.
+        refused: index and error of the others.
+    """
+
+    new: int
+    taken: int
+    refused: tuple[dict[str, Any], ...]
 
 
 class TrackingService:
@@ -255,27 +270,46 @@ class TrackingService:
             known, frame, [replace(one, received=now, terminal=known.terminal) for one in fixes]
         )
 
-    def take_report(self, source: str, data: bytes, fixes: Sequence[Fix]) -> int:
-        """Keeps a request of a phone or of another server as it came, with the fixes read from it.
+    def take_osmand(self, terminal: str, request: str) -> int:
+        """Keeps a phone's report (OsmAnd's query or JSON form) as it came; 1 if it was new, else 0.
 
         Args:
-            source: ``osmand`` or ``traccar``, how to read the bytes again.
-            data: the request as it came.
-            fixes: all of one terminal.
+            terminal: who has shown the terminal's code; the report's own id must be the same.
+            request: the query, or the body.
 
         Raises:
             TerminalUnknownError: it is not registered.
-            FixInvalidError: no fix, or fixes of several terminals.
+            FixInvalidError: the report is no evidence (``code`` among the facts says why), or another's.
         """
-        if source not in (ground.OSMAND, ground.TRACCAR):
-            raise FixInvalidError("osmand or traccar", field="source", given=source)
-        if len({fix.terminal for fix in fixes}) != 1:
-            raise FixInvalidError("one report is of one terminal", field="id")
+        now, known = self._now(), self._known(terminal)
+        fix = osmand.read_request(request, received=now)
+        if isinstance(fix, osmand.ReportRefusal):
+            raise FixInvalidError(osmand.REFUSALS[fix.code], field=fix.field, reason=fix.code)
+        if fix.terminal != known.terminal:
+            raise FixInvalidError("a terminal speaks for itself alone", field="id")
+        return self._take(known, RawFrame(ground.OSMAND, now, request.encode()), [fix])
+
+    def take_forwarded(self, data: bytes) -> Forwarded:
+        """Keeps what a Traccar server forwards; one bad or unknown position costs no other.
+
+        The caller has checked that it is the operator's own server.
+        """
         now = self._now()
-        known = self._known(fixes[0].terminal)
-        return self._take(
-            known, RawFrame(source, now, data), [replace(f, received=now) for f in fixes]
-        )
+        fixes: dict[str, list[Fix]] = {}
+        refused: list[dict[str, Any]] = []
+        read = list(osmand.read_forwarded(data, received=now))
+        names = {fix.terminal for fix in read if not isinstance(fix, osmand.ReportRefusal)}
+        known = self._records.find_terminals(names)
+        for at, fix in enumerate(read):
+            if isinstance(fix, osmand.ReportRefusal):
+                refused.append({"index": at, "error": fix.code})
+            elif fix.terminal not in known:
+                refused.append({"index": at, "error": TerminalUnknownError.code})
+            else:
+                fixes.setdefault(fix.terminal, []).append(fix)
+        frame = RawFrame(ground.TRACCAR, now, data)
+        new = sum(self._take(known[name], frame, some) for name, some in fixes.items())
+        return Forwarded(new, sum(map(len, fixes.values())), tuple(refused))
 
     def _take(self, terminal: Terminal, frame: RawFrame, fixes: Sequence[Fix]) -> int:
         times = [fix.time for fix in fixes]

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import datetime as dt
 import itertools
+import json
 import random
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ import pytest
 from chain.abi import Occurred
 from chain.bindings.enums import TripState, Verdict
 from chain.bindings.events import DriveAttested, TrackCommitted
-from chain.clock import FixedClock
+from chain.clock import FixedClock, rfc3339
 from chain.ids import Address, Hash32, PartyId, TripId
 from chain.outbox import SqlOutbox
 from chain.ports import Domain
@@ -36,6 +37,7 @@ from tracking.attestor import Commit, Terms, consider
 from tracking.errors import (
     AttestationRefusedError,
     EvidenceEmptyError,
+    FixInvalidError,
     TerminalInvalidError,
     TerminalTakenError,
     TerminalUnknownError,
@@ -44,6 +46,7 @@ from tracking.errors import (
     TripTakenError,
 )
 from tracking.ingest.replay import Pace, replay
+from tracking.instants import instant
 from tracking.merkle import verify
 from tracking.policy import default_policy
 from tracking.repository import SqlRecords
@@ -360,21 +363,32 @@ def test_positions_over_http_are_evidence_like_any_other(desk):
     assert desk.at(lambda s: s.take_fixes(PHONE, fixes)) == 30
     assert desk.at(lambda s: s.take_fixes(f"000{PHONE}", fixes)) == 0
     query = f"id={PHONE}&lat=53.4&lon=-2.97&timestamp={fixes[0].time + 1}"
-    assert desk.at(lambda s: s.take_report("osmand", query.encode(), [_fix(query)])) == 1
+    assert desk.at(lambda s: s.take_osmand(PHONE, query)) == 1
+    assert desk.at(lambda s: s.take_osmand(PHONE, query)) == 0
+    forwarded = [
+        {"position": {"fixTime": rfc3339(instant(fixes[0].time + n)), "latitude": 53.4 + n / 1000,
+                      "longitude": -2.97, "speed": 3}, "device": {"uniqueId": phone}}
+        for n, phone in ((2, PHONE), (3, "404"), (4, PHONE))
+    ]  # fmt: skip
+    forwarded.append({"position": {}, "device": {"uniqueId": PHONE}})
+    told = desk.at(lambda s: s.take_forwarded(json.dumps(forwarded).encode()))
+    assert (told.new, told.taken) == (2, 2)
+    assert [one["error"] for one in told.refused] == ["terminal_unknown", "position_missing"]
+    for request, reason in (
+        (query.replace("timestamp", "when"), "time_missing"),
+        (query.replace(PHONE, "5"), None),
+    ):
+        with pytest.raises(FixInvalidError) as caught:
+            desk.at(lambda s, r=request: s.take_osmand(PHONE, r))
+        assert caught.value.facts.get("reason") == reason
     evidence = desk.at(lambda s: s.gather_evidence(TRIP))
     assert {f.time for f in ground.fixes_of(evidence.recorded)} == {
-        *(f.time for f in fixes), fixes[0].time + 1,
+        *(f.time for f in fixes), *(fixes[0].time + n for n in (1, 2, 4)),
     }  # fmt: skip
     back = ground.from_json(ground.to_json(evidence))
     assert ground.fixes_of(back.recorded) == ground.fixes_of(evidence.recorded)
     with pytest.raises(TerminalUnknownError):
         desk.at(lambda s: s.take_fixes("404", fixes))
-
-
-def _fix(query):
-    from tracking.osmand import read_request
-
-    return read_request(query)
 
 
 def test_registering_and_opening_again_change_nothing_and_other_facts_are_refused(desk):
