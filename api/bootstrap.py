@@ -41,6 +41,7 @@ from finance.repository import SqlBooks
 from finance.service import FinanceService
 from tracking.ingest.arrivals import Answer, Arrival
 from tracking.ingest.gateway import Gateway, GatewaySettings
+from tracking.past import Past
 from tracking.repository import SqlRecords as SqlTracks
 from tracking.service import TrackingService
 
@@ -120,6 +121,11 @@ class Container:
         return LocalSigner(self.settings.attestor_key.get_secret_value())
 
     @cached_property
+    def past(self) -> Past:
+        """Every drive judged before, to find copies among them."""
+        return Past()
+
+    @cached_property
     def hash_key(self) -> bytes:
         """Secret of the keyed hashes of numbers and plates."""
         return bytes.fromhex(self.settings.hash_key.get_secret_value().removeprefix("0x"))
@@ -143,7 +149,9 @@ class Container:
                 clock=self.clock,
             ),
             tracks=tracks,
-            tracking=TrackingService(records=tracks, clock=self.clock, outbox=outbox),
+            tracking=TrackingService(
+                records=tracks, clock=self.clock, outbox=outbox, past=self.past
+            ),
             books=books,
             finance=FinanceService(
                 books=books,
