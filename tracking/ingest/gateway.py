@@ -47,6 +47,7 @@ class GatewaySettings:
         most_connections: connections in all; further ones are refused.
         most_strangers: connections that have not authenticated; the oldest makes room for a new one.
         login_s: seconds a stranger has to authenticate.
+        most_failures: messages refused to a stranger before he is closed, so that codes are not tried out.
         idle_s: seconds without a good frame after which a session is closed.
         most_bad_bytes: bytes of bad frames and garbage since the last good frame.
         most_waiting: messages waiting to become durable, in all; reading stops above.
@@ -63,6 +64,7 @@ class GatewaySettings:
     most_connections: int = 20_000
     most_strangers: int = 2_000
     login_s: float = 60.0
+    most_failures: int = 20
     idle_s: float = 900.0
     most_bad_bytes: int = 64 * 1024
     most_waiting: int = 20_000
@@ -111,6 +113,7 @@ class Session(asyncio.BufferedProtocol):
         "_out",
         "_writer",
         "bad_bytes",
+        "failures",
         "leaving",
         "number",
         "opened",
@@ -147,6 +150,7 @@ class Session(asyncio.BufferedProtocol):
         self.unread = False
         self.told = False
         self.leaving = False
+        self.failures = 0
 
     # what asyncio calls
 
@@ -428,14 +432,15 @@ class Gateway:
         self.regulate(session)
 
     def _frame(self, session: Session, frame: jt808.Frame, payload: bytes, now: int) -> None:
-        session.heard_as(frame)
         if not session.terminal:
             session.terminal, session.phone = frame.terminal, frame.phone
+            session.heard_as(frame)
         elif session.phone != frame.phone and session.terminal != frame.terminal:
             # a connection speaks for one terminal, else one stolen code would speak for all
             self.counts["refused:other_terminal"] += 1
             self._acknowledge(session, (frame.serial,), frame.message_id, jt808.ACK_FAILED)
             return
+        session.heard_as(frame)
         if frame.message_id == jt808.TERMINAL_ACK:
             return  # an answer is not answered
         payloads: tuple[bytes, ...] = (payload,)
@@ -548,6 +553,9 @@ class Gateway:
             self._authenticated(session, answer.terminal_number)
         if answer.result:
             self.counts[f"answered:{answer.reason or answer.result}"] += 1
+            session.failures += 1
+            if session.terminal_number is None and session.failures >= self.settings.most_failures:
+                session.leaving = True
             if not session.told:  # once a session: a peer must not be able to flood the log
                 session.told = True
                 log.info(

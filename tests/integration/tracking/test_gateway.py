@@ -263,6 +263,34 @@ def test_another_device_under_the_same_phone_gets_no_code(road):
     run(road, work)
 
 
+def test_codes_are_not_tried_out_on_one_connection(quick):
+    road = quick(most_failures=5)
+    road.register(PHONE, auth_code="KNOWN")
+    guesses = [
+        jt808.write_frame(jt808.AUTHENTICATE, PHONE, n, code.encode())
+        for n, code in enumerate([*(f"GUESS{n}" for n in range(30)), "KNOWN"])
+    ]
+
+    async def work():
+        reader, writer = await asyncio.open_connection("127.0.0.1", road.port)
+        heard = b""
+        for guess in guesses:
+            writer.write(guess)
+            try:
+                answer = await reader.read(1_000)
+            except ConnectionError:
+                break
+            if not answer:
+                break
+            heard += answer
+        writer.close()
+        return [jt808.read_message(jt808.parse_frame(p)) for p in jt808.Splitter().feed(heard)]
+
+    acks = run(road, work)
+    assert len(acks) == 5
+    assert {ack.result for ack in acks} == {jt808.ACK_FAILED}
+
+
 def test_a_connection_speaks_for_one_terminal(road):
     road.register("777", auth_code="SEVEN")
     road.register(PHONE, auth_code="KNOWN")
