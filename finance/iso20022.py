@@ -446,8 +446,9 @@ def _entry(entry: BankEntry) -> Any:
     side = m.CreditDebitCode.CRDT if entry.is_credit else m.CreditDebitCode.DBIT
     other = None
     if entry.other_name or entry.other_account:
-        name = m.Party40Choice(pty=m.PartyIdentification135(nm=entry.other_name or None))
-        account = None
+        name, account = None, None
+        if entry.other_name:
+            name = m.Party40Choice(pty=m.PartyIdentification135(nm=entry.other_name))
         if entry.other_account:
             account = m.CashAccount38(
                 id=m.AccountIdentification4Choice(

@@ -88,7 +88,8 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in text if letter.isalnum() or letter in "()")
 
 
-_REFERENCE: Final = re.compile(r"YD[A-Z2-7]{14}")
+_REFERENCE: Final = re.compile(r"(?=(YD[A-Z2-7]{14}))")
+"""At every place, overlapping ones too: what stands before a reference must not hide it."""
 
 
 def pay_in_reference(target: Address) -> str:
@@ -100,5 +101,4 @@ def pay_in_reference(target: Address) -> str:
 def references_in(text: str) -> tuple[str, ...]:
     """Every payment reference in what a payer wrote; blanks, hyphens and case do not count."""
     squeezed = re.sub(r"[\s\-_/.]", "", unicodedata.normalize("NFKC", text)).upper()
-    found = [squeezed[hit.start() : hit.end()] for hit in _REFERENCE.finditer(squeezed)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_REFERENCE.findall(squeezed)))
