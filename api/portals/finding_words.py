@@ -27,6 +27,10 @@ FINDINGS: dict[str, tuple[str, str]] = {
     "white_noise": ("噪声不自然", "noise is not that of a receiver"),
     "time_compressed": ("时间被压缩", "faster than the road allows"),
     "speed_mismatch": ("速度与位移不符", "speed does not match movement"),
+    "heading_mismatch": ("航向与位移不符", "heading does not match movement"),
+    "odometer_mismatch": ("里程表与轨迹不符", "odometer does not match the track"),
+    "recorder_mismatch": ("行车记录仪与轨迹不符", "tachograph does not match the track"),
+    "gnss_health": ("卫星信号异常", "satellite reception is not right"),
     "datum": ("坐标系偏移", "another coordinate system"),
     "off_route": ("偏离走廊", "outside the corridor"),
     "low_coverage": ("线路覆盖不足", "too little of the route driven"),
@@ -45,16 +49,50 @@ FINDINGS: dict[str, tuple[str, str]] = {
 }
 """Code of a rule -> (Chinese, English)."""
 
+NUMBERS: dict[str, tuple[str, str]] = {
+    "seconds": ("", ""),
+    "m": ("", ""),
+    "fixes": ("定位点", "fixes"),
+    "positions": ("定位点", "positions"),
+    "times": ("次数", "times"),
+    "pairs": ("点对", "pairs"),
+    "kmh": ("速度", "speed"),
+    "worst_kmh": ("最高", "worst"),
+    "peak_kmh": ("峰值", "peak"),
+    "told_kmh": ("自报", "told"),
+    "made_kmh": ("实测", "made"),
+    "leap_m": ("跳跃", "leap"),
+    "leap_kmh": ("相当于", "that is"),
+    "away_m": ("最远", "at most"),
+    "left_at_m": ("驶离于", "left at"),
+    "back_at_m": ("驶回于", "back at"),
+    "length_m": ("长度", "length"),
+    "nearest_m": ("最近", "nearest"),
+    "last_m": ("末点相距", "last fix off by"),
+    "left_m": ("尚余", "still to go"),
+    "rolled_m": ("移动", "moved"),
+    "common_m": ("相同路段", "in common"),
+    "lag_s": ("相隔", "apart"),
+    "needed_s": ("至少需", "needs at least"),
+    "noise_cm": ("噪声", "noise"),
+    "aside_permille": ("横向比", "sideways"),
+    "memory_permille": ("相关性", "correlation"),
+    "same_permille": ("相同", "the same"),
+    "off_plan_cm": ("距计划线", "off the plan"),
+}
+"""Number of a finding -> what people call it; a number that is not here is for programs."""
+
 _UNITS = {
-    "_dkmh": ("0.1 km/h", 1),
     "_kmh": ("km/h", 1),
+    "_cm": ("cm", 1),
     "_m": ("m", 1),
     "_s": ("s", 1),
+    "_permille": ("%", 10),
     "_ppm": ("%", 10_000),
     "_bps": ("%", 100),
 }
-_BARE = {"seconds": "s", "metres": "m", "positions": "positions", "fixes": "fixes"}
-MOST_NUMBERS = 4
+_WHOLE_NAMES = {"seconds": "s", "m": "m", "kmh": "km/h"}
+MOST_NUMBERS = 3
 
 
 def finding_name(code: str, lang: str) -> str:
@@ -63,25 +101,25 @@ def finding_name(code: str, lang: str) -> str:
     return words[LANGUAGES.index(lang)] if words else code.replace("_", " ")
 
 
-def finding_numbers(detail: Mapping[str, Any]) -> str:
+def finding_numbers(detail: Mapping[str, Any], lang: str) -> str:
     """The numbers behind a finding, each with its unit.
 
-    >>> finding_numbers({"short_by_m": 1912, "stay_s": 40})
-    'short by 1912 m, stay 40 s'
+    >>> finding_numbers({"away_m": 305, "times": 2, "inner": 7}, "en")
+    'at most 305 m, times 2'
     """
     shown = []
     for name, value in detail.items():
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        if name not in NUMBERS or isinstance(value, bool) or not isinstance(value, int):
             continue
-        label, unit = name.replace("_", " "), ""
-        if name in _BARE:
-            shown.append(f"{value} {_BARE[name]}")
-            continue
-        for suffix, (text, share) in _UNITS.items():
-            if name.endswith(suffix) and isinstance(value, int):
-                label, unit = name.removesuffix(suffix).replace("_", " "), f" {text}"
-                if share > 1:
-                    value = f"{value / share:.1f}"  # noqa: PLW2901  the same number, for people
-                break
-        shown.append(f"{label} {value}{unit}")
-    return ", ".join(shown[:MOST_NUMBERS])
+        label = NUMBERS[name][LANGUAGES.index(lang)]
+        shown.append(f"{label} {_with_unit(name, value)}".strip())
+    return ("、" if lang == "zh" else ", ").join(shown[:MOST_NUMBERS])
+
+
+def _with_unit(name: str, value: int) -> str:
+    if name in _WHOLE_NAMES:
+        return f"{value} {_WHOLE_NAMES[name]}"
+    for suffix, (unit, share) in _UNITS.items():
+        if name.endswith(suffix):
+            return f"{value} {unit}" if share == 1 else f"{value / share:.1f}{unit}"
+    return str(value)

@@ -157,7 +157,7 @@ def home(
     show_only: Annotated[str, Query(alias="show", pattern="^(all|open|paid|held)$")] = "all",
 ) -> HTMLResponse:
     """Trips with stage and money."""
-    pages = TripPages(viewer.lang)
+    pages = TripPages(viewer.lang, demo=container.settings.demo)
     with container.read() as services:
         visible = list_visible(services, viewer.caller, limit=MOST_TRIPS)
         stories = tell_briefly(services, visible)
@@ -196,7 +196,9 @@ def trip_page(
         held, leaf = get_trip(services, trip, viewer.caller)
         story = tell(services, held, leaf)
         position = _position(services, held.id)
-    page = TripPages(viewer.lang).page(story, position, has_map=story.verdict is not None)
+    page = TripPages(viewer.lang, demo=container.settings.demo).page(
+        story, position, has_map=story.verdict is not None
+    )
     return show(request, viewer.lang, "trip.html", page=page, days=by_day(page.moments))
 
 

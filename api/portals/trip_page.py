@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ from finance.records import AdvanceRecord
 from finance.service import AdvancePosition
 from finance.waterfall import Component
 
+_ALTERED = re.compile(r"-[a-z]+$")
 _UNIT_ZH = {"t": "吨", "kg": "公斤", "m3": "方", "pcs": "件"}
 
 
@@ -40,10 +42,12 @@ class TripPages:
 
     Args:
         lang: ``zh`` or ``en``.
+        demo: in a demo the shipping note of an altered trip says how it was altered.
     """
 
-    def __init__(self, lang: str) -> None:
+    def __init__(self, lang: str, *, demo: bool = False) -> None:
         self.lang = lang
+        self._demo = demo
 
     def card(self, story: TripStory, advance: AdvanceRecord | None) -> TripCard:
         """A trip as the list shows it."""
@@ -63,7 +67,7 @@ class TripPages:
             released_fen=advance.released_fen if advance else 0,
             at=story.trip.loaded_at,
             reasons=reasons,
-            altered="altered" in str(papers.get("goods", "")).lower(),
+            altered=self._demo and _ALTERED.search(number) is not None,
         )
 
     def page(
@@ -136,8 +140,8 @@ class TripPages:
 
     def _observation(self, finding: Mapping[str, Any]) -> Observation:
         name = finding_name(finding["code"], self.lang)
-        numbers = finding_numbers(finding["detail"])
-        between = ": " if self.lang == "en" else ":"
+        numbers = finding_numbers(finding["detail"], self.lang)
+        between = ": "
         return Observation(
             code=finding["code"],
             severity=finding["severity"],

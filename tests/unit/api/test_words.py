@@ -65,9 +65,9 @@ def test_every_told_event_exists():
 
 def test_an_unknown_finding_still_has_a_name():
     assert finding_name("brand_new", "zh") == "brand new"
-    assert (
-        finding_numbers({"seconds": 40, "late_ppm": 125_000, "short": True}) == "40 s, late 12.5 %"
-    )
+    detail = {"seconds": 40, "aside_permille": 284, "short": True, "inner_cm": 3}
+    assert finding_numbers(detail, "en") == "40 s, sideways 28.4%"
+    assert finding_numbers(detail, "zh") == "40 s、横向比 28.4%"
 
 
 @pytest.mark.parametrize(
