@@ -122,7 +122,7 @@ class Indexer:
         self._batch = batch
         self._observe = observe
         self._events = events
-        self._genesis: str | None = None
+        self._genesis: Hash32 | None = None
 
     def index_once(self) -> Advance:
         """Reads up to ``batch`` new blocks and handles what is deep enough.
@@ -171,17 +171,15 @@ class Indexer:
     # --- agreeing on where we are ---
 
     def _check_identity(self) -> None:
-        genesis = self._client.fetch_genesis_hash()
         if self._genesis is None:
-            kept = remember_chain(self._storage, self._client.chain_id, genesis)
-            self._genesis = kept.genesis_hash
-        if self._genesis != genesis:
-            self._genesis = None
-            raise WrongChainError(
-                "the node's chain is not the one this database was written for (its first block "
-                "differs); point to the right node, or rebuild the local chain with `make demo`",
-                found=genesis,
-            )
+            found = self._client.fetch_genesis_hash()
+            kept = remember_chain(self._storage, self._client.chain_id, found)
+            self._genesis = Hash32(kept.genesis_hash)
+        try:
+            self._client.require_genesis(self._genesis)
+        except WrongChainError:
+            self._genesis = None  # it may have been adopted meanwhile: read it anew
+            raise
 
     def _cursor(self) -> int:
         with self._storage.read() as session:

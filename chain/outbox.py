@@ -67,7 +67,7 @@ class SqlOutbox:
         body_hash = hash_of(call)
         insert = _INSERTS[self._session.get_bind().dialect.name]
         # Two use cases may race for one key: the second waits for the first and then finds it.
-        self._session.execute(
+        new = self._session.execute(
             insert(OutgoingTransactionRow)
             .values(
                 key=key,
@@ -86,16 +86,19 @@ class SqlOutbox:
                 queued_at=self._clock.now(),
             )
             .on_conflict_do_nothing(index_elements=["key"])
-        )
-        kept = self._session.exec(
-            select(col(OutgoingTransactionRow.body_hash)).where(
-                col(OutgoingTransactionRow.key) == key
-            )
-        ).one()
-        if kept != body_hash:
-            raise KeyReusedError(
-                f"the key {key} was used before for another call", field="key", key=key
-            )
+            .returning(col(OutgoingTransactionRow.id))
+        ).first()
+        if new is None:
+            kept = self._session.exec(
+                select(col(OutgoingTransactionRow.body_hash)).where(
+                    col(OutgoingTransactionRow.key) == key
+                )
+            ).one()
+            if kept != body_hash:
+                raise KeyReusedError(
+                    f"the key {key} was used before for another call", field="key", key=key
+                )
+            return
         if self._wake is not None:
             sa.event.listen(self._session, "after_commit", self._on_commit, once=True)
 

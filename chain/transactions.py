@@ -24,7 +24,8 @@ from sqlmodel import col, func, select
 
 from chain.abi import address, hash32
 from chain.client import METHOD_NOT_FOUND, NodeError, block_ref, is_revert, raw_bytes, whole
-from chain.errors import ChainUnavailableError, NotFoundError, UnexpectedStateError, WrongChainError
+from chain.errors import ChainUnavailableError, NotFoundError, UnexpectedStateError
+from chain.ids import Hash32
 from chain.lease import WriterLease
 from chain.outbox import CREATION
 from chain.ports import TRANSACTION_MOVES, TransactionState
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from chain.client import ChainClient
     from chain.clock import Clock
-    from chain.ids import Address, Hash32
+    from chain.ids import Address
     from chain.ports import BlockRef, Signer
     from chain.storage import Storage
 
@@ -296,12 +297,9 @@ class TransactionWriter:
         if self._identity is None:
             self._identity = remember_chain(self._storage, self._client.chain_id, view.genesis)
         if self._identity.genesis_hash != view.genesis:
+            expected = Hash32(self._identity.genesis_hash)
             self._identity = None
-            raise WrongChainError(
-                "the node's chain is not the one this database was written for (its first block "
-                "differs); point to the right node, or rebuild the local chain with `make demo`",
-                found=view.genesis,
-            )
+            self._client.require_genesis(expected)
 
     def _rows(
         self, session: Session, *states: TransactionState
