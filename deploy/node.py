@@ -276,6 +276,7 @@ class LocalChain:
         while time.monotonic() < deadline and self.is_running():
             with contextlib.suppress(ChainUnavailableError):
                 self.client(timeout_s=2.0)
+                time.sleep(0.05)  # if another's node answered, ours is about to say "port taken"
                 return self.is_running()
             time.sleep(0.03)
         return False

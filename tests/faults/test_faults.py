@@ -8,15 +8,13 @@ from tests.faults.bench import Plan, run
 
 
 def test_nothing_is_lost_or_doubled_under_kills_reorganisations_and_a_lying_proxy(tmp_path):
-    verdict = run(
-        Plan(jobs=120, kills=12, node_kills=0, reorgs=3, seed=11, longest_s=1.0), tmp_path
-    )
+    verdict = run(Plan(jobs=80, kills=8, node_kills=0, reorgs=2, seed=11, longest_s=1.0), tmp_path)
     assert verdict.holds, verdict
 
 
 def test_nothing_is_lost_or_doubled_when_the_node_is_killed_too(tmp_path):
     verdict = run(
-        Plan(jobs=120, kills=12, node_kills=3, reorgs=1, seed=12, longest_s=1.0, confirmations=0),
+        Plan(jobs=80, kills=8, node_kills=2, reorgs=1, seed=12, longest_s=1.0, confirmations=0),
         tmp_path,
     )
     assert verdict.holds, verdict
@@ -25,8 +23,8 @@ def test_nothing_is_lost_or_doubled_when_the_node_is_killed_too(tmp_path):
 def test_two_workers_on_postgresql_send_nothing_twice(tmp_path, postgres_url):
     verdict = run(
         Plan(
-            jobs=120,
-            kills=12,
+            jobs=80,
+            kills=8,
             node_kills=0,
             reorgs=2,
             workers=2,
