@@ -26,8 +26,8 @@ from finance import law
 from finance.accrual import BPS, date_of
 from finance.advance import OWING, AdvanceEvent, AdvanceState, EventKind, replay, require_move
 from finance.audit import CUSTODIAN, Discrepancy, LedgerFacts, audit, book_of, token_account
-from finance.classification import five_tier_floor
-from finance.day_end import accrue_days
+from finance.classification import FiveTier, five_tier_floor
+from finance.day_end import accrue_days, loan_first_day, midnight_after
 from finance.errors import (
     AdvanceStateError,
     DecisionRefusedError,
@@ -39,6 +39,7 @@ from finance.errors import (
 )
 from finance.forests import shipped_forest
 from finance.ledger import Account, Booking, Entry, Line, lines_of
+from finance.portfolio import LoanRow, portfolio
 from finance.records import (
     AdvanceRecord,
     DecisionRecord,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from chain.ids import Address, TripId, WaybillId
     from chain.ports import BlockRef, Outbox
     from finance.advance import Advance
+    from finance.portfolio import Portfolio
     from finance.ports import Books, OnChain
     from finance.records import LenderPolicy, RequestFacts
     from finance.risk import Forest
@@ -501,6 +503,26 @@ class FinanceService:
             days_past_due=late,
             tier=tier.word,
             tier_zh=tier.zh,
+        )
+
+    def show_portfolio(self, lender: PartyId, *, day: int | None = None) -> Portfolio:
+        """A lender's portfolio on a Beijing day (today if None), replayed from the loans' events."""
+        on = beijing_day(self._clock.now()) if day is None else day
+        end = midnight_after(on)
+        lines = {line.line: line for line in self._books.list_lines(lender=lender)}
+        loans = self._books.list_advances(lender=lender, states=[*OWING, AdvanceState.REPAID])
+        happened = self._books.list_events([loan.advance for loan in loans])
+        rows = []
+        for loan in loans:
+            if loan.released_at is None or loan.released_at >= end:
+                continue
+            played = replay(loan.advance, lines[loan.line].terms, happened[loan.advance], until=end)
+            rows.append(loan_row(loan, played, on))
+        open_lines = [line for line in lines.values() if line.state is LineState.OPEN]
+        return portfolio(
+            rows,
+            limit_fen=sum(line.limit_fen for line in open_lines),
+            used_fen=sum(line.reserved_fen + line.drawn_fen for line in open_lines),
         )
 
     def reconcile(self, at: BlockRef) -> list[Discrepancy]:
@@ -1135,6 +1157,37 @@ class FinanceService:
 
     def _form_expiry(self) -> int:
         return int((self._clock.now() + FORM_VALID).timestamp())
+
+
+def loan_row(record: AdvanceRecord, loan: Advance, day: int) -> LoanRow:
+    """A loan as the portfolio counts it on a day."""
+    released_day = loan_first_day(loan)
+    late = loan.days_past_due(day)
+    tier = five_tier_floor(late)
+    if loan.state is AdvanceState.DEFAULTED:
+        tier = max(tier, FiveTier.SUBSTANDARD)
+    return LoanRow(
+        advance=record.advance,
+        borrower=str(record.borrower),
+        debtor=record.debtor,
+        released_day=released_day,
+        released_fen=loan.drawn,
+        outstanding_fen=loan.in_books,
+        days_past_due=late,
+        tier=tier,
+        month=date_of(released_day).strftime("%Y-%m"),
+        received_income_fen=loan.fee_paid + loan.penalty_paid + loan.interest_paid - loan.waived,
+        principal_days=_principal_days(loan, day + 1),
+        written_off_fen=loan.written_off,
+    )
+
+
+def _principal_days(loan: Advance, day: int) -> int:
+    """Sum over its days of the principal outstanding: what the ceiling's numerator counts."""
+    if loan.rates is None or not loan.rates.ceiling_ppm:
+        return 0
+    per_day = loan.rates.ceiling_ppm
+    return loan.accrued_to(day if loan.outstanding else 0).ceiling_num // per_day
 
 
 def _payees(advance: AdvanceId, payees: Sequence[Payee]) -> list[PayeeRecord]:
