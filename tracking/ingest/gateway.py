@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chain.clock import Clock
-    from tracking.fix import Fix
 
 log = structlog.get_logger("tracking.gateway")
 
@@ -81,13 +80,25 @@ class _Waiting(NamedTuple):
     message_id: int
     message: jt808.Message | None
     payloads: tuple[bytes, ...]
-    fixes: tuple[Fix, ...]
-    received: int
     serials: tuple[int, ...]
 
-    def arrival(self) -> Arrival:
+    def arrival(self, received: int, counts: Counter[str]) -> Arrival:
         """As the connection stands now: it may have authenticated while the message waited."""
-        session = self.session
+        session, fixes = self.session, []
+        if self.payloads and self.message is not None:
+            late = isinstance(self.message, jt808.Batch) and self.message.late
+            for location in jt808.locations_of(self.message):
+                fix = (
+                    location
+                    if isinstance(location, jt808.Refusal)
+                    else jt808.to_fix(
+                        location, terminal=session.terminal, received=received, late=late
+                    )
+                )
+                if isinstance(fix, jt808.Refusal):
+                    counts[f"refused:{fix.code}"] += 1
+                else:
+                    fixes.append(fix)
         return Arrival(
             session.number,
             session.terminal_number,
@@ -95,14 +106,12 @@ class _Waiting(NamedTuple):
             self.message_id,
             self.message,
             self.payloads,
-            self.fixes,
-            self.received,
+            tuple(fixes),
+            received,
         )
 
 
 _CHUNK = 16 * 1024
-_TICK_S = 0.1
-"""How exact the instant of receipt is; evidence counts whole seconds."""
 
 
 class Session(asyncio.BufferedProtocol):
@@ -230,7 +239,7 @@ class Gateway:
         take: makes arrivals durable, in order, in one transaction, and says what to answer each; called
             in a worker thread, never twice at once. If it raises, nothing was kept and every terminal
             is told so (result 1), so that it sends again.
-        clock: gives the instant of receipt.
+        clock: gives the instant of receipt: that at which a group is taken, never before it was sent.
         settings: where to listen and what a peer may cost.
     """
 
@@ -259,8 +268,6 @@ class Gateway:
         self._worker: ThreadPoolExecutor | None = None
         self._drainer: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._ticker: asyncio.Task[None] | None = None
-        self._received = 0
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -273,12 +280,11 @@ class Gateway:
         """
         loop = asyncio.get_running_loop()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="gateway")
-        await self._look_at_clock()
+        await loop.run_in_executor(self._worker, self._look_at_clock)
         self._server = await loop.create_server(
             self._new_session, self.settings.host, self.settings.port, backlog=1024
         )
         self._sweeper = loop.create_task(self._sweep())
-        self._ticker = loop.create_task(self._tick())
         host, port = self._server.sockets[0].getsockname()[:2]
         log.info("gateway_listens", host=host, port=port)
         return host, port
@@ -292,11 +298,10 @@ class Gateway:
             session.read(go_on=False)
         if self._drainer is not None:
             await self._drainer
-        for task in (self._sweeper, self._ticker):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
         for session in list(self._sessions.values()):
             session.close()
         for _ in range(100):  # what was written leaves first, but nobody may hold up the end
@@ -362,20 +367,9 @@ class Gateway:
             log.info("session_superseded", terminal=_masked(session.terminal))
             before.close()
 
-    async def _look_at_clock(self) -> None:
-        """Reads the clock outside the loop: one that follows a chain may have to ask it."""
-        at = await asyncio.get_running_loop().run_in_executor(None, self._clock.now)
-        self._received = int(at.timestamp())
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            try:
-                await self._look_at_clock()
-            except Exception as error:  # noqa: BLE001  the last instant known stands in, and it is told
-                if not self.counts["clock_failed"]:
-                    log.warning("clock_failed", why=str(error))
-                self.counts["clock_failed"] += 1
+    def _look_at_clock(self) -> int:
+        """The instant at which a group is taken, in the worker: a clock that follows a chain may wait."""
+        return int(self._clock.now().timestamp())
 
     async def _sweep(self) -> None:
         """Closes what is silent, asks for missing pieces."""
@@ -455,46 +449,25 @@ class Gateway:
             frame, payloads, serials = whole
         message = jt808.read_message(frame)
         carries = frame.message_id in POSITIONS
-        fixes: tuple[Fix, ...] = ()
         if isinstance(message, jt808.Refusal):
             self.counts[f"refused:{message.code}"] += 1
-        elif carries:
-            fixes = self._fixes(session, message)
         waiting = _Waiting(
             session,
             frame.message_id,
             None if isinstance(message, jt808.Refusal) else message,
             payloads if carries else (),
-            fixes,
-            self._received,
             serials,
         )
         needs_records = carries or frame.message_id in (jt808.REGISTER, jt808.AUTHENTICATE)
         if not session.waiting and (
             not needs_records or (carries and session.terminal_number is None)
         ):
-            self._answer(waiting, unrecorded_answer(waiting.arrival(), session.terminal_number))
+            arrival = waiting._replace(payloads=()).arrival(0, self.counts)
+            self._answer(waiting, unrecorded_answer(arrival, session.terminal_number), 0)
             return
         session.waiting += 1
         self._queue.append(waiting)
         self._drain()
-
-    def _fixes(self, session: Session, message: jt808.Message) -> tuple[Fix, ...]:
-        fixes = []
-        late = isinstance(message, jt808.Batch) and message.late
-        for location in jt808.locations_of(message):
-            fix = (
-                location
-                if isinstance(location, jt808.Refusal)
-                else jt808.to_fix(
-                    location, terminal=session.terminal, received=self._received, late=late
-                )
-            )
-            if isinstance(fix, jt808.Refusal):
-                self.counts[f"refused:{fix.code}"] += 1
-            else:
-                fixes.append(fix)
-        return tuple(fixes)
 
     def _piece(
         self, session: Session, frame: jt808.Frame, payload: bytes, now: int
@@ -527,18 +500,22 @@ class Gateway:
         while self._queue:
             group = self._queue[: self.settings.most_group]
             del self._queue[: len(group)]
-            arrivals = [waiting.arrival() for waiting in group]
+            arrivals: list[Arrival] = []
             try:
+                received = await loop.run_in_executor(self._worker, self._look_at_clock)
+                arrivals = [waiting.arrival(received, self.counts) for waiting in group]
                 answers = await loop.run_in_executor(self._worker, self._take, arrivals)
+                if len(answers) != len(group):
+                    raise ValueError("an answer for each message is needed")  # noqa: TRY301
             except Exception:
                 log.exception("group_failed", messages=len(group))
                 self.counts["groups_failed"] += 1
                 answers = [Answer(jt808.ACK_FAILED, reason="not_stored")] * len(group)
                 await asyncio.sleep(0.2)  # a database in trouble is not asked in a tight loop
             self.counts["groups"] += 1
-            for waiting, answer in zip(group, answers, strict=True):
+            for at, (waiting, answer) in enumerate(zip(group, answers, strict=True)):
                 waiting.session.waiting -= 1
-                self._answer(waiting, answer)
+                self._answer(waiting, answer, len(arrivals[at].fixes) if arrivals else 0)
             for session in {waiting.session for waiting in group}:
                 session.flush()  # one write for all its answers
                 if session.leaving:
@@ -547,7 +524,7 @@ class Gateway:
                     self.regulate(session)
             self.regulate(None)
 
-    def _answer(self, waiting: _Waiting, answer: Answer) -> None:
+    def _answer(self, waiting: _Waiting, answer: Answer, fixes: int) -> None:
         session = waiting.session
         if answer.terminal_number is not None and session.transport is not None:
             self._authenticated(session, answer.terminal_number)
@@ -565,7 +542,7 @@ class Gateway:
                     reason=answer.reason,
                 )
         else:
-            self.counts["fixes"] += len(waiting.fixes)
+            self.counts["fixes"] += fixes
         if waiting.message_id == jt808.REGISTER:
             body = jt808.write_register_ack(waiting.serials[0], answer.result, answer.code)
             session.put(jt808.REGISTER_ACK, body)
