@@ -77,6 +77,10 @@ class BankProcess:
             self.process.wait(20)
 
 
+NUMBERS = itertools.count(1)
+"""Of payees and payouts: no two tests that share a bank share an account."""
+
+
 class Rig:
     """Payees with accounts, and ``begin()`` as a worker has it."""
 
@@ -87,7 +91,7 @@ class Rig:
         self.wall = SystemClock()
         self.seal = RecordSeal(SECRET)
         self.bank = HttpBank(bank.url, timeout_s=5)
-        self.numbers = itertools.count(1)
+        self.numbers = NUMBERS
         self.blocks = itertools.count(1)
         self.amounts = {}
         self.accounts = {}
