@@ -450,6 +450,8 @@ class TransactionWriter:
         row.block_time = landing.block.at
         row.gas_used = landing.gas_used
         row.settled_at = self._clock.now()
+        self._sent_at.pop(row.id or 0, None)
+        self._denied.pop(row.id or 0, None)
         if landing.is_void:
             move(row, TransactionState.DROPPED)
             row.message = "given up: an empty transaction took its nonce"
@@ -775,8 +777,8 @@ class TransactionWriter:
 
     def _last_nonce(self, session: Session) -> int:
         last = session.exec(
-            select(func.max(TransactionAttemptRow.nonce)).where(
-                col(TransactionAttemptRow.signer) == self._signer.address
+            select(func.max(OutgoingTransactionRow.nonce)).where(
+                col(OutgoingTransactionRow.signer) == self._signer.address
             )
         ).one()
         return -1 if last is None else last
