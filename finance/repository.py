@@ -835,6 +835,62 @@ class SqlBooks:
         )
         return [Difference(**row.model_dump(exclude={"id"})) for row in rows]
 
+    def forget_projection(self) -> None:
+        """Empties everything that the chain told, so that a re-index can tell it again.
+
+        What was submitted here (forms, decisions, policies) stays; the day ends must be run again.
+        """
+        for row in (
+            JournalLineRow,
+            JournalEntryRow,
+            AdvanceEventRow,
+            SettlementRow,
+            ReceivableRow,
+            LoanDayRow,
+            DayEndRow,
+        ):
+            self._session.execute(sa.delete(_table(row)))
+        advances, lines, payees = _table(AdvanceRow), _table(CreditLineRow), _table(PayeeRow)
+        self._session.execute(
+            sa.update(advances).values(
+                state=AdvanceState.NONE.value,
+                debtor="",
+                released_fen=0,
+                outstanding_fen=0,
+                start_day=0,
+                due_day=0,
+                accrued_day=None,
+                accrued_fee_fen=0,
+                accrued_penalty_fen=0,
+                accrued_interest_fen=0,
+                approved_until=None,
+                reason="",
+                requested_at=None,
+                released_at=None,
+                closed_at=None,
+            )
+        )
+        self._session.execute(
+            sa.update(lines).values(
+                state=LineState.SUBMITTED.value,
+                reserved_fen=0,
+                drawn_fen=0,
+                frozen=False,
+                opened_at=None,
+            )
+        )
+        self._session.execute(
+            sa.update(payees).values(
+                state=PayeeState.ASKED.value,
+                paid_fen=0,
+                payout="",
+                consented_at=None,
+                paid_at=None,
+                bank_paid_at=None,
+            )
+        )
+        self._session.expire_all()
+
     def _forget(self, row: type[Any], key: str) -> None:
         """Lets the next read see what a statement changed behind the session's back."""
         held = self._session.identity_map.get(identity_key(row, key))

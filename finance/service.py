@@ -567,7 +567,8 @@ class FinanceService:
         if known is None:
             form = self._chain.fetch_line(seen.event.line)
             known = self._line_record(seen.event.line, form, LineState.OPEN)
-        self._books.save_line(replace(known, state=LineState.OPEN, opened_at=seen.at))
+        opened = replace(known, state=LineState.OPEN, opened_at=seen.at, limit_fen=seen.event.limit)
+        self._books.save_line(opened)
 
     def on_line_changed(self, seen: Occurred[events.LineChanged]) -> None:
         """Limit, freeze or end of a line moved."""

@@ -87,7 +87,7 @@ def person_decides(rig, told):
             rig.process.admin.correct(end_to_end_id(sequence))
 
 
-def settle(rig, told, rounds=200):
+def settle(rig, told, rounds=2000):
     """In calm weather everything ends: with a person, all payouts are paid."""
     for _ in range(rounds):
         run_payouts(rig.begin, rig.bank, rig.wall, patience=NOW)
@@ -99,7 +99,6 @@ def settle(rig, told, rounds=200):
         )
         if not left:
             return
-        time.sleep(0.1)
     raise AssertionError([(one.state, one.reason, one.attempts) for one in left])
 
 
@@ -117,6 +116,7 @@ def storm(rig, *, seed, faults, kills):
                 break
             with contextlib.suppress(Crash):
                 run_payouts(stormy.begin, bank, rig.wall, patience=NOW)
+        run_payouts(rig.begin, rig.bank, rig.wall, patience=NOW)  # a worker that lives this once
         if weather.count * kills // faults > killed:
             rig.process.kill()
             run_payouts(rig.begin, rig.bank, rig.wall, patience=NOW)  # nobody answers
@@ -161,8 +161,9 @@ def test_no_payment_is_doubled_or_lost_in_bad_weather(rig):
 
 
 @pytest.mark.deep
-def test_no_payment_is_doubled_or_lost_in_ten_thousand_faults(rig):
-    weather = storm(rig, seed=7, faults=10_000, kills=20)
+@pytest.mark.parametrize("seed", [7, 8, 9, 10])
+def test_no_payment_is_doubled_or_lost_in_ten_thousand_faults(rig, seed):
+    weather = storm(rig, seed=seed, faults=2_500, kills=5)
     figures = {"payouts": len(rig.amounts), "faults": weather.count, "by_kind": weather.faults}
     print(json.dumps(figures, indent=1))
     require_all_paid_once(rig)

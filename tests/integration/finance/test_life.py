@@ -18,6 +18,7 @@ from finance.errors import (
     LineStateError,
 )
 from finance.records import PayeeState
+from finance.repository import SqlBooks
 from finance.risk import Verdict
 from finance.waterfall import Component
 
@@ -186,6 +187,24 @@ def test_waived_charges_and_a_later_start_of_interest_follow_the_contract(town, 
     town.repay(advance, show(town, advance).payoff_fen)
     assert not {"interest_receivable", "fee_receivable"} & set(accounts(town))
     assert town.reconcile() == []
+
+
+def test_chain_and_parameters_alone_rebuild_the_same_books(town, line):
+    trip, advance = town.released(line)
+    _, other = town.released(line, amount=300_000)
+    town.later(days=20)
+    town.repay(advance, 123_456)
+    town.later(days=30)
+    town.pay_debtor(trip, 900_000)
+    before = town.books(lambda b: b.balances())
+    loans = town.books(lambda b: [b.find_advance(one) for one in (advance, other)])
+    town.indexer.rebuild(lambda session: SqlBooks(session).forget_projection())
+    assert town.books(lambda b: b.balances()) == before
+    assert town.books(lambda b: [b.find_advance(one) for one in (advance, other)]) == loans
+    assert town.reconcile() == []
+    found = town.look(lambda s: s.show_portfolio(town.parties["lender"]))
+    assert (found.outstanding_fen, found.loans) == (300_000, 1)
+    assert 0 < found.yield_ppm < 116_800  # what came in so far, over all principal lent
 
 
 def test_one_corrupted_row_is_found_and_named_and_closed_when_it_is_put_right(town, line):
