@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from chain.clock import rfc3339
 from tests.integration.api.system import plan
 from tests.integration.api.test_doors import OPEN, operations, path_of
 
+ROOT = Path(__file__).resolve().parents[3]
 GARBAGE = [
     b"", b"null", b"[]", b'"x"', b"1e999", b"{", b"{}", b"\xff\xfe", b"[" * 5_000, b'{"a":' * 5_000,
     json.dumps({"message": {}, "signature": "0x" + "00" * 65}).encode(),
@@ -50,6 +54,33 @@ def test_garbage_never_breaks_a_door(system):
     assert count > 300
     assert {("post", "/v1/parties")} <= OPEN
     assert party.get("/v1/waybills")["data"] == []
+
+
+DEEP = (
+    "import sys, json, api.app, api.client, chain.client\nassert sys.getrecursionlimit() <= 1000\n"
+)
+
+
+def test_json_of_any_depth_is_an_error_and_not_the_end(system):
+    """A library raises the recursion limit to 100,000, where nested JSON kills the process."""
+    program = DEEP + "try: json.loads('[' * 500_000)\nexcept RecursionError: print('refused')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.stdout == "refused\n", (done.returncode, done.stderr[-300:])
+    party = system.party("digger")
+    for deep in (b"[" * 900_000, b'{"a":' * 500_000):
+        answer = system.http.post(
+            "/v1/waybills",
+            content=deep,
+            headers={
+                "Authorization": f"Bearer {party._token}",
+                "Idempotency-Key": "deep",
+                "Content-Type": "application/json",
+            },
+        )
+        assert answer.status_code in {400, 422}
+    assert system.http.get("/v1/health").status_code == 200
 
 
 def test_a_client_signs_nothing_it_was_not_shipped_with(system):
