@@ -275,7 +275,7 @@ class Corridor:
             apart = (
                 np.abs(middle[one] - middle[other])
                 - (self._seg_len[one] + self._seg_len[other]) // 2
-                > reach * 1000
+                > 1.3 * reach * 1000
             )
             found[one[apart]] = True
         return found
@@ -413,7 +413,7 @@ def _move_cost(progress: int, driven: int) -> float:
     return abs(progress - driven) / 100_000.0
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def corridor_of(plan: Plan) -> Corridor:
     """The corridor of a plan, built once."""
     return Corridor(plan)
