@@ -50,6 +50,7 @@ class Likeness:
 
     Attributes:
         common_m: metres of road both passed.
+        common_s: seconds this drive took for them.
         share_permille: of this drive's progress.
         lag_s: median of (other's time - this time).
         stretch_permille: other's seconds per thousand of this one's.
@@ -59,6 +60,7 @@ class Likeness:
     """
 
     common_m: int
+    common_s: int
     share_permille: int
     lag_s: int
     stretch_permille: int
@@ -85,11 +87,13 @@ def check_others(
         like = compare(drive, theirs)
         if like is None:
             continue
+        # A short common way may agree by chance; the less of it, the closer the times must be.
+        strict = min(1000, replay["short_permille"] + like.common_s * 1000 // replay["long_s"])
         copied = (
             like.share_permille >= replay["share_permille"]
             and like.common_m >= replay["least_m"]
-            and like.apart_ds <= replay["apart_ds"]
-            and like.wide_ds <= replay["wide_ds"]
+            and like.apart_ds * 1000 <= replay["apart_ds"] * strict
+            and like.wide_ds * 1000 <= replay["wide_ds"] * strict
         ) or like.same_permille >= replay["same_permille"]
         overlap = min(int(drive.time[-1]), int(theirs.time[-1])) - max(
             int(drive.time[0]), int(theirs.time[0])
@@ -148,6 +152,7 @@ def compare(one: Drive, two: Drive) -> Likeness | None:
     whole = max(1, int(first[0][-1] - first[0][0]))
     return Likeness(
         common_m=int(places[-1] - places[0]) // 1000,
+        common_s=int(mine[-1] - mine[0]),
         share_permille=int((places[-1] - places[0]) * 1000 // whole),
         lag_s=round(float(np.median(lag))),
         stretch_permille=round(1000 * (1 + slope)),
@@ -158,7 +163,7 @@ def compare(one: Drive, two: Drive) -> Likeness | None:
 
 
 def _only_same(same: int) -> Likeness | None:
-    return Likeness(0, 0, 0, 1000, 99_999, 99_999, same) if same else None
+    return Likeness(0, 0, 0, 0, 1000, 99_999, 99_999, same) if same else None
 
 
 def _passages(drive: Drive) -> tuple[Ints, Ints, Bools] | None:
