@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.ports import Domain, Signer
     from finance.ledger import Entry
+    from finance.payouts import Leg
 
 LEVEL = 9
 
@@ -66,6 +67,24 @@ class PartyName:
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutTold:
+    """What the bank was told of a payout, leg by leg, and what it booked (``finance.payouts``)."""
+
+    payout: Hash32
+    legs: Sequence[Leg]
+    booked: BankBooking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BankBooking:
+    """The bank's booking of a payout: its own reference, and the Beijing day of its value."""
+
+    reference: str
+    amount_fen: int
+    value_day: int
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """Everything of a pack that no chain holds.
 
@@ -75,6 +94,7 @@ class Material:
         verdict: as ``tracking.verdict.Verdict.to_json`` gives it.
         decisions: decision records; forests: the rules they were made by, as data.
         entries: journal entries, or None to leave the books out.
+        payouts: what the bank was told and has said, or None likewise.
     """
 
     trip: TripId
@@ -86,6 +106,7 @@ class Material:
     verdict: Mapping[str, Any] | None = None
     decisions: Sequence[Mapping[str, Any]] = ()
     forests: Sequence[Mapping[str, Any]] = ()
+    payouts: Callable[[Story], Sequence[PayoutTold]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +225,7 @@ def write_pack(
         packs.DECISIONS: list(material.decisions) or None,
         packs.FORESTS: list(material.forests) or None,
         packs.LEDGER: None if material.entries is None else _ledger(material.entries(story)),
+        packs.PAYOUTS: None if material.payouts is None else _payouts(material.payouts(story)),
         packs.HEADERS: ["0x" + record.headers[at].hex() for at in sorted(record.headers)],
         packs.BLOCKS: record.blocks,
     }
@@ -316,6 +338,27 @@ def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:
             for other in evidence["others"]
         ],
     }
+
+
+def _payouts(payouts: Sequence[PayoutTold]) -> list[dict[str, Any]]:
+    """Without the orders themselves: they name people and accounts."""
+    return [
+        {
+            "payout": one.payout,
+            "legs": [
+                {
+                    "leg": leg.leg,
+                    "sequence": leg.sequence,
+                    "end_to_end_id": leg.end_to_end_id,
+                    "account": leg.account,
+                    "amount_fen": leg.amount_fen,
+                }
+                for leg in one.legs
+            ],
+            "booked": None if one.booked is None else asdict(one.booked),
+        }
+        for one in sorted(payouts, key=lambda one: one.payout)
+    ]
 
 
 def _ledger(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ class Recorder:
         topics = ["0x" + party.to_bytes(32, "big").hex() for party in parties]
         self._logs(found, [None, topics], "PartyRegistry")
         kinds = [_topic(events.AttestorAdded), _topic(events.AttestorRemoved)]
-        self._logs(found, [kinds, topics], "DeliveryRegistry")
+        self._logs(found, [kinds], "DeliveryRegistry")
         record = self._prove(found)
         return record, self._read(found, record)
 

@@ -5,7 +5,9 @@ Events left out of a pack would tell another story; the state tells how the stor
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from eth_utils.crypto import keccak
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a contract keeps a record: slot of the mapping, words of the struct, (word, byte, bytes) of each field."""
+    """Where a contract keeps a record: slot of the mapping or array, words of the struct, (word, byte, bytes) of each field."""
 
     contract: str
     slot: int
@@ -37,9 +39,17 @@ class Layout:
     fields: Mapping[str, tuple[int, int, int]]
 
     def first(self, key: str) -> int:
-        """The first slot of the record with this key (a party's decimal id, or 32 bytes in hex)."""
-        number = int(key, 16) if key.startswith("0x") else int(key)
-        return int.from_bytes(keccak(number.to_bytes(32, "big") + self.slot.to_bytes(32, "big")))
+        """The first slot of the record with this key.
+
+        Args:
+            key: a party's decimal id or 32 bytes in hex; two with a colon between where mappings are
+                nested; "" for what stands in its slot directly.
+        """
+        slot = self.slot
+        for part in key.split(":") if key else ():
+            number = int(part, 16) if part.startswith("0x") else int(part)
+            slot = int.from_bytes(keccak(number.to_bytes(32, "big") + slot.to_bytes(32, "big")))
+        return slot
 
     def read(self, words: list[int]) -> dict[str, int]:
         """The fields from the record's words."""
@@ -49,87 +59,21 @@ class Layout:
         }
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "party": Layout("PartyRegistry", 4, 1, {"key": (0, 0, 20), "enrolled": (0, 20, 1)}),
-    "waybill": Layout(
-        "WaybillRegistry",
-        2,
-        8,
-        {
-            "parent": (0, 0, 32),
-            "issuer": (1, 0, 8),
-            "performer": (1, 8, 8),
-            "consignee": (1, 16, 8),
-            "state": (2, 0, 1),
-            "declared": (2, 1, 1),
-            "tier": (2, 2, 1),
-            "version": (2, 12, 4),
-            "freight": (3, 0, 8),
-            "childFreight": (3, 8, 8),
-            "paid": (3, 16, 8),
-            "credited": (3, 24, 8),
-            "quantity": (4, 0, 8),
-            "trip": (5, 0, 32),
-            "vehicle": (6, 0, 32),
-            "plan": (7, 0, 32),
-        },
-    ),
-    "trip": Layout(
-        "DeliveryRegistry",
-        3,
-        4,
-        {
-            "state": (0, 0, 1),
-            "disputed": (0, 1, 1),
-            "confirmed": (0, 2, 1),
-            "condition": (0, 3, 1),
-            "loaded": (0, 4, 8),
-            "accepted": (0, 12, 8),
-            "batches": (1, 0, 4),
-            "head": (2, 0, 32),
-            "root": (3, 0, 32),
-        },
-    ),
-    "witnesses": Layout("DeliveryRegistry", 8, 1, {"count": (0, 0, 32)}),
-    "loan": Layout(
-        "CreditFacility",
-        4,
-        5,
-        {
-            "line": (0, 0, 32),
-            "outstanding": (1, 0, 8),
-            "drawn": (1, 8, 8),
-            "feePaid": (1, 16, 8),
-            "penaltyPaid": (1, 24, 8),
-            "interestPaid": (2, 0, 8),
-            "startDay": (2, 8, 4),
-            "dueDay": (2, 12, 4),
-            "interestNum": (3, 0, 16),
-            "penaltyNum": (3, 16, 16),
-            "ceilingNum": (4, 0, 16),
-            "accruedTo": (4, 16, 4),
-        },
-    ),
-    "advance": Layout(
-        "FreightAdvance",
-        4,
-        7,
-        {
-            "line": (0, 0, 32),
-            "waybill": (1, 0, 32),
-            "trip": (2, 0, 32),
-            "fingerprint": (3, 0, 32),
-            "borrower": (4, 0, 8),
-            "lender": (4, 8, 8),
-            "state": (4, 24, 1),
-            "principal": (5, 0, 8),
-            "released": (5, 8, 8),
-            "drawn": (5, 16, 8),
-        },
-    ),
-    "advance of trip": Layout("FreightAdvance", 6, 1, {"advance": (0, 0, 32)}),
-}
-"""From solc's storageLayout of the deployed version; a test compares."""
+def _layouts() -> dict[str, Layout]:
+    text = resources.files("api.verifier").joinpath("layouts.json").read_text("utf-8")
+    return {
+        kind: Layout(
+            one["contract"],
+            one["slot"],
+            one["words"],
+            {name: (word, byte, size) for name, (word, byte, size) in one["fields"].items()},
+        )
+        for kind, one in json.loads(text).items()
+    }
+
+
+LAYOUTS: Mapping[str, Layout] = _layouts()
+"""From solc's storageLayout of this version of the contracts; a test compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +160,33 @@ def expected_records(
     for wid in chain.waybills:
         out["waybill", str(wid)] = _waybill(story, chain, wid)
     out["trip", trip] = _trip(story, trip)
-    witnesses = {
-        one.event.attestor for one in story.of(events.DriveAttested) if one.event.trip == trip
-    }
-    out["witnesses", trip] = {"count": len(witnesses)}
-    out["advance of trip", trip] = {"advance": 0}
+    # Who is an attestor, and what each has said: nobody's word can be left out of a pack.
+    attestors = [one.event.attestor for one in story.of(events.AttestorAdded)]
+    gone = len(story.of(events.AttestorRemoved))
+    out["attestors", ""] = {"value": len(attestors) - gone}
+    for attestor in sorted(set(attestors)):
+        out["outcome", f"{trip}:{attestor}"] = {"value": _outcome(story, trip, attestor)}
+    out["advance of trip", trip] = {"value": 0}
     for advance, loan in loans.items():
         if loan.is_standing:
-            out["advance of trip", trip] = {"advance": int(advance, 16)}
+            out["advance of trip", trip] = {"value": int(advance, 16)}
         out["advance", advance] = loan.advance_record()
         if loan.is_released:
             out["loan", advance] = loan.loan_record()
     return out
+
+
+def _outcome(story: Story, trip: str, attestor: int) -> int:
+    """What DeliveryRegistry holds of an attestor's last word: a hash whose last byte is the verdict."""
+    words = [
+        one.event
+        for one in story.of(events.DriveAttested)
+        if one.event.trip == trip and one.event.attestor == attestor
+    ]
+    if not words:
+        return 0
+    mark = keccak(bytes.fromhex(words[-1].root[2:]) + bytes.fromhex(words[-1].findings[2:]))
+    return int.from_bytes(mark[:31] + bytes([words[-1].verdict]))
 
 
 def _waybill(story: Story, chain: Chain, wid: Any) -> dict[str, int]:

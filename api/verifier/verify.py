@@ -7,7 +7,7 @@
 5. the waybills close; the papers are those that were signed;
 6. the raw frames give the verdict that the attestors signed, and the delivery rests on it;
 7. the loan's decision, payees, interest and sharing follow from the forms and events, to the fen;
-8. the books say the same; what the record holds now is what the events add up to.
+8. the bank and the books say the same; what the record holds now is what the events add up to.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from eth_utils.crypto import keccak
 
 from api.verifier import pack as packs
+from api.verifier.bank import check_payouts
 from api.verifier.blocks import read_headers, trusted_numbers
 from api.verifier.money import check_advances, check_decisions, check_ledger
 from api.verifier.node import fetch_hashes
@@ -162,6 +163,9 @@ def check_reading(report: Report, reading: Reading) -> None:
         check_decisions(
             section, reading.loans, pack.json(packs.DECISIONS), pack.json(packs.FORESTS)
         )
+    section = report.section("bank", "The bank 银行付款")
+    with _guard(section, "bank"):
+        check_payouts(section, story, reading.loans, pack.json(packs.PAYOUTS))
     section = report.section("ledger", "The books 账簿")
     with _guard(section, "ledger"):
         if reading.loans:

@@ -256,7 +256,7 @@ def _block_of_attestation(pack):
     return reading.story.of(DriveAttested)[0].place[0]
 
 
-@pytest.mark.parametrize("name", packs.ORDER)
+@pytest.mark.parametrize("name", [n for n in packs.ORDER if n != packs.PAYOUTS])
 def test_a_careless_forger_is_found_by_the_file_he_altered(pack, name):
     data = bytearray(pack.files[name])
     data[len(data) // 2] ^= 1
@@ -405,9 +405,7 @@ def test_single_bits_anywhere_in_the_file_are_found(pack, tmp_path):
 
 
 def _alter_at_random(pack, dice):
-    names = [
-        n for n in packs.ORDER if n.endswith(".json") and n not in {packs.MANIFEST, packs.SEAL}
-    ]
+    names = [n for n in pack.files if n.endswith(".json") and n not in {packs.MANIFEST, packs.SEAL}]
     name = dice.choice(names)
     value, where = random_alteration(pack.value(name), dice)
     data = rfc8785.dumps(value)

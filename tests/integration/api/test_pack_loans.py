@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
-import solcx
 
-from api.audit.export import Material, Papers, PartyName, write_pack
+from api.audit.export import BankBooking, Material, Papers, PartyName, PayoutTold, write_pack
 from api.verifier.report import Mark
-from api.verifier.state import LAYOUTS
 from api.verifier.verify import verify_pack
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
-from chain.bindings.structs import Dispute, KeyRotation, Loading
-from chain.compiler import read_settings
+from chain.bindings.settlement_token import SettlementToken
+from chain.bindings.structs import Dispute, KeyRotation, Loading, PayoutReceipt
 from chain.signers import LocalSigner
 from deploy.node import ROOT, LocalChain
 from finance.audit import book_of
 from finance.forests import PRESENT
+from finance.payouts import Leg, end_to_end_id, payment_sequence
+from tests.integration.api.layouts import FILE, layouts
 from tests.integration.finance.town import FAR, FIRST_BLOCK, Town
 
 
@@ -35,7 +36,7 @@ def town(tmp_path_factory):
         made.client.close()
 
 
-def exported(town, trip, path, advance=None):
+def exported(town, trip, path, advance=None, payouts=None):
     """The pack of a trip whose papers and frames nobody keeps."""
 
     def entries(story):
@@ -59,6 +60,7 @@ def exported(town, trip, path, advance=None):
         names=lambda parties: [PartyName(one, "", None, None) for one in parties],
         entries=entries,
         decisions=[decided] if decided else [],
+        payouts=None if payouts is None else lambda _: payouts,
         forests=[json.loads((ROOT / "finance" / "forests" / PRESENT).read_text())],
     )
     return write_pack(town.client, material, path)
@@ -96,6 +98,36 @@ def test_a_loan_repaid_early_in_two_parts(town, tmp_path):
     assert "repaid: drawn 500000, outstanding 0 fen" in reasons(report, "advance.replay")
     (decision,) = reasons(report, "decision")
     assert "byte for byte" in decision
+
+
+def test_a_payout_that_the_bank_paid_once(town, tmp_path):
+    trip, advance = town.released(town.line)
+    (payee,) = town.look(lambda s: s.show_advance(advance)).payees
+    sequence = payment_sequence(payee.payout, 1)
+    form = PayoutReceipt(payee.payout, sequence, 20_481)
+    both = [town.sign(name, form, "SettlementToken") for name in ("bank_one", "bank_two")]
+    town.send(SettlementToken.confirm_payout(form, *both))
+    assert not town.refused, town.refused
+
+    def check(*, amount=500_000, value_day=20_481, number=1, account=trip.account):
+        seq = payment_sequence(payee.payout, number)
+        leg = Leg(
+            payee.payout, 1, seq, end_to_end_id(seq), account, amount, b"sealed",
+            dt.datetime(2026, 1, 28, tzinfo=dt.UTC),
+        )  # fmt: skip
+        told = PayoutTold(payee.payout, [leg], BankBooking("B-1", 500_000, value_day))
+        done = exported(town, trip, tmp_path / "p.zip", advance, [told])
+        return verify_pack(done.path, trust=[done.anchor_hash])
+
+    honest = check()
+    assert honest.verified, honest.to_text()
+    assert reasons(honest, "payout.paid") == [
+        "500000 fen booked by the bank on day 20481, burned on its word"
+    ]
+    assert {c.code for c in check(value_day=20_482).reds} == {"payout.paid"}
+    assert {c.code for c in check(amount=1).reds} == {"payout.legs"}
+    assert {c.code for c in check(account=town.number()).reds} == {"payout.legs"}
+    assert {c.code for c in check(number=2).reds} == {"payout.legs", "payout.paid"}
 
 
 def test_a_loan_still_running(town, tmp_path):
@@ -178,35 +210,6 @@ def test_a_loan_in_default_and_written_off_with_a_late_recovery(town, tmp_path):
 
 
 def test_the_layouts_are_those_of_the_compiler():
-    sources = {
-        path.relative_to(ROOT).as_posix(): {"content": path.read_text()}
-        for path in sorted((ROOT / "contracts").rglob("*.sol"))
-    }
-    settings = read_settings(ROOT)
-    settings["outputSelection"] = {path: {"*": ["storageLayout"]} for path in sources}
-    order = {"language": "Solidity", "sources": sources, "settings": settings}
-    out = solcx.compile_standard(order, solc_binary=ROOT / "chain" / "solc-npm")["contracts"]
-    mappings = {
-        "party": "_parties", "waybill": "_waybills", "trip": "_trips", "witnesses": "_witnesses",
-        "loan": "_loans", "advance": "_advances", "advance of trip": "_advanceOf",
-    }  # fmt: skip
-    assert mappings.keys() == LAYOUTS.keys()
-    for kind, layout in LAYOUTS.items():
-        told = out[f"contracts/{layout.contract}.sol"][layout.contract]["storageLayout"]
-        (held,) = [one for one in told["storage"] if one["label"] == mappings[kind]]
-        assert int(held["slot"]) == layout.slot, kind
-        value = told["types"][told["types"][held["type"]]["value"]]
-        if "members" not in value:
-            continue
-        assert int(value["numberOfBytes"]) == 32 * layout.words, kind
-        fields = _fields(value, told["types"])
-        assert {name: fields[name] for name in layout.fields} == dict(layout.fields), kind
-
-
-def _fields(struct, types, base=0):
-    found = {}
-    for one in struct["members"]:
-        kind, slot = types[one["type"]], base + int(one["slot"])
-        found[one["label"]] = (slot, one["offset"], int(kind["numberOfBytes"]))
-        found |= _fields(kind, types, slot) if "members" in kind else {}
-    return found
+    assert json.loads(FILE.read_text("utf-8")) == layouts(), (
+        "the contracts' storage has changed: python -m tests.integration.api.layouts"
+    )
