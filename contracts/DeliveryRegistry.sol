@@ -36,16 +36,16 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         bool confirmed;
         uint8 condition;
         uint64 loaded;
-        uint64 accepted;
         uint40 loadedAt;
-        uint40 deliveredAt;
-        // slot
         uint32 batches;
         uint40 committedTo;
+        bytes5 lastBatch; // marks the last batch so that its repetition is known
+        // slot
+        uint64 accepted;
         uint40 confirmedAt;
         uint40 agreedAt; // when k attestations agreed, 0 while they do not
+        uint40 deliveredAt;
         PartyId disputer;
-        bytes5 lastBatch; // marks the last batch so that its repetition is known
         // slots
         bytes32 head;
         bytes32 root;
@@ -63,7 +63,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @inheritdoc IDeliveryRegistry
     uint64 public constant HELD_EXPIRY = 90 days;
     /// @inheritdoc IDeliveryRegistry
-    uint256 public constant LISTENER_GAS = 1_500_000;
+    uint256 public constant LISTENER_GAS = 2_000_000;
     /// @inheritdoc IDeliveryRegistry
     uint256 public constant MAX_ATTESTORS = 32;
 
@@ -83,11 +83,11 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     mapping(bytes32 vehicle => TripId) private _tripOfVehicle;
     mapping(PartyId attestor => Attestor) private _attestors;
     PartyId[] private _attestorList;
-    /// @dev Who attested a trip, in order; and what: a hash of (root, findings) whose last byte is the verdict.
-    mapping(TripId trip => PartyId[]) private _witnesses;
+    /// @dev What an attestor said of a trip: a hash of (root, findings) whose last byte is the verdict.
     mapping(TripId trip => mapping(PartyId attestor => bytes32 outcome)) private _outcomes;
     mapping(bytes32 outcome => bytes32 root) private _roots;
-    mapping(TripId trip => bytes32 outcome) private _acceptedReviews;
+    /// @dev The mark of (root, findings) that the trip's lender has accepted.
+    mapping(TripId trip => bytes32 mark) private _accepted;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(
@@ -163,7 +163,8 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         ) {
             revert TrackBatchSpanInvalid(form.trip, form.firstTime, form.lastTime);
         }
-        _requireAttestor(form.trip, form.attestor);
+        // A batch is evidence of arrival and no vote: that he is an attestor is enough.
+        if (_attestors[form.attestor].since == 0) revert AttestorUnknown(form.attestor);
         PARTIES.requireSignature(form.attestor, _hashTypedDataV4(structHash), signature);
 
         t.batches = form.index + 1;
@@ -195,7 +196,6 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         _requireAttestor(form.trip, form.attestor);
         PARTIES.requireSignature(form.attestor, _hashTypedDataV4(form.hash()), signature);
 
-        if (earlier == 0) _witnesses[form.trip].push(form.attestor);
         _outcomes[form.trip][form.attestor] = outcome;
         if (_roots[outcome] == 0) _roots[outcome] = form.root;
         _announce(form);
@@ -210,15 +210,15 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @inheritdoc IDeliveryRegistry
     function acceptReview(ReviewAcceptance calldata form, bytes calldata signature) external {
         Trip storage t = _trips[form.trip];
-        bytes32 outcome = _outcomeOf(form.root, form.findings, uint8(Verdict.Review));
-        if (_acceptedReviews[form.trip] == outcome) return; // the same acceptance again
+        bytes32 mark = _markOf(form.root, form.findings);
+        if (_accepted[form.trip] == mark) return; // the same acceptance again
         _requireOnRoad(form.trip, t);
         _requireInTime(form.expires);
         PartyId reviewer = _watches[form.trip].reviewer;
         if (reviewer == NOBODY) revert ReviewerNotAllowed(form.trip);
         PARTIES.requireSignature(reviewer, _hashTypedDataV4(form.hash()), signature);
 
-        _acceptedReviews[form.trip] = outcome;
+        _accepted[form.trip] = mark;
         emit ReviewAccepted(form.trip, reviewer, form.root, form.findings);
         if (t.agreedAt == 0 && _agreedOutcome(form.trip) != 0) {
             t.agreedAt = uint40(block.timestamp);
@@ -429,43 +429,47 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         }
     }
 
-    /// @dev The outcome on which at least k present attestors agree, the required one among them; 0 if there is none.
-    /// Counted anew each time, so a removed attestor counts no more, at once.
+    /// @dev The outcome on which at least k present attestors agree, the lender's choice among them (or accepted by himself);
+    /// 0 if there is none. Counted anew over the present attestors each time, so a removed one counts no more, at once.
     function _agreedOutcome(TripId trip) private view returns (bytes32) {
-        PartyId required = _watches[trip].attestor;
-        PartyId[] storage witnesses = _witnesses[trip];
-        uint256 length = witnesses.length;
-        if (length < THRESHOLD) return 0;
-        uint64 issuedAt = WAYBILLS.leafFacts(trip).issuedAt;
-        for (uint256 i = 0; i + THRESHOLD <= length; i++) {
-            bytes32 outcome = _countingOutcome(trip, witnesses[i], issuedAt);
+        bytes32[] memory outcomes = new bytes32[](_attestorList.length);
+        bytes32 required = _countingOutcomes(trip, outcomes);
+        bool anyAttestor = _watches[trip].attestor == NOBODY;
+        bytes32 accepted = _accepted[trip];
+        for (uint256 i = 0; i + THRESHOLD <= outcomes.length; i++) {
+            bytes32 outcome = outcomes[i];
             if (outcome == 0) continue;
-            uint256 votes = 0;
-            bool requiredAgrees = required == NOBODY;
-            for (uint256 j = 0; j < length; j++) {
-                PartyId witness = witnesses[j];
-                if (_countingOutcome(trip, witness, issuedAt) != outcome) continue;
-                votes++;
-                if (witness == required) requiredAgrees = true;
+            if (!anyAttestor && outcome != required && _markIn(outcome) != accepted) continue;
+            uint256 votes = 1;
+            for (uint256 j = i + 1; j < outcomes.length; j++) {
+                if (outcomes[j] == outcome) votes++;
             }
-            if (votes >= THRESHOLD && requiredAgrees) return outcome;
+            if (votes >= THRESHOLD) return outcome;
         }
         return 0;
     }
 
-    /// @dev What an attestor said, if he still is one and what he said can complete: pass, or the accepted review.
-    function _countingOutcome(TripId trip, PartyId attestor, uint64 issuedAt)
+    /// @dev What each present attestor said, if it can complete: pass, or an accepted review; 0 where it cannot.
+    /// @return required what the attestor said whom the lender chose.
+    function _countingOutcomes(TripId trip, bytes32[] memory outcomes)
         private
         view
-        returns (bytes32)
+        returns (bytes32 required)
     {
-        uint40 since = _attestors[attestor].since;
-        if (since == 0 || since > issuedAt) return 0;
-        bytes32 outcome = _outcomes[trip][attestor];
-        uint8 verdict = uint8(uint256(outcome));
-        bool counts = verdict == uint8(Verdict.Pass)
-            || (verdict == uint8(Verdict.Review) && _acceptedReviews[trip] == outcome);
-        return counts ? outcome : bytes32(0);
+        PartyId chosen = _watches[trip].attestor;
+        bytes32 accepted = _accepted[trip];
+        uint64 issuedAt = WAYBILLS.leafFacts(trip).issuedAt;
+        for (uint256 i = 0; i < outcomes.length; i++) {
+            PartyId attestor = _attestorList[i];
+            bytes32 outcome = _outcomes[trip][attestor];
+            if (outcome == 0 || _attestors[attestor].since > issuedAt) continue;
+            uint8 verdict = uint8(uint256(outcome));
+            bool counts = verdict == uint8(Verdict.Pass)
+                || (verdict == uint8(Verdict.Review) && _markIn(outcome) == accepted);
+            if (!counts) continue;
+            outcomes[i] = outcome;
+            if (attestor == chosen) required = outcome;
+        }
     }
 
     function _void(TripId trip, Trip storage t) private {
@@ -491,7 +495,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             revert TripAlreadyWatched(trip, listener);
         }
         _watches[trip] = needs;
-        delete _acceptedReviews[trip];
+        delete _accepted[trip];
         emit TripWatched(trip, needs.listener, needs.attestor, needs.reviewer, needs.standIn);
     }
 
@@ -651,7 +655,14 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         pure
         returns (bytes32)
     {
-        bytes32 mark = keccak256(abi.encode(root, findings));
-        return (mark & ~bytes32(uint256(0xff))) | bytes32(uint256(verdict));
+        return _markOf(root, findings) | bytes32(uint256(verdict));
+    }
+
+    function _markOf(bytes32 root, bytes32 findings) private pure returns (bytes32) {
+        return _markIn(keccak256(abi.encode(root, findings)));
+    }
+
+    function _markIn(bytes32 outcome) private pure returns (bytes32) {
+        return outcome & ~bytes32(uint256(0xff));
     }
 }

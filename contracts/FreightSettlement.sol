@@ -92,7 +92,7 @@ contract FreightSettlement is IFreightSettlement, EIP712, ReentrancyGuard {
         uint256 take = Math.min(balance, WAYBILLS.outstanding(waybill));
         // Freight paid before its delivery waits for it.
         bool final_ = w.state == WaybillState.Delivered || w.state == WaybillState.Paid
-            || w.state == WaybillState.Cancelled || w.state == WaybillState.None;
+            || w.state == WaybillState.Cancelled;
         uint256 refund = final_ ? balance - take : 0;
         if (take == 0 && refund == 0) return false;
 

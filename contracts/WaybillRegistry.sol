@@ -20,7 +20,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
 
     // -- what is stored ---------------------------------------------------------------------------
 
-    /// @dev Packed by slot; a leaf costs nine slots, a root five. Amounts and quantities stay below 2^53 (MAX_AMOUNT),
+    /// @dev Packed by slot; a leaf costs eight slots, a root four. Amounts and quantities stay below 2^53 (MAX_AMOUNT),
     /// instants below 2^32 (the year 2106).
     struct Stored {
         WaybillId parent;
@@ -42,16 +42,16 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         uint32 deliverBy;
         uint32 issuedAt;
         uint32 deliveredAt;
-        // slot: fen
+        // slot: what was agreed and what came of it
         uint64 freight;
-        uint64 childFreight;
-        uint64 paid;
-        uint64 credited;
-        // slot: thousandths of the unit
         uint64 quantity;
-        uint64 childQuantity;
-        uint64 deliveredQuantity;
         uint64 accepted;
+        uint64 paid;
+        // slot: written only when there are children or credit notes
+        uint64 credited;
+        uint64 childFreight;
+        uint64 childQuantity;
+        uint64 deliveredBelow; // contracted quantity of delivered leaves; a leaf is delivered at once
         // leaf only
         TripId trip;
         bytes32 vehicle;
@@ -421,9 +421,9 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         uint64 quantity = leaf.quantity;
         while (id != NO_WAYBILL) {
             Stored storage w = _waybills[id];
-            w.deliveredQuantity += quantity;
             w.accepted += accepted;
-            if (w.deliveredQuantity == w.quantity) {
+            if (w.trip == NO_TRIP) w.deliveredBelow += quantity;
+            if (w.trip != NO_TRIP || w.deliveredBelow == w.quantity) {
                 w.deliveredAt = uint32(at);
                 _move(id, w, WaybillState.Delivered);
                 _closeIfNothingOwed(id, w);
@@ -499,7 +499,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         r.issuedAt = w.issuedAt;
         r.deliveredAt = w.deliveredAt;
         r.childQuantity = w.childQuantity;
-        r.deliveredQuantity = w.deliveredQuantity;
+        r.deliveredQuantity = w.deliveredAt != 0 ? w.quantity : w.deliveredBelow;
         r.accepted = w.accepted;
         r.freight = w.freight;
         r.childFreight = w.childFreight;

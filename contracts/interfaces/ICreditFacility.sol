@@ -47,54 +47,74 @@ interface ICreditFacility {
     error CreditFormUsed(bytes32 digest);
     error CreditCallerNotAllowed(address caller);
 
+    /// @notice Opens a line on terms that never change. Signed by lender and borrower.
+    /// @dev Rates are bounded by the ceiling and the ceiling by 100% a year; what the law allows is checked off chain by date.
+    /// @custom:access Anyone; authority comes from the signatures.
     function openLine(
         CreditLine calldata form,
         bytes calldata lenderSignature,
         bytes calldata borrowerSignature
     ) external returns (LineId line);
+    /// @notice Moves limit, freeze and end of a line. Lowering a limit takes headroom only: what is approved stays.
+    /// @custom:access Anyone; authority comes from the signatures.
     /// @param borrowerSignature may be empty unless the limit rises.
     function changeLine(
         LineChange calldata form,
         bytes calldata lenderSignature,
         bytes calldata borrowerSignature
     ) external;
+    /// @notice Moves a lender's own free money into his vault or out of it. Reserved money cannot be taken out.
+    /// @custom:access Anyone; authority comes from the signatures.
     function moveVault(VaultMove calldata form, bytes calldata lenderSignature) external;
 
     // For FreightAdvance, fixed at construction.
+    /// @notice Locks cash for an approved advance (promise E).
+    /// @custom:access FreightAdvance only.
     function reserve(LineId line, uint128 amount) external;
+    /// @notice Gives locked cash back to the vault.
+    /// @custom:access FreightAdvance only.
     function voidReserve(LineId line, uint128 amount) external;
     /// @notice Opens a loan on a line; nothing is drawn yet.
     /// @return dueDay startDay and the line's tenor.
+    /// @custom:access FreightAdvance only.
     function openLoan(AdvanceId loan, LineId line, uint32 startDay) external returns (uint32 dueDay);
     /// @notice Takes amount out of the reserve, pays it from the vault to a party's token account and queues it there
     /// for the party's bank account.
+    /// @custom:access FreightAdvance only.
     function draw(AdvanceId loan, uint128 amount, PartyId payee, bytes32 account, bytes32 payout)
         external;
     /// @notice Accrues to today, shares a payment, moves what the loan takes from a token account into the vault.
     /// @return shares how it was shared; the residue was not moved.
     /// @return waived what the ceiling keeps from being charged, final when nothing is outstanding.
     /// @return outstanding principal still owed.
+    /// @custom:access FreightAdvance only.
     function repay(AdvanceId loan, address from, uint128 amount)
         external
         returns (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding);
     /// @notice Takes the principal out of the line's drawn amount; the claim stands and what still comes in is income.
+    /// @custom:access FreightAdvance only.
     function writeOff(AdvanceId loan) external returns (uint128 principal);
     /// @notice Lets interest start on a later day; only before any day is counted. Returns false if it may not.
+    /// @custom:access FreightAdvance only.
     function deferInterest(AdvanceId loan, uint128 day) external returns (bool);
     /// @notice Gives up charges due today, in the order of a payment. Returns false if less than that is due.
+    /// @custom:access FreightAdvance only.
     function waive(AdvanceId loan, uint128 amount) external returns (bool);
 
     /// @notice What would close the loan on a Beijing day.
     function dueOn(AdvanceId loan, uint32 day) external view returns (Due memory);
+    /// @notice The part of loanOf that an advance shows.
     function scheduleOf(AdvanceId loan)
         external
         view
         returns (uint128 outstanding, uint32 startDay, uint32 dueDay);
     /// @notice First day that bears the penalty rate's first day behind it: due day, grace and one more.
     function arrearsFrom(AdvanceId loan) external view returns (uint32 day);
+    /// @notice A loan as it stands now; all zero before its release.
     function loanOf(AdvanceId loan) external view returns (LoanRecord memory);
     /// @notice Principal still owed.
     function outstandingOf(AdvanceId loan) external view returns (uint128);
+    /// @notice The terms as signed, and what has moved since. Reverts with LineUnknown.
     function get(LineId line)
         external
         view
@@ -106,9 +126,13 @@ interface ICreditFacility {
         external
         view
         returns (PartyId lender, PartyId borrower, PartyId attestor, uint16 advanceBps);
+    /// @notice Fen approved and locked on a line.
     function reserved(LineId line) external view returns (uint128);
+    /// @notice Fen of principal paid out and not yet returned or written off.
     function drawn(LineId line) external view returns (uint128);
+    /// @notice What may still be approved: limit less reserved and drawn.
     function headroom(LineId line) external view returns (uint128);
+    /// @notice What a lender may take out or approve on.
     /// @return cash of the lender that is not reserved.
     function cash(PartyId lender) external view returns (uint128);
 }

@@ -131,20 +131,49 @@ interface IDeliveryRegistry {
     error TripAlreadyWatched(TripId trip, address listener);
     error DeliveryCallerNotAllowed(address caller);
 
+    /// @notice The driver says that he is loaded; his vehicle is locked until delivery or void.
+    /// @dev Repeating it does nothing. The clock of a signer may run five minutes ahead of the chain.
+    /// @custom:access Anyone; authority comes from the signatures.
     function load(Loading calldata form, bytes calldata driverSignature) external;
+    /// @notice Commits the next batch of fixes; append-only. Repeating the last batch does nothing.
+    /// @custom:access Anyone; authority comes from the signatures.
     function commitTrack(TrackBatch calldata form, bytes calldata signature) external;
+    /// @notice The receipt of the consignee, or of Watch.standIn CONSIGNEE_SILENCE after k attestations agreed.
+    /// @dev May complete the delivery; then gas for the listener is needed (LISTENER_GAS).
+    /// @custom:access Anyone; authority comes from the signatures.
     function confirm(Confirmation calldata form, bytes calldata signature) external;
+    /// @notice An attestor's verdict; he may replace it until completion, afterwards a first one is kept as evidence only.
+    /// @dev Attestations agree when root, findings and verdict are the same. May complete the delivery.
+    /// @custom:access Anyone; authority comes from the signatures.
     function attest(Attestation calldata form, bytes calldata signature) external;
+    /// @notice The trip's reviewer (its lender) accepts what was found on the road: a review counts as a pass then, and his
+    /// signature stands for his attestor's, who may have been removed. It never replaces the k attestations.
+    /// @custom:access Anyone; authority comes from the signatures.
     function acceptReview(ReviewAcceptance calldata form, bytes calldata signature) external;
+    /// @notice Holds a loaded trip, or marks a delivered one. Signed by any party of the chain.
+    /// Warning: a dispute holds the driver's money; the resolution of both sides or of the arbiter frees it.
+    /// @custom:access Anyone; authority comes from the signatures.
     function dispute(Dispute calldata form, bytes calldata signature) external;
+    /// @notice Ends a dispute; after completion only with outcome 1.
+    /// @custom:access Anyone; authority comes from the signatures.
     /// @param signatures the disputer's and the leaf performer's, or the arbiter's alone (byArbiter).
     function resolve(Resolution calldata form, bytes[] calldata signatures, bool byArbiter) external;
     /// @notice Voids a trip whose window ended EXPIRY ago without completion; frees the vehicle. Anyone.
+    /// @custom:access Anyone.
     function expire(TripId trip) external;
     /// @notice Sets listener and needs of a trip, once. Only the registrant fixed at construction.
+    /// @dev A later advance of the same registrant may renew the needs after the earlier one was voided.
+    /// @custom:access FreightAdvance only.
     function watch(TripId trip, Watch calldata needs) external;
+    /// @notice Adds an attestor; he counts for trips whose leaf is issued from now on.
+    /// Warning: k attestors together decide what road was driven.
+    /// @custom:access Restricted by the AccessManager, with a delay.
     function addAttestor(PartyId attestor) external;
+    /// @notice Removes an attestor; what he said counts no more, at once, on every trip not yet delivered.
+    /// @custom:access Restricted by the AccessManager, without delay.
     function removeAttestor(PartyId attestor) external;
+    /// @notice Names who may resolve disputes alone.
+    /// @custom:access Restricted by the AccessManager, with a delay.
     function setArbiter(PartyId arbiter) external;
 
     /// @notice Seconds between the agreement of k attestations and the right of the debtor to confirm.
@@ -161,18 +190,24 @@ interface IDeliveryRegistry {
     function arbiter() external view returns (PartyId);
     /// @notice Open for a trip whose leaf is issued and not loaded; Void also for one whose leaf was cancelled.
     function stateOf(TripId trip) external view returns (TripState);
+    /// @notice All present attestors, at most MAX_ATTESTORS.
     function attestors() external view returns (PartyId[] memory);
     /// @notice True if k present attestors, the required one among them, agree on an outcome that may complete.
     function isAgreed(TripId trip) external view returns (bool);
+    /// @notice A trip as it stands now; state None if no leaf names it.
     function get(TripId trip) external view returns (TripRecord memory);
     /// @notice How a trip ended, in short.
     function outcomeOf(TripId trip)
         external
         view
         returns (TripState state, bool disputed, uint64 accepted, uint64 loaded, uint64 deliveredAt);
+    /// @notice What a trip needs beside the rule of all; all zero if nothing.
     function watchOf(TripId trip) external view returns (Watch memory);
+    /// @notice k: how many attestations must agree.
     function threshold() external view returns (uint256);
+    /// @notice True while his word counts.
     function isAttestor(PartyId attestor) external view returns (bool);
+    /// @notice The trip that a vehicle is locked on, zero if none.
     function tripOfVehicle(bytes32 vehicle) external view returns (TripId);
     /// @notice Head of the hash chain over the committed batches: keccak(previous, index, root, count, first, last).
     function trackHead(TripId trip) external view returns (bytes32);

@@ -26,14 +26,23 @@ interface IFreightSettlement {
     error SettlementCascadesTooMany(WaybillId waybill, uint256 most);
     error SettlementChildInvalid(WaybillId waybill, WaybillId child);
 
+    /// @notice Lets residue of a waybill flow on to one that its performer issued, up to an amount.
+    /// @dev Several add up. Children's due dates never depend on it.
+    /// @custom:access Anyone; authority comes from the signatures.
     function signCascade(Cascade calldata form, bytes calldata performerSignature) external;
+    /// @notice Shares what lies in the waybill's collection account.
+    /// @dev Freight paid before its delivery waits there; what exceeds it goes back once the waybill has ended or is delivered.
+    /// @custom:access Anyone.
     function settle(WaybillId waybill) external;
 
+    /// @notice Where the debtor of a waybill pays.
     /// @return the pseudo address whose token balance is what was paid in for this waybill.
     function collectionAccount(WaybillId waybill) external pure returns (address);
     /// @notice Most cascades signed on one waybill.
     function MAX_CASCADES() external view returns (uint256);
+    /// @notice What one cascade may still spend.
     /// @return fen that a cascade may still spend.
     function cascadeLeft(WaybillId waybill, uint256 index) external view returns (uint128);
+    /// @notice The children that cascades of a waybill flow to, in the order of signing.
     function cascadesOf(WaybillId waybill) external view returns (WaybillId[] memory);
 }

@@ -105,12 +105,19 @@ interface IWaybillRegistry {
     error WaybillOverpaid(WaybillId waybill, uint256 owed, uint256 amount);
     error WaybillSignatureMissing(WaybillId waybill, PartyId party);
 
+    /// @notice Records a waybill that both sides have signed; closes it with its parent (promise A).
+    /// @dev Assumes nothing of the consignee: he is bound by nothing until he signs a receipt.
+    /// @custom:access Anyone; authority comes from the signatures.
     /// @param issuerSignature may be empty on a root only: then the root is declared and says so for ever.
     function issue(
         Waybill calldata form,
         bytes calldata issuerSignature,
         bytes calldata performerSignature
     ) external returns (WaybillId waybill);
+    /// @notice Issues many; parents may stand before their children in the same batch.
+    /// @return issued how many were recorded.
+    /// Warning: with too little gas the rest of a batch is refused; send it again.
+    /// @custom:access Anyone; authority comes from the signatures.
     /// @param allOrNothing true: one bad form reverts the batch; false: it is refused with WaybillRefused, the rest stand.
     function issueBatch(
         Waybill[] calldata forms,
@@ -118,17 +125,25 @@ interface IWaybillRegistry {
         bytes[] calldata performerSignatures,
         bool allOrNothing
     ) external returns (uint256 issued);
+    /// @notice New terms before loading; the version rises by one and everything signed for the old one is void.
+    /// @dev A waybill with children keeps its window at least as wide, and holds what they take.
+    /// @custom:access Anyone; authority comes from the signatures.
     function amend(
         Amendment calldata form,
         bytes calldata issuerSignature,
         bytes calldata performerSignature,
         bytes calldata pledgeeSignature
     ) external;
+    /// @notice Ends a waybill that has no live child, no pledge and no truck on the road.
+    /// @dev The issuer of a declared root never signed: the performer alone may end, amend and credit it.
+    /// @custom:access Anyone; authority comes from the signatures.
     function cancel(
         Cancellation calldata form,
         bytes calldata issuerSignature,
         bytes calldata performerSignature
     ) external;
+    /// @notice Lowers what is owed; at most what is neither paid nor credited of the freight.
+    /// @custom:access Anyone; authority comes from the signatures.
     function credit(
         CreditNote calldata form,
         bytes calldata issuerSignature,
@@ -137,18 +152,32 @@ interface IWaybillRegistry {
     ) external;
 
     // For the contracts above, fixed at construction.
+    /// @notice The truck of a leaf is loaded: the leaf and what stands above it is in transit.
+    /// @custom:access DeliveryRegistry only.
     function recordLoading(TripId trip) external;
+    /// @notice Adds a delivered leaf to every waybill above it.
+    /// @custom:access DeliveryRegistry only.
     function recordDelivery(TripId trip, uint64 accepted, uint64 at) external;
+    /// @notice Cancels the leaf of a void trip; its parent gets its share back.
+    /// @custom:access DeliveryRegistry only.
     function recordVoid(TripId trip) external;
+    /// @notice Freight received by the performer; never more than is outstanding.
+    /// @custom:access FreightAdvance and FreightSettlement only.
     function recordPaid(WaybillId waybill, uint128 amount) external;
+    /// @notice Pledges to a lender; he may pledge several times, another may not.
+    /// @custom:access FreightAdvance only.
     function pledge(WaybillId waybill, PartyId pledgee) external;
+    /// @notice Takes one pledge back.
+    /// @custom:access FreightAdvance only.
     function release(WaybillId waybill, PartyId pledgee) external;
 
     /// @notice Deepest tier of a chain; a root has tier 0.
     function MAX_TIER() external view returns (uint8);
     /// @notice Most fen, and most thousandths of a unit, of one waybill: what JSON carries exactly.
     function MAX_AMOUNT() external view returns (uint64);
+    /// @notice A waybill as it stands now; all zero if there is none.
     function get(WaybillId waybill) external view returns (WaybillRecord memory);
+    /// @notice The leaf that names a trip; zero if none.
     function leafOf(TripId trip) external view returns (WaybillId);
     /// @notice The leaf of a trip in short; all zero if there is none.
     function leafFacts(TripId trip) external view returns (LeafFacts memory);
@@ -175,8 +204,11 @@ interface IWaybillRegistry {
         returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy);
     /// @notice floor(freight x accepted / quantity) - credited - paid, never below zero.
     function outstanding(WaybillId waybill) external view returns (uint128);
+    /// @notice True if the ancestor stands strictly above the waybill.
     function isBelow(WaybillId waybill, WaybillId ancestor) external view returns (bool);
+    /// @notice Whether a party stands on the waybill or above it.
     /// @return true if the party is issuer, performer or consignee of the waybill or of any above it.
     function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool);
+    /// @notice The id of a waybill of these terms: its EIP-712 struct hash.
     function hashWaybill(Waybill calldata form) external pure returns (WaybillId);
 }

@@ -355,7 +355,7 @@ abstract contract Base is FormHashes, Test {
         return bytes32(++_salt);
     }
 
-    function soon() internal view returns (uint64) {
+    function soon() internal view virtual returns (uint64) {
         return uint64(block.timestamp + 1 days);
     }
 

@@ -35,11 +35,12 @@ contract Handler is Base {
     mapping(TripId => WaybillId) internal borrowersBill;
     bytes[] internal spent; // calldata that was accepted once: to be played again
     address[] internal spentAt;
+    uint256 private _spent;
 
     // -- the handler's own books ------------------------------------------------------------------
 
     mapping(TripId => mapping(PartyId => Said)) internal said;
-    mapping(TripId => bytes32) internal reviewAccepted;
+    mapping(TripId => bool) internal reviewAccepted;
     mapping(TripId => bool) internal receipt;
     mapping(TripId => uint256) public completions;
     mapping(AdvanceId => uint256) public paid;
@@ -89,6 +90,11 @@ contract Handler is Base {
         }
     }
 
+    /// @dev Long, so that forms are still in time when they are played again.
+    function soon() internal view override returns (uint64) {
+        return uint64(block.timestamp + 3650 days);
+    }
+
     // -- business ---------------------------------------------------------------------------------
 
     function newChain(uint256 seed) external action("newChain") {
@@ -126,7 +132,7 @@ contract Handler is Base {
         f.freight = (p.freight - p.childFreight) / part;
         f.quantity = (p.quantity - p.childQuantity) / part;
         f.trip = TripId.wrap(salt());
-        f.vehicle = keccak256(abi.encode("vehicle", uint256(salt()) % 8));
+        f.vehicle = keccak256(abi.encode("vehicle", uint256(salt()) % 16));
         WaybillId id = _issue(f);
         if (waybills.get(id).state == WaybillState.None) return;
         trips.push(f.trip);
@@ -158,6 +164,7 @@ contract Handler is Base {
 
     /// @dev Asked, agreed and approved in one step, so that runs get far.
     function finance(uint256 seed) external action("finance") {
+        if (paused && seed % 4 != 0) _pauseOrNot();
         _ask(seed);
         _approve(seed);
     }
@@ -169,6 +176,10 @@ contract Handler is Base {
     function _ask(uint256 seed) internal {
         (bool found, TripId trip) = _pickTrip(seed, TripState.Open, TripState.Loaded);
         if (!found || loans.length >= MOST_ADVANCES) return;
+        for (uint256 i = 0; i < trips.length && (seed >> 8) % 4 != 0; i++) {
+            bool free = advances.advanceOf(trips[i]) == NO_ADVANCE;
+            if (free && deliveries.stateOf(trips[i]) <= TripState.Loaded) trip = trips[i];
+        }
         AdvanceRequest memory f;
         f.line = lines[seed % 2];
         (f.waybill, f.trip) = (borrowersBill[trip], trip);
@@ -232,6 +243,7 @@ contract Handler is Base {
             wrong["F"] = "a receivable was pledged twice";
         }
         pledgedBy[r.fingerprint] = id;
+        reviewAccepted[r.trip] = false; // a new watch starts afresh
     }
 
     // -- road -------------------------------------------------------------------------------------
@@ -239,6 +251,10 @@ contract Handler is Base {
     /// @dev Loaded, attested twice and received whole in one step, so that runs get far.
     function carry(uint256 seed) external action("carry") {
         (bool found, TripId trip) = _pickTrip(seed, TripState.Open, TripState.Open);
+        (bool financed, AdvanceId id) = _pickLoan(seed, AdvanceState.Approved);
+        if (financed && deliveries.stateOf(advances.get(id).trip) == TripState.Open) {
+            (found, trip) = (true, advances.get(id).trip);
+        }
         if (!found) return;
         _load(trip);
         if (deliveries.stateOf(trip) != TripState.Loaded) return;
@@ -292,7 +308,7 @@ contract Handler is Base {
         PartyId who = deliveries.watchOf(trip).reviewer;
         bytes memory s = sign(who, address(deliveries), hash(f));
         if (_play(address(deliveries), abi.encodeCall(deliveries.acceptReview, (f, s)))) {
-            reviewAccepted[trip] = keccak256(abi.encode(ROOT_HASH, uint8(Verdict.Review)));
+            reviewAccepted[trip] = true;
         }
         _checkCompletion(trip);
     }
@@ -363,6 +379,8 @@ contract Handler is Base {
     function payOne(uint256 seed) external action("pay") {
         if (bills.length == 0) return;
         WaybillId id = bills[seed % bills.length];
+        (bool lent, AdvanceId loan) = _pickLoan(seed, AdvanceState.Released);
+        if (lent && seed % 3 != 0) id = advances.get(loan).waybill;
         uint128 most = waybills.outstanding(id);
         uint128 amount = uint128(_in(seed >> 8, 1, uint256(most) + most / 4 + 1));
         MintReceipt memory f =
@@ -384,9 +402,19 @@ contract Handler is Base {
     }
 
     function actOne(uint256 seed) external action("act") {
-        if (loans.length == 0) return;
-        AdvanceId id = loans[seed % loans.length];
-        uint8 what = uint8(1 + (seed >> 8) % 5);
+        (bool found, AdvanceId id) = _pickLoan(seed, AdvanceState.Defaulted);
+        uint8 what = 2;
+        if (!found || seed % 3 == 0) {
+            (found, id) = _pickLoan(seed, AdvanceState.Released);
+            // Past grace he is in default; before it the lender may defer or waive.
+            bool late = found && advances.today() > advances.get(id).dueDay + 3;
+            what = late && seed % 4 != 0 ? 1 : (seed >> 8) % 2 == 0 ? 3 : 5;
+        }
+        if (!found || seed % 11 == 0) {
+            (found, id) = _pickLoan(seed, AdvanceState.Requested);
+            what = 4;
+        }
+        if (!found) return;
         uint128 value = what == 3 ? advances.today() + 1 : uint128(_in(seed, 1, 100));
         LenderAct memory f = LenderAct(id, what, value, "d", soon(), salt());
         bytes memory s = sign(advances.get(id).lender, address(advances), hash(f));
@@ -501,6 +529,10 @@ contract Handler is Base {
 
     function pauseOne(uint256 seed) external action("pause") {
         if (seed % 5 != 0 && !paused) return;
+        _pauseOrNot();
+    }
+
+    function _pauseOrNot() internal {
         vm.prank(admin);
         if (paused) advances.unpause();
         else advances.pause();
@@ -509,7 +541,7 @@ contract Handler is Base {
 
     /// @dev Days pass; the ceiling runs on what is owed.
     function wait(uint256 seed) external action("wait") {
-        uint256 time = _in(seed, 1 hours, seed % 3 == 0 ? 25 days : 2 days);
+        uint256 time = _in(seed, 1 hours, seed % 3 == 0 ? 26 days : 1 days);
         uint32 before = advances.today();
         uint256 daysPassed = (block.timestamp + time + 8 hours) / 1 days - before;
         for (uint256 i = 0; i < loans.length; i++) {
@@ -583,9 +615,11 @@ contract Handler is Base {
         }
         accepted[_action]++;
         if (spent.length < 64) {
-            spent.push(data);
-            spentAt.push(to);
+            spent.push();
+            spentAt.push();
         }
+        (spent[_spent % 64], spentAt[_spent % 64]) = (data, to);
+        _spent++;
         Vm.Log[] memory logs = vm.getRecordedLogs();
         _logs = logs.length;
         bool released = false;
@@ -686,10 +720,17 @@ contract Handler is Base {
                 if (said[trip][who].outcome != said[trip][attestorPool[i]].outcome) continue;
                 votes++;
                 if (who == required) has = true;
+                if (_accepted(trip, who)) has = true;
             }
             if (votes >= THRESHOLD && has) return true;
         }
         return false;
+    }
+
+    /// @dev The lender accepts the usual road only.
+    function _accepted(TripId trip, PartyId who) internal view returns (bool) {
+        bytes32 usual = keccak256(abi.encode(ROOT_HASH, said[trip][who].verdict));
+        return reviewAccepted[trip] && said[trip][who].outcome == usual;
     }
 
     function _counts(TripId trip, PartyId who) internal view returns (bool) {
@@ -697,7 +738,7 @@ contract Handler is Base {
         if (!deliveries.isAttestor(who)) return false;
         if (since[who] > waybills.get(waybills.leafOf(trip)).issuedAt) return false;
         return s.verdict == uint8(Verdict.Pass)
-            || (s.verdict == uint8(Verdict.Review) && s.outcome == reviewAccepted[trip]);
+            || (s.verdict == uint8(Verdict.Review) && _accepted(trip, who));
     }
 
     // -- the tables of promise J ------------------------------------------------------------------

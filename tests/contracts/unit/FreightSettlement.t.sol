@@ -48,6 +48,15 @@ contract FreightSettlementTest is Base {
         assertEq(balanceOf(CONSIGNOR), 100);
     }
 
+    function test_money_for_a_waybill_not_issued_yet_waits() public {
+        Waybill memory f = rootForm();
+        mint(_account(WaybillId.wrap(hash(f))), 100);
+        refused(IFreightSettlement.SettlementNothingToSettle.selector);
+        submit(address(settlement), abi.encodeCall(settlement.settle, (WaybillId.wrap(hash(f)))));
+        root = issue(f);
+        assertEq(token.balanceOf(_account(root)), 100);
+    }
+
     function test_settle_repays_the_oldest_loan_first() public {
         root = issue(rootForm());
         mid = issue(midForm(root));
