@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from api import flow
 from api.auth import ApiKeys
@@ -36,6 +37,7 @@ from chain.storage import Storage
 from chain.tables import BlockRow, CursorRow
 from chain.transactions import TransactionWriter, WriterSettings
 from finance.custody import Custody
+from finance.day_end import DayEnd
 from finance.onchain import ContractsOnChain
 from finance.repository import SqlBooks
 from finance.service import FinanceService
@@ -58,6 +60,7 @@ class Services:
     tracking: TrackingService
     books: SqlBooks
     finance: FinanceService
+    day_end: DayEnd
     custody: Custody
     keys: ApiKeys
     answers: KeptAnswers
@@ -159,6 +162,7 @@ class Container:
                 chain=contracts,
                 clock=self.clock,
             ),
+            day_end=DayEnd(books=books, clock=self.clock),
             custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
             keys=ApiKeys(session, self.wall),
             answers=KeptAnswers(session, self.wall),
@@ -226,6 +230,17 @@ class Container:
             if block is None:
                 return None
             return BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at)
+
+    def find_last_block(self, before: dt.datetime) -> int | None:
+        """The last block before an instant; None until events beyond the instant are handled."""
+        handled = self.find_handled_block()
+        if handled is None or handled.at < before:
+            return None
+        with self.storage.read() as session:
+            number = session.exec(
+                select(sa.func.max(col(BlockRow.number))).where(col(BlockRow.at) < before)
+            ).one()
+        return -1 if number is None else int(number)
 
     def problems(self) -> list[str]:
         """Why this system is not ready; empty if it is."""

@@ -5,7 +5,8 @@ A job begins its own transactions; what it cannot do now it leaves for its next 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,13 @@ import structlog
 
 from api.bootstrap import Container, Services
 from chain.bindings.enums import TripState
+from chain.clock import beijing_day
 from chain.errors import YundanError
 from chain.ids import PartyId, TripId
 from chain.ports import TransactionState
 from chain.waybill import Stage
+from finance.day_end import DayEnd
+from finance.jobs import close_days as close_business_days
 from tracking.corridor import distance_mm, in_gate
 from tracking.fix import Fix
 from tracking.plan import Plan
@@ -158,10 +162,39 @@ def reconcile(container: Container) -> int:
     return len(found)
 
 
+def close_days(container: Container) -> int:
+    """Closes business dates that are over, a week of them a turn and lender; how many."""
+    with container.read() as services:
+        lenders = services.books.list_lenders()
+
+    @contextlib.contextmanager
+    def begin() -> Iterator[DayEnd]:
+        with container.write() as services:
+            yield services.day_end
+
+    yesterday = beijing_day(container.clock.now()) - 1
+    return sum(
+        len(
+            close_business_days(
+                begin, container.find_last_block, lender=lender, until_day=yesterday, most=7
+            )
+        )
+        for lender in lenders
+    )
+
+
+def free_stale_holds(container: Container) -> int:
+    """Gives back headroom held by requests that came to nothing; how many."""
+    with container.write() as services:
+        return services.finance.release_stale_holds()
+
+
 JOBS = (
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
     Job("tell refusals", 2.0, tell_refusals),
     Job("reconcile", 30.0, reconcile),
+    Job("close days", 60.0, close_days),
+    Job("free stale holds", 60.0, free_stale_holds),
 )
 """Every job of a worker."""

@@ -21,6 +21,7 @@ def close_days(
     *,
     lender: PartyId,
     until_day: int,
+    most: int | None = None,
 ) -> list[DayEndRecord]:
     """Closes every business date of a lender up to a day, in order, batch by batch.
 
@@ -30,12 +31,13 @@ def close_days(
             handled beyond that instant: the day then waits.
         lender: whose book.
         until_day: the last Beijing day to close; it must be over.
+        most: days to close in this turn; the next turn goes on.
 
     Returns:
         The days sealed now.
     """
     sealed: list[DayEndRecord] = []
-    while True:
+    while most is None or len(sealed) < most:
         with begin() as day_end:
             day = day_end.next_day(lender)
         if day is None or day > until_day:
@@ -48,3 +50,4 @@ def close_days(
             with begin() as day_end:
                 record = day_end.proceed(lender, day, block=block)
         sealed.append(record)
+    return sealed
