@@ -276,8 +276,11 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
     told = np.where(known, np.nan_to_num(speed[:-1] + speed[1:]) / 2 / 3.6 * drive.gaps, 0.0)
     made = np.where(known, drive.steps / 1000.0, 0.0)
     spent = np.where(known, drive.gaps, 0)
-    told_sum, made_sum, spent_sum = (
-        np.concatenate(([0], np.cumsum(column))) for column in (told, made, spent)
+    # One slip of a receiver must not speak for minutes: a step counts for so much and no more.
+    most = drive.gaps * rule["most_kmh"] / 3.6
+    told_sum, made_sum, spent_sum, apart_sum = (
+        np.concatenate(([0], np.cumsum(column)))
+        for column in (told, made, spent, np.clip(told - made, -most, most))
     )
     # The trapezoid between two reports errs by a few m/s a step, either way; the way really driven does not.
     doubt = np.concatenate(
@@ -294,7 +297,7 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
         seconds = (spent_sum[ends] - spent_sum[rows]).astype(np.float64)
         allowed = np.maximum(said, done) * rule["off_permille"] / 1000.0
         allowed = allowed + 3.0 * np.sqrt(doubt[ends] - doubt[rows])
-        apart = np.abs(said - done)
+        apart = np.abs(apart_sum[ends] - apart_sum[rows])
         wrong = (apart > allowed) & (apart * 3.6 > rule["off_kmh"] * seconds)
         for at, end in zip(rows[wrong].tolist(), ends[wrong].tolist(), strict=True):
             mask[at : end + 1] = True

@@ -204,6 +204,8 @@ def duplicates(d: Drawn):
 def short_gap(d: Drawn):
     gap = int(d.rng.integers(45, 180))
     at = d.t[int(d.rng.integers(len(d) // 4, len(d) * 3 // 4))]
+    if np.count_nonzero(d.t > at + gap) < 5:
+        return None
     d.keep((d.t < at) | (d.t > at + gap))
     return False, arrives(d), d.plan(), []
 
