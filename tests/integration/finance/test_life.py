@@ -112,6 +112,28 @@ def test_every_partial_payment_is_shared_alike_by_contract_and_replay(town, line
     assert town.reconcile() == []
 
 
+def test_closed_days_book_what_the_contract_charges_and_a_payment_finds_nothing_left_to_book(
+    town, line
+):
+    _, advance = town.released(line)
+    start = town.client.fetch(FreightAdvance.today())
+    town.later(days=75)
+    today = town.client.fetch(FreightAdvance.today())
+    sealed = town.close_days(today - 1)
+    assert [one.day for one in sealed][-1] == today - 1
+    assert sealed[-1].day - start == 74
+    assert town.close_days(today) == []  # it is not over
+    book, due = accounts(town), chain_due(town, advance)
+    for name in (Component.FEE, Component.PENALTY, Component.INTEREST):
+        assert book[f"{name.value}_receivable"] == due[name]
+    assert sealed[-1].report["by_class"]["special_mention"]["principal_fen"] == 500_000
+    entries = town.books(lambda b: len(list(b.list_entries(book_of(town.parties["lender"])))))
+    town.repay(advance, sum(due.values()))
+    after = town.books(lambda b: len(list(b.list_entries(book_of(town.parties["lender"])))))
+    assert after == entries + 1
+    assert town.reconcile() == []
+
+
 def test_a_shortage_cuts_the_loan_and_frees_the_rest_of_the_reserve(town):
     town.fund(4_000_000)
     line = town.open_line(tolerance_bps=5_000)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlmodel import select
 
 from chain.bindings import events
 from chain.bindings.delivery_registry import DeliveryRegistry
@@ -35,10 +39,12 @@ from chain.outbox import SqlOutbox
 from chain.ports import BlockRef
 from chain.signers import LocalSigner
 from chain.storage import Storage
-from chain.tables import BlockRow, CursorRow
+from chain.tables import BlockRow, CursorRow, OutgoingTransactionRow
 from chain.transactions import TransactionWriter, WriterSettings
 from chain.typed_data import struct_hash
 from deploy.contracts import ContractSettings, deploy_contracts
+from finance.day_end import DayEnd
+from finance.jobs import close_days
 from finance.onchain import ContractsOnChain
 from finance.repository import SqlBooks
 from finance.service import FinanceService
@@ -181,10 +187,6 @@ class Town:
         while self.indexer.index_once().moved:
             pass
         with self.storage.read() as session:
-            from sqlmodel import select
-
-            from chain.tables import OutgoingTransactionRow
-
             bad = [
                 (row.function, row.error, row.error_facts)
                 for row in session.exec(select(OutgoingTransactionRow))
@@ -214,6 +216,23 @@ class Town:
     def reconcile(self):
         with self.storage.write() as session:
             return self.service(session).reconcile(self.handled())
+
+    def close_days(self, until_day: int):
+        """Closes the lender's business dates as the job does."""
+
+        @contextlib.contextmanager
+        def begin():
+            with self.storage.write() as session:
+                yield DayEnd(books=SqlBooks(session), clock=self.clock)
+
+        def last_block(before):
+            if self.handled().at < before:
+                return None
+            with self.storage.read() as session:
+                query = select(sa.func.max(BlockRow.number)).where(BlockRow.at < before)
+                return session.exec(query).one()
+
+        return close_days(begin, last_block, lender=self.parties["lender"], until_day=until_day)
 
     # -- the cast
 
