@@ -91,7 +91,7 @@ class PayoutDesk(Protocol):
         asked_before: dt.datetime | None = None,
         limit: int | None = None,
     ) -> list[Payout]:
-        """Payouts that fit every filter, oldest first; never asked counts as asked long ago."""
+        """Payouts that fit every filter, oldest first; with ``asked_before`` the longest unasked first."""
         ...
 
     def add_leg(self, leg: Leg) -> None:

@@ -87,8 +87,8 @@ class SqlPayoutDesk:
         asked_before: dt.datetime | None = None,
         limit: int | None = None,
     ) -> list[Payout]:
-        """Payouts that fit every filter, oldest first."""
-        query = select(PayoutRow).order_by(col(PayoutRow.queued_at), col(PayoutRow.payout))
+        """Payouts that fit every filter, oldest first; with ``asked_before`` the longest unasked first."""
+        query = select(PayoutRow)
         if states is not None:
             query = query.where(col(PayoutRow.state).in_([state.value for state in states]))
         if party is not None:
@@ -96,6 +96,8 @@ class SqlPayoutDesk:
         if asked_before is not None:
             asked = col(PayoutRow.asked_wall)
             query = query.where(sa.or_(asked.is_(None), asked <= asked_before))
+            query = query.order_by(asked.asc().nulls_first())  # no silent one holds up the others
+        query = query.order_by(col(PayoutRow.queued_at), col(PayoutRow.payout))
         return [_payout(row) for row in self._session.exec(query.limit(limit))]
 
     def add_leg(self, leg: Leg) -> None:

@@ -29,6 +29,7 @@ from finance.payout_errors import (
     UnknownPayoutError,
 )
 from finance.payout_jobs import (
+    ask_bank,
     confirm_and_mint,
     instruct_payouts,
     run_payouts,
@@ -415,6 +416,34 @@ def test_two_workers_do_not_hand_the_same_order_over_twice(rig):
     with rig.begin() as payouts:
         assert payouts.hand_over(bank_id(rig, payout)) is None
         assert payouts.list_to_send() == []
+
+
+class SilentAboutOne:
+    """A bank that never answers about one payment and knows nothing of the others."""
+
+    def __init__(self, silent):
+        self.silent = silent
+        self.asked = []
+
+    def fetch_status(self, end_to_end_id):
+        self.asked.append(end_to_end_id)
+        if end_to_end_id == self.silent:
+            raise BankUnavailableError("504")
+
+
+def test_one_payment_the_bank_is_silent_about_does_not_hold_up_the_others(rig):
+    payouts_queued = [rig.queue(amount) for amount in (10, 20, 30)]
+    instruct_payouts(rig.begin)
+    ids = [bank_id(rig, payout) for payout in payouts_queued]
+    for one in ids:
+        with rig.begin() as payouts:
+            payouts.hand_over(one)
+    bank = SilentAboutOne(ids[0])
+    for _ in range(3):
+        ask_bank(rig.begin, bank, rig.wall, NOW)
+    assert set(bank.asked) == set(ids)
+    states = [rig.find(payout).state for payout in payouts_queued]
+    assert states == [PayoutState.UNKNOWN, PayoutState.INSTRUCTED, PayoutState.INSTRUCTED]
 
 
 def test_nobody_at_the_door_is_silence_and_not_an_answer(rig):
