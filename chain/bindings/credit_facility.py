@@ -29,7 +29,7 @@ class CreditFacility:
 
     @staticmethod
     def cash(lender: PartyId) -> Read[int]:
-        """``cash``."""
+        """What a lender may take out or approve on."""
         coded = bytes.fromhex("863470fd") + encode(
             ["uint64"],
             [lender],
@@ -47,7 +47,8 @@ class CreditFacility:
         lender_signature: bytes,
         borrower_signature: bytes,
     ) -> ContractCall:
-        """``changeLine``."""
+        """Moves limit, freeze and end of a line. Lowering a limit takes headroom only: what is
+        approved stays."""
         coded = bytes.fromhex("b84049c4") + encode(
             ["(bytes32,uint128,bool,uint64,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), lender_signature, borrower_signature],
@@ -82,7 +83,7 @@ class CreditFacility:
 
     @staticmethod
     def drawn(line: LineId) -> Read[int]:
-        """``drawn``."""
+        """Fen of principal paid out and not yet returned or written off."""
         coded = bytes.fromhex("30fc0497") + encode(
             ["bytes32"],
             [bytes32(line)],
@@ -126,7 +127,7 @@ class CreditFacility:
 
     @staticmethod
     def get(line: LineId) -> Read[tuple[CreditLine, int, bool, int]]:
-        """``get`` → terms, limit, frozen, valid_until."""
+        """The terms as signed, and what has moved since. Reverts with LineUnknown."""
         coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(line)],
@@ -145,7 +146,7 @@ class CreditFacility:
 
     @staticmethod
     def headroom(line: LineId) -> Read[int]:
-        """``headroom``."""
+        """What may still be approved: limit less reserved and drawn."""
         coded = bytes.fromhex("104d29de") + encode(
             ["bytes32"],
             [bytes32(line)],
@@ -159,7 +160,7 @@ class CreditFacility:
 
     @staticmethod
     def loan_of(loan: AdvanceId) -> Read[LoanRecord]:
-        """``loanOf``."""
+        """A loan as it stands now; all zero before its release."""
         coded = bytes.fromhex("d14c46bd") + encode(
             ["bytes32"],
             [bytes32(loan)],
@@ -173,7 +174,8 @@ class CreditFacility:
 
     @staticmethod
     def move_vault(form: VaultMove, lender_signature: bytes) -> ContractCall:
-        """``moveVault``."""
+        """Moves a lender's own free money into his vault or out of it. Reserved money cannot be
+        taken out."""
         coded = bytes.fromhex("a4f2202a") + encode(
             ["(uint64,bool,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
@@ -186,7 +188,7 @@ class CreditFacility:
         lender_signature: bytes,
         borrower_signature: bytes,
     ) -> ContractCall:
-        """``openLine``."""
+        """Opens a line on terms that never change. Signed by lender and borrower."""
         coded = bytes.fromhex("050f1788") + encode(
             ["(uint64,uint64,uint128,uint32,uint32,uint32,uint16,uint16,uint16,uint16,uint16,uint64,bool,uint64,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), lender_signature, borrower_signature],
@@ -247,7 +249,7 @@ class CreditFacility:
 
     @staticmethod
     def reserve(line: LineId, amount: int) -> ContractCall:
-        """``reserve``."""
+        """Locks cash for an approved advance (promise E)."""
         coded = bytes.fromhex("116aa77a") + encode(
             ["bytes32", "uint128"],
             [bytes32(line), amount],
@@ -256,7 +258,7 @@ class CreditFacility:
 
     @staticmethod
     def reserved(line: LineId) -> Read[int]:
-        """``reserved``."""
+        """Fen approved and locked on a line."""
         coded = bytes.fromhex("92698814") + encode(
             ["bytes32"],
             [bytes32(line)],
@@ -270,7 +272,7 @@ class CreditFacility:
 
     @staticmethod
     def schedule_of(loan: AdvanceId) -> Read[tuple[int, int, int]]:
-        """``scheduleOf`` → outstanding, start_day, due_day."""
+        """The part of loanOf that an advance shows."""
         coded = bytes.fromhex("ec2a7610") + encode(
             ["bytes32"],
             [bytes32(loan)],
@@ -308,7 +310,7 @@ class CreditFacility:
 
     @staticmethod
     def void_reserve(line: LineId, amount: int) -> ContractCall:
-        """``voidReserve``."""
+        """Gives locked cash back to the vault."""
         coded = bytes.fromhex("30b95e55") + encode(
             ["bytes32", "uint128"],
             [bytes32(line), amount],

@@ -28,7 +28,9 @@ class DeliveryRegistry:
 
     @staticmethod
     def accept_review(form: ReviewAcceptance, signature: bytes) -> ContractCall:
-        """``acceptReview``."""
+        """The trip's reviewer (its lender) accepts what was found on the road: a review counts as a
+        pass then, and his signature stands for his attestor's, who may have been removed. It never
+        replaces the k attestations."""
         coded = bytes.fromhex("fe84a906") + encode(
             ["(bytes32,bytes32,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
@@ -37,7 +39,8 @@ class DeliveryRegistry:
 
     @staticmethod
     def add_attestor(attestor: PartyId) -> ContractCall:
-        """``addAttestor``."""
+        """Adds an attestor; he counts for trips whose leaf is issued from now on. Warning: k
+        attestors together decide what road was driven."""
         coded = bytes.fromhex("1346b25f") + encode(
             ["uint64"],
             [attestor],
@@ -57,7 +60,8 @@ class DeliveryRegistry:
 
     @staticmethod
     def attest(form: Attestation, signature: bytes) -> ContractCall:
-        """``attest``."""
+        """An attestor's verdict; he may replace it until completion, afterwards a first one is kept
+        as evidence only."""
         coded = bytes.fromhex("24d01310") + encode(
             ["(bytes32,uint64,uint32,bytes32,bytes32,bytes32,bytes32,uint8,bytes32,uint64,uint64,uint32,uint32,uint16,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
@@ -66,7 +70,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def attestors() -> Read[tuple[PartyId, ...]]:
-        """``attestors``."""
+        """All present attestors, at most MAX_ATTESTORS."""
         coded = bytes.fromhex("e7eb466f")
         return Read(
             "DeliveryRegistry",
@@ -88,7 +92,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def commit_track(form: TrackBatch, signature: bytes) -> ContractCall:
-        """``commitTrack``."""
+        """Commits the next batch of fixes; append-only. Repeating the last batch does nothing."""
         coded = bytes.fromhex("c3109fdc") + encode(
             ["(bytes32,uint64,uint32,bytes32,uint32,uint64,uint64)", "bytes"],
             [form.to_abi(), signature],
@@ -97,7 +101,8 @@ class DeliveryRegistry:
 
     @staticmethod
     def confirm(form: Confirmation, signature: bytes) -> ContractCall:
-        """``confirm``."""
+        """The receipt of the consignee, or of Watch.standIn CONSIGNEE_SILENCE after k attestations
+        agreed."""
         coded = bytes.fromhex("8b72ecba") + encode(
             ["(bytes32,uint64,uint32,bytes32,uint64,uint8,bytes32,uint64,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
@@ -117,7 +122,8 @@ class DeliveryRegistry:
 
     @staticmethod
     def dispute(form: Dispute, signature: bytes) -> ContractCall:
-        """``dispute``."""
+        """Holds a loaded trip, or marks a delivered one. Signed by any party of the chain. Warning:
+        a dispute holds the driver's money; the resolution of both sides or of the arbiter frees it."""
         coded = bytes.fromhex("4249d089") + encode(
             ["(bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), signature],
@@ -162,7 +168,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def get(trip: TripId) -> Read[TripRecord]:
-        """``get``."""
+        """A trip as it stands now; state None if no leaf names it."""
         coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(trip)],
@@ -202,7 +208,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def is_attestor(attestor: PartyId) -> Read[bool]:
-        """``isAttestor``."""
+        """True while his word counts."""
         coded = bytes.fromhex("298c5459") + encode(
             ["uint64"],
             [attestor],
@@ -239,7 +245,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def load(form: Loading, driver_signature: bytes) -> ContractCall:
-        """``load``."""
+        """The driver says that he is loaded; his vehicle is locked until delivery or void."""
         coded = bytes.fromhex("5277fd63") + encode(
             ["(bytes32,uint32,bytes32,uint64,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), driver_signature],
@@ -300,7 +306,8 @@ class DeliveryRegistry:
 
     @staticmethod
     def remove_attestor(attestor: PartyId) -> ContractCall:
-        """``removeAttestor``."""
+        """Removes an attestor; what he said counts no more, at once, on every trip not yet
+        delivered."""
         coded = bytes.fromhex("45d1f433") + encode(
             ["uint64"],
             [attestor],
@@ -309,7 +316,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def resolve(form: Resolution, signatures: Sequence[bytes], by_arbiter: bool) -> ContractCall:
-        """``resolve``."""
+        """Ends a dispute; after completion only with outcome 1."""
         coded = bytes.fromhex("2bf62fd9") + encode(
             ["(bytes32,uint8,bytes32,uint64,bytes32)", "bytes[]", "bool"],
             [form.to_abi(), signatures, by_arbiter],
@@ -318,7 +325,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def set_arbiter(new_arbiter: PartyId) -> ContractCall:
-        """``setArbiter``."""
+        """Names who may resolve disputes alone."""
         coded = bytes.fromhex("4a14311d") + encode(
             ["uint64"],
             [new_arbiter],
@@ -351,7 +358,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def threshold() -> Read[int]:
-        """``threshold``."""
+        """k: how many attestations must agree."""
         coded = bytes.fromhex("42cde4e8")
         return Read(
             "DeliveryRegistry",
@@ -377,7 +384,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def trip_of_vehicle(vehicle: Hash32) -> Read[TripId]:
-        """``tripOfVehicle``."""
+        """The trip that a vehicle is locked on, zero if none."""
         coded = bytes.fromhex("ce367ec8") + encode(
             ["bytes32"],
             [bytes32(vehicle)],
@@ -400,7 +407,7 @@ class DeliveryRegistry:
 
     @staticmethod
     def watch_of(trip: TripId) -> Read[Watch]:
-        """``watchOf``."""
+        """What a trip needs beside the rule of all; all zero if nothing."""
         coded = bytes.fromhex("d1419911") + encode(
             ["bytes32"],
             [bytes32(trip)],

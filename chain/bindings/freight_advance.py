@@ -25,7 +25,8 @@ class FreightAdvance:
 
     @staticmethod
     def acknowledge(form: Acknowledgement, debtor_signature: bytes) -> ContractCall:
-        """``acknowledge``."""
+        """The debtor acknowledges this debt, its assignment and the collection account. Repeating
+        does nothing."""
         coded = bytes.fromhex("95b660c4") + encode(
             ["(bytes32,uint64,bytes32,bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), debtor_signature],
@@ -34,7 +35,8 @@ class FreightAdvance:
 
     @staticmethod
     def act(form: LenderAct, lender_signature: bytes) -> ContractCall:
-        """``act``."""
+        """The lender's acts on a request or a loan, see LenderAct. None of them moves money to
+        anybody."""
         coded = bytes.fromhex("d5522508") + encode(
             ["(bytes32,uint8,uint128,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), lender_signature],
@@ -43,7 +45,7 @@ class FreightAdvance:
 
     @staticmethod
     def advance_of(trip: TripId) -> Read[AdvanceId]:
-        """``advanceOf``."""
+        """The advance approved on a trip, zero if none or voided."""
         coded = bytes.fromhex("b25aae18") + encode(
             ["bytes32"],
             [bytes32(trip)],
@@ -92,7 +94,7 @@ class FreightAdvance:
 
     @staticmethod
     def consent(form: PayeeConsent, payee_signature: bytes) -> ContractCall:
-        """``consent``."""
+        """A payee agrees to the frozen account. Repeating does nothing."""
         coded = bytes.fromhex("77c0505c") + encode(
             ["(bytes32,uint64,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), payee_signature],
@@ -162,7 +164,7 @@ class FreightAdvance:
 
     @staticmethod
     def get(advance: AdvanceId) -> Read[AdvanceRecord]:
-        """``get``."""
+        """An advance as it stands now; all zero if there is none."""
         coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(advance)],
@@ -176,7 +178,7 @@ class FreightAdvance:
 
     @staticmethod
     def grant_of(advance: AdvanceId, index: int) -> Read[tuple[int, bool, bool]]:
-        """``grantOf`` → granted, consented, paid."""
+        """What became of one payee."""
         coded = bytes.fromhex("f05e244c") + encode(
             ["bytes32", "uint256"],
             [bytes32(advance), index],
@@ -206,7 +208,7 @@ class FreightAdvance:
 
     @staticmethod
     def is_pledged(fingerprint: Hash32) -> Read[bool]:
-        """``isPledged``."""
+        """True if a fingerprint is taken; by whom is not told."""
         coded = bytes.fromhex("dc331ccd") + encode(
             ["bytes32"],
             [bytes32(fingerprint)],
@@ -251,7 +253,7 @@ class FreightAdvance:
 
     @staticmethod
     def pause() -> ContractCall:
-        """``pause``."""
+        """Stops requests and approvals; nothing else (promise K)."""
         coded = bytes.fromhex("8456cb59")
         return ContractCall("FreightAdvance", "pause", coded)
 
@@ -278,7 +280,7 @@ class FreightAdvance:
 
     @staticmethod
     def payees_of(advance: AdvanceId) -> Read[tuple[Payee, ...]]:
-        """``payeesOf``."""
+        """The payees as requested, in the order of payment; frozen by the approval."""
         coded = bytes.fromhex("76bfa666") + encode(
             ["bytes32"],
             [bytes32(advance)],
@@ -292,7 +294,7 @@ class FreightAdvance:
 
     @staticmethod
     def repay(form: Repayment, borrower_signature: bytes) -> ContractCall:
-        """``repay``."""
+        """The borrower repays at any time without a fee; what exceeds the debt is not taken."""
         coded = bytes.fromhex("d34e99a0") + encode(
             ["(bytes32,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), borrower_signature],
@@ -301,7 +303,7 @@ class FreightAdvance:
 
     @staticmethod
     def request(form: AdvanceRequest, borrower_signature: bytes) -> ContractCall:
-        """``request``."""
+        """Asks for an advance on a waybill for one trip below it. Signed by the line's borrower."""
         coded = bytes.fromhex("ef0026a7") + encode(
             ["(bytes32,bytes32,bytes32,uint128,(uint64,bytes32,bytes32,uint128)[],bytes32,bytes32,uint64,bytes32)", "bytes"],
             [form.to_abi(), borrower_signature],
@@ -338,7 +340,7 @@ class FreightAdvance:
 
     @staticmethod
     def today() -> Read[int]:
-        """``today``."""
+        """The Beijing day of this block."""
         coded = bytes.fromhex("b74e452b")
         return Read(
             "FreightAdvance",
@@ -349,6 +351,6 @@ class FreightAdvance:
 
     @staticmethod
     def unpause() -> ContractCall:
-        """``unpause``."""
+        """Lets requests and approvals go on."""
         coded = bytes.fromhex("3f4ba83a")
         return ContractCall("FreightAdvance", "unpause", coded)

@@ -17,7 +17,7 @@ class FreightSettlement:
 
     @staticmethod
     def cascade_left(waybill: WaybillId, index: int) -> Read[int]:
-        """``cascadeLeft``."""
+        """What one cascade may still spend."""
         coded = bytes.fromhex("899f668c") + encode(
             ["bytes32", "uint256"],
             [bytes32(waybill), index],
@@ -31,7 +31,7 @@ class FreightSettlement:
 
     @staticmethod
     def cascades_of(waybill: WaybillId) -> Read[tuple[WaybillId, ...]]:
-        """``cascadesOf``."""
+        """The children that cascades of a waybill flow to, in the order of signing."""
         coded = bytes.fromhex("69c7b9f7") + encode(
             ["bytes32"],
             [bytes32(waybill)],
@@ -45,7 +45,7 @@ class FreightSettlement:
 
     @staticmethod
     def collection_account(waybill: WaybillId) -> Read[Address]:
-        """``collectionAccount``."""
+        """Where the debtor of a waybill pays."""
         coded = bytes.fromhex("89f20d49") + encode(
             ["bytes32"],
             [bytes32(waybill)],
@@ -86,7 +86,7 @@ class FreightSettlement:
 
     @staticmethod
     def settle(waybill: WaybillId) -> ContractCall:
-        """``settle``."""
+        """Shares what lies in the waybill's collection account."""
         coded = bytes.fromhex("987757dd") + encode(
             ["bytes32"],
             [bytes32(waybill)],
@@ -95,7 +95,7 @@ class FreightSettlement:
 
     @staticmethod
     def sign_cascade(form: Cascade, performer_signature: bytes) -> ContractCall:
-        """``signCascade``."""
+        """Lets residue of a waybill flow on to one that its performer issued, up to an amount."""
         coded = bytes.fromhex("ea3ba19a") + encode(
             ["(bytes32,bytes32,uint128,uint64,bytes32)", "bytes"],
             [form.to_abi(), performer_signature],

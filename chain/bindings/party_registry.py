@@ -16,7 +16,7 @@ class PartyRegistry:
 
     @staticmethod
     def account_of(party: PartyId) -> Read[Address]:
-        """``accountOf``."""
+        """Where a party's tokens lie."""
         coded = bytes.fromhex("30fa5d85") + encode(
             ["uint64"],
             [party],
@@ -41,7 +41,7 @@ class PartyRegistry:
 
     @staticmethod
     def cancel_recovery(party: PartyId, signature: bytes) -> ContractCall:
-        """``cancelRecovery``."""
+        """Stops a recovery that waits. Signed by the present key over RecoveryCancellation."""
         coded = bytes.fromhex("e4866ebf") + encode(
             ["uint64", "bytes"],
             [party, signature],
@@ -66,7 +66,7 @@ class PartyRegistry:
 
     @staticmethod
     def finish_recovery(party: PartyId) -> ContractCall:
-        """``finishRecovery``."""
+        """Carries out a recovery whose time has come."""
         coded = bytes.fromhex("cd61c143") + encode(
             ["uint64"],
             [party],
@@ -86,7 +86,7 @@ class PartyRegistry:
 
     @staticmethod
     def is_registered(party: PartyId) -> Read[bool]:
-        """``isRegistered``."""
+        """True once enrolled, for ever."""
         coded = bytes.fromhex("c2a1402d") + encode(
             ["uint64"],
             [party],
@@ -100,7 +100,7 @@ class PartyRegistry:
 
     @staticmethod
     def is_signature(party: PartyId, digest: Hash32, signature: bytes) -> Read[bool]:
-        """``isSignature``."""
+        """True if the present key of the party signed the digest."""
         coded = bytes.fromhex("67d95da4") + encode(
             ["uint64", "bytes32", "bytes"],
             [party, bytes32(digest), signature],
@@ -114,7 +114,7 @@ class PartyRegistry:
 
     @staticmethod
     def key_of(party: PartyId) -> Read[Address]:
-        """``keyOf``."""
+        """The key that speaks for a party now."""
         coded = bytes.fromhex("c6e7b882") + encode(
             ["uint64"],
             [party],
@@ -128,7 +128,7 @@ class PartyRegistry:
 
     @staticmethod
     def party_of(key: Address) -> Read[PartyId]:
-        """``partyOf``."""
+        """The party whose present key this is, NOBODY if it is none's (any more)."""
         coded = bytes.fromhex("2cea2d3b") + encode(
             ["address"],
             [key],
@@ -146,7 +146,9 @@ class PartyRegistry:
         registrar_signature: bytes,
         new_signature: bytes,
     ) -> ContractCall:
-        """``proposeRecovery``."""
+        """Starts the replacement of a lost key; it takes effect after RECOVERY_WAIT through
+        finishRecovery. Warning: registrar and new key together take a party over unless the present
+        key stops them in time."""
         coded = bytes.fromhex("d70af432") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), registrar_signature, new_signature],
@@ -189,7 +191,7 @@ class PartyRegistry:
         key_signature: bytes,
         registrar_signature: bytes,
     ) -> ContractCall:
-        """``register``."""
+        """Enrols a party: its key consents, the registrar has checked who it is."""
         coded = bytes.fromhex("2e818397") + encode(
             ["(uint64,address,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), key_signature, registrar_signature],
@@ -198,7 +200,7 @@ class PartyRegistry:
 
     @staticmethod
     def registrar() -> Read[Address]:
-        """``registrar``."""
+        """Who checks parties: an address, EOA or ERC-1271."""
         coded = bytes.fromhex("2b20e397")
         return Read(
             "PartyRegistry",
@@ -223,7 +225,7 @@ class PartyRegistry:
 
     @staticmethod
     def revoke_key(form: KeyRevocation, signature: bytes, by_registrar: bool) -> ContractCall:
-        """``revokeKey``."""
+        """Takes the present key out of use at once; only a recovery gives the party a key again."""
         coded = bytes.fromhex("9bfa7e9d") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bool"],
             [form.to_abi(), signature, by_registrar],
@@ -232,7 +234,9 @@ class PartyRegistry:
 
     @staticmethod
     def rotate_key(form: KeyRotation, old_signature: bytes, new_signature: bytes) -> ContractCall:
-        """``rotateKey``."""
+        """Replaces the present key at once. Signed by the present key and by the new one. Warning:
+        who holds the present key can do this; a stolen key is stopped by revokeKey of the
+        registrar."""
         coded = bytes.fromhex("4f6423d3") + encode(
             ["(uint64,address,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), old_signature, new_signature],
@@ -250,7 +254,8 @@ class PartyRegistry:
 
     @staticmethod
     def set_registrar(new_registrar: Address) -> ContractCall:
-        """``setRegistrar``."""
+        """Replaces who checks parties. Warning: a registrar can enrol anybody and start recoveries;
+        it cannot sign for a party."""
         coded = bytes.fromhex("faab9d39") + encode(
             ["address"],
             [new_registrar],

@@ -88,7 +88,7 @@ class SettlementToken:
 
     @staticmethod
     def daily_cap() -> Read[int]:
-        """``dailyCap``."""
+        """Most that may be minted a Beijing day, fen."""
         coded = bytes.fromhex("eb339391")
         return Read(
             "SettlementToken",
@@ -126,7 +126,7 @@ class SettlementToken:
 
     @staticmethod
     def first_custodian() -> Read[PartyId]:
-        """``firstCustodian``."""
+        """The first signer of the custodian."""
         coded = bytes.fromhex("b54277ba")
         return Read(
             "SettlementToken",
@@ -137,7 +137,7 @@ class SettlementToken:
 
     @staticmethod
     def free_balance(party: PartyId) -> Read[int]:
-        """``freeBalance``."""
+        """What a party may still move or queue."""
         coded = bytes.fromhex("cb60d11a") + encode(
             ["uint64"],
             [party],
@@ -162,7 +162,8 @@ class SettlementToken:
 
     @staticmethod
     def mint(form: MintReceipt, first_signature: bytes, second_signature: bytes) -> ContractCall:
-        """``mint``."""
+        """Bank money has come in: credits an account. Signed by both signers of the custodian.
+        Warning: an account that no id leads to is out of reach for ever; the signers check it."""
         coded = bytes.fromhex("d4f59d53") + encode(
             ["(bytes32,address,uint128,uint64)", "bytes", "bytes"],
             [form.to_abi(), first_signature, second_signature],
@@ -171,7 +172,7 @@ class SettlementToken:
 
     @staticmethod
     def minted_on(day: int) -> Read[int]:
-        """``mintedOn``."""
+        """Counts against the daily cap."""
         coded = bytes.fromhex("0822587d") + encode(
             ["uint32"],
             [day],
@@ -185,7 +186,7 @@ class SettlementToken:
 
     @staticmethod
     def move(from_: Address, to: Address, amount: int) -> ContractCall:
-        """``move``."""
+        """Moves free balance between accounts."""
         coded = bytes.fromhex("e6b5352c") + encode(
             ["address", "address", "uint128"],
             [from_, to, amount],
@@ -205,7 +206,7 @@ class SettlementToken:
 
     @staticmethod
     def payout_of(payout: Hash32) -> Read[PayoutRecord]:
-        """``payoutOf``."""
+        """One payout; state None if there is none."""
         coded = bytes.fromhex("c2a2fde2") + encode(
             ["bytes32"],
             [bytes32(payout)],
@@ -219,7 +220,7 @@ class SettlementToken:
 
     @staticmethod
     def queue_payout(party: PartyId, account: Hash32, amount: int, payout: Hash32) -> ContractCall:
-        """``queuePayout``."""
+        """Queues a payee's money for the bank account frozen at the approval."""
         coded = bytes.fromhex("ef0c7dbc") + encode(
             ["uint64", "bytes32", "uint128", "bytes32"],
             [party, bytes32(account), amount, bytes32(payout)],
@@ -250,7 +251,7 @@ class SettlementToken:
 
     @staticmethod
     def second_custodian() -> Read[PartyId]:
-        """``secondCustodian``."""
+        """The second signer of the custodian."""
         coded = bytes.fromhex("2d5b4c86")
         return Read(
             "SettlementToken",
@@ -270,7 +271,7 @@ class SettlementToken:
 
     @staticmethod
     def set_custodian(first: PartyId, second: PartyId) -> ContractCall:
-        """``setCustodian``."""
+        """Names the two signers of the custodian. Warning: both together decide what was received."""
         coded = bytes.fromhex("ee5ccbd9") + encode(
             ["uint64", "uint64"],
             [first, second],
@@ -279,7 +280,7 @@ class SettlementToken:
 
     @staticmethod
     def set_daily_cap(cap: int) -> ContractCall:
-        """``setDailyCap``."""
+        """Most that may be minted a Beijing day."""
         coded = bytes.fromhex("f7cb6aca") + encode(
             ["uint128"],
             [cap],

@@ -28,7 +28,8 @@ class WaybillRegistry:
         performer_signature: bytes,
         pledgee_signature: bytes,
     ) -> ContractCall:
-        """``amend``."""
+        """New terms before loading; the version rises by one and everything signed for the old one
+        is void."""
         coded = bytes.fromhex("969bb4b1") + encode(
             ["(bytes32,uint32,uint128,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)", "bytes", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature, pledgee_signature],
@@ -41,7 +42,7 @@ class WaybillRegistry:
         issuer_signature: bytes,
         performer_signature: bytes,
     ) -> ContractCall:
-        """``cancel``."""
+        """Ends a waybill that has no live child, no pledge and no truck on the road."""
         coded = bytes.fromhex("355e3b51") + encode(
             ["(bytes32,uint32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature],
@@ -55,7 +56,7 @@ class WaybillRegistry:
         performer_signature: bytes,
         pledgee_signature: bytes,
     ) -> ContractCall:
-        """``credit``."""
+        """Lowers what is owed; at most what is neither paid nor credited of the freight."""
         coded = bytes.fromhex("1bdc8376") + encode(
             ["(bytes32,uint128,bytes32,uint64,bytes32)", "bytes", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature, pledgee_signature],
@@ -80,7 +81,7 @@ class WaybillRegistry:
 
     @staticmethod
     def get(waybill: WaybillId) -> Read[WaybillRecord]:
-        """``get``."""
+        """A waybill as it stands now; all zero if there is none."""
         coded = bytes.fromhex("8eaa6ac0") + encode(
             ["bytes32"],
             [bytes32(waybill)],
@@ -94,7 +95,7 @@ class WaybillRegistry:
 
     @staticmethod
     def hash_waybill(form: Waybill) -> Read[WaybillId]:
-        """``hashWaybill``."""
+        """The id of a waybill of these terms: its EIP-712 struct hash."""
         coded = bytes.fromhex("0e547e3e") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)"],
             [form.to_abi()],
@@ -108,7 +109,7 @@ class WaybillRegistry:
 
     @staticmethod
     def is_below(waybill: WaybillId, ancestor: WaybillId) -> Read[bool]:
-        """``isBelow``."""
+        """True if the ancestor stands strictly above the waybill."""
         coded = bytes.fromhex("0a610da0") + encode(
             ["bytes32", "bytes32"],
             [bytes32(waybill), bytes32(ancestor)],
@@ -122,7 +123,7 @@ class WaybillRegistry:
 
     @staticmethod
     def is_party_of_chain(waybill: WaybillId, party: PartyId) -> Read[bool]:
-        """``isPartyOfChain``."""
+        """Whether a party stands on the waybill or above it."""
         coded = bytes.fromhex("a311150d") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), party],
@@ -136,7 +137,7 @@ class WaybillRegistry:
 
     @staticmethod
     def issue(form: Waybill, issuer_signature: bytes, performer_signature: bytes) -> ContractCall:
-        """``issue``."""
+        """Records a waybill that both sides have signed; closes it with its parent (promise A)."""
         coded = bytes.fromhex("519702d0") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)", "bytes", "bytes"],
             [form.to_abi(), issuer_signature, performer_signature],
@@ -150,7 +151,7 @@ class WaybillRegistry:
         performer_signatures: Sequence[bytes],
         all_or_nothing: bool,
     ) -> ContractCall:
-        """``issueBatch``."""
+        """Issues many; parents may stand before their children in the same batch."""
         coded = bytes.fromhex("d7ddfb4c") + encode(
             ["(bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint128,uint64,uint64,uint64,uint32,bytes32,bytes32,bytes32,uint64,bytes32)[]", "bytes[]", "bytes[]", "bool"],
             [[x.to_abi() for x in forms], issuer_signatures, performer_signatures, all_or_nothing],
@@ -173,7 +174,7 @@ class WaybillRegistry:
 
     @staticmethod
     def leaf_of(trip: TripId) -> Read[WaybillId]:
-        """``leafOf``."""
+        """The leaf that names a trip; zero if none."""
         coded = bytes.fromhex("4ee876dd") + encode(
             ["bytes32"],
             [bytes32(trip)],
@@ -239,7 +240,7 @@ class WaybillRegistry:
 
     @staticmethod
     def pledge(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
-        """``pledge``."""
+        """Pledges to a lender; he may pledge several times, another may not."""
         coded = bytes.fromhex("aacca2d9") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
@@ -270,7 +271,7 @@ class WaybillRegistry:
 
     @staticmethod
     def record_delivery(trip: TripId, accepted: int, at: int) -> ContractCall:
-        """``recordDelivery``."""
+        """Adds a delivered leaf to every waybill above it."""
         coded = bytes.fromhex("371ea337") + encode(
             ["bytes32", "uint64", "uint64"],
             [bytes32(trip), accepted, at],
@@ -279,7 +280,7 @@ class WaybillRegistry:
 
     @staticmethod
     def record_loading(trip: TripId) -> ContractCall:
-        """``recordLoading``."""
+        """The truck of a leaf is loaded: the leaf and what stands above it is in transit."""
         coded = bytes.fromhex("d036300b") + encode(
             ["bytes32"],
             [bytes32(trip)],
@@ -288,7 +289,7 @@ class WaybillRegistry:
 
     @staticmethod
     def record_paid(waybill: WaybillId, amount: int) -> ContractCall:
-        """``recordPaid``."""
+        """Freight received by the performer; never more than is outstanding."""
         coded = bytes.fromhex("c9780c80") + encode(
             ["bytes32", "uint128"],
             [bytes32(waybill), amount],
@@ -297,7 +298,7 @@ class WaybillRegistry:
 
     @staticmethod
     def record_void(trip: TripId) -> ContractCall:
-        """``recordVoid``."""
+        """Cancels the leaf of a void trip; its parent gets its share back."""
         coded = bytes.fromhex("d463c4a8") + encode(
             ["bytes32"],
             [bytes32(trip)],
@@ -306,7 +307,7 @@ class WaybillRegistry:
 
     @staticmethod
     def release(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
-        """``release``."""
+        """Takes one pledge back."""
         coded = bytes.fromhex("5ce8c9c4") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
