@@ -55,8 +55,11 @@ def check_waybills(section: Section, story: Story, given: Any, trip: TripId) -> 
         (one.form.waybill, one.form.version + 1): one.form  # type: ignore[attr-defined]  # an Amendment has both
         for one in story.forms(structs.Amendment)
     }
+    own = _own(forms, trip)
     for one in story.events:
         event = one.event
+        if getattr(event, "waybill", None) not in own:
+            continue  # another trip's, in a transaction that also concerns this one
         if isinstance(event, events.WaybillIssued):
             form: Any = forms.get(event.waybill)
             if form is None:
@@ -105,6 +108,18 @@ def check_waybills(section: Section, story: Story, given: Any, trip: TripId) -> 
         )
     plan = _check_papers(section, held, forms, given, leaf)
     return Chain(held, leaf, plan)
+
+
+def _own(forms: Mapping[str, Any], trip: TripId) -> set[str]:
+    """The waybills that name the trip, and all above them."""
+    found: set[str] = set()
+    at = [wid for wid, form in forms.items() if form.trip == trip]
+    while at:
+        wid = at.pop()
+        if wid in forms and wid not in found:
+            found.add(wid)
+            at.append(forms[wid].parent)
+    return found
 
 
 def _check_issue(

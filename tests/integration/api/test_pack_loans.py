@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,14 +14,17 @@ from api.verifier.verify import verify_pack
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
-from chain.bindings.structs import Dispute, KeyRotation, Loading, PayoutReceipt
+from chain.bindings.structs import Dispute, KeyRotation, Loading, PayoutReceipt, Waybill
+from chain.bindings.waybill_registry import WaybillRegistry
+from chain.ids import TripId
 from chain.signers import LocalSigner
+from chain.typed_data import struct_hash
 from deploy.node import ROOT, LocalChain
 from finance.audit import book_of
 from finance.forests import PRESENT
 from finance.payouts import Leg, end_to_end_id, payment_sequence
 from tests.integration.api.layouts import FILE, layouts
-from tests.integration.finance.town import FAR, FIRST_BLOCK, Town
+from tests.integration.finance.town import FAR, FIRST_BLOCK, ZERO, Town, Trip, word
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +175,39 @@ def test_a_trip_that_nobody_financed(town, tmp_path):
     trip = town.issue_trip()
     report = verified(exported(town, trip, tmp_path / "p.zip"))
     assert reasons(report, "delivery.loading") == ["not loaded yet"]
+
+
+def test_two_trips_under_one_parent_issued_in_one_batch(town, tmp_path):
+    start, note = town.now(), town.number()
+
+    def form(parent, issuer, performer, freight, trip=ZERO):
+        leaf = trip != ZERO
+        return Waybill(
+            parent, town.parties[issuer], town.parties[performer], town.parties["consignee"], note,
+            trip, town.number() if leaf else ZERO, freight, 1_000, start - 60, start + 864_000, 45,
+            town.number() if leaf else ZERO, word(7) if leaf else ZERO, town.number(), FAR,
+            town.number(),
+        )  # fmt: skip
+
+    root = replace(form(ZERO, "consignor", "carrier", 1_000_000), quantity=2_000)
+    leaves = [
+        form(struct_hash(root), "carrier", "driver", freight, TripId(town.number()))
+        for freight in (400_000, 500_000)
+    ]
+    forms, sides = [root, *leaves], ["consignor", "carrier", "carrier"]
+    issuers = [town.sign(n, f, "WaybillRegistry") for n, f in zip(sides, forms, strict=True)]
+    performers = [
+        town.sign(n, f, "WaybillRegistry")
+        for n, f in zip(["carrier", "driver", "driver"], forms, strict=True)
+    ]
+    town.send(WaybillRegistry.issue_batch(forms, issuers, performers, True))  # noqa: FBT003
+    assert not town.refused, town.refused
+    ids = [struct_hash(one) for one in forms]
+    trip = Trip(leaves[0].trip, (ids[0], ids[1]), 400_000, 1_000, leaves[0].vehicle, word(77))
+    report = verified(exported(town, trip, tmp_path / "p.zip"))
+    children = [c.reason for c in report.checks if c.code == "waybill.children"]
+    assert "its children come to 900000 of 1000000 fen" in children
+    assert len(reasons(report, "waybill.closure")) == 2
 
 
 def test_a_party_that_changed_its_key_between_its_signatures(town, tmp_path):
