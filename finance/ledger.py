@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from chain.clock import require_utc
+from finance.accrual import date_of
 from finance.errors import InvalidAmountError, InvalidDateError, UnbalancedEntryError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 
 class AccountKind(StrEnum):
@@ -350,12 +351,12 @@ def trial_balance(
     return TrialBalance(book, {name: sums[name] for name in sorted(sums) if sums[name]})
 
 
-def to_beancount(entries: Sequence[Entry], date_of_day: Mapping[int, dt.date]) -> str:
+def to_beancount(entries: Iterable[Entry]) -> str:
     """The entries as a Beancount file (currency CNY, yuan with 2 decimals) that bean-check accepts."""
     accounts: dict[str, dt.date] = {}
     blocks: list[str] = []
     for entry in sorted(entries, key=lambda e: (e.day, e.at, e.id)):
-        date = date_of_day[entry.day]
+        date = date_of(entry.day)
         lines = []
         for line in entry.lines:
             name = _beancount_name(entry.book, line.account)

@@ -38,7 +38,15 @@ from finance.errors import (
     UnknownLineError,
 )
 from finance.forests import shipped_forest
-from finance.ledger import Account, Booking, Entry, Line, lines_of
+from finance.ledger import (
+    Account,
+    Booking,
+    Entry,
+    Line,
+    TrialBalance,
+    lines_of,
+    to_beancount,
+)
 from finance.portfolio import LoanRow, portfolio
 from finance.records import (
     AdvanceRecord,
@@ -524,6 +532,17 @@ class FinanceService:
             limit_fen=sum(line.limit_fen for line in open_lines),
             used_fen=sum(line.reserved_fen + line.drawn_fen for line in open_lines),
         )
+
+    def show_trial_balance(
+        self, book: str, *, until_day: int | None = None, known_by: dt.datetime | None = None
+    ) -> TrialBalance:
+        """A book's balances at a business date, as known at an instant."""
+        found = self._books.balances(until_day=until_day, known_by=known_by, book=book)
+        return TrialBalance(book, {account: fen for (_, account), fen in found.items()})
+
+    def export_beancount(self, book: str, *, until_day: int | None = None) -> str:
+        """A book as a Beancount file (yuan with 2 decimals) that bean-check accepts."""
+        return to_beancount(self._books.list_entries(book, until_day=until_day))
 
     def reconcile(self, at: BlockRef) -> list[Discrepancy]:
         """Chain against books at one block: token supply, every account, vaults, loans, lines.

@@ -224,6 +224,11 @@ def test_chain_and_parameters_alone_rebuild_the_same_books(town, line):
     assert town.books(lambda b: b.balances()) == before
     assert town.books(lambda b: [b.find_advance(one) for one in (advance, other)]) == loans
     assert town.reconcile() == []
+    lender = book_of(town.parties["lender"])
+    shown = town.look(lambda s: s.show_trial_balance(lender))
+    assert (shown.total, shown.wrong_signs()) == (0, [])
+    text = town.look(lambda s: s.export_beancount(lender))
+    assert text.count(" * ") == len(town.books(lambda b: list(b.list_entries(lender))))
     found = town.look(lambda s: s.show_portfolio(town.parties["lender"]))
     assert (found.outstanding_fen, found.loans) == (300_000, 1)
     assert 0 < found.yield_ppm < 116_800  # what came in so far, over all principal lent

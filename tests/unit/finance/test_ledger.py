@@ -119,7 +119,7 @@ def test_an_account_on_the_wrong_side_is_named():
 
 
 def test_a_beancount_file_opens_its_accounts_and_writes_yuan():
-    text = to_beancount([entry()], {1: dt.date(2026, 1, 26)})
+    text = to_beancount([entry(day=20_479)])
     assert "2026-01-26 open Assets:Lender:7:Vault-free CNY" in text
     assert "  Assets:Lender:7:Vault-free  0.05 CNY" in text
     assert "  Equity:Lender:7:Lender-funds  -0.05 CNY" in text
