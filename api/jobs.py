@@ -189,6 +189,12 @@ def free_stale_holds(container: Container) -> int:
         return services.finance.release_stale_holds()
 
 
+def pack_raw(container: Container) -> int:
+    """Packs the raw frames of past days by terminal; how many frames."""
+    with container.write() as services:
+        return services.tracking.pack_raw()
+
+
 JOBS = (
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
@@ -196,5 +202,6 @@ JOBS = (
     Job("reconcile", 30.0, reconcile),
     Job("close days", 60.0, close_days),
     Job("free stale holds", 60.0, free_stale_holds),
+    Job("pack raw frames", 3600.0, pack_raw),
 )
 """Every job of a worker."""
