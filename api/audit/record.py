@@ -65,7 +65,7 @@ class Recorder:
     def __init__(self, client: ChainClient, tell: Callable[[str, int], None] | None = None) -> None:
         self._client = client
         self._tell = tell or (lambda _word, _count: None)
-        self._contracts = dict(client.deployment.contracts)
+        self._contracts = dict(sorted(client.deployment.contracts.items()))
         head = client.fetch_head()
         self.anchor = Anchor(head.number, head.hash)
         self._blocks: dict[int, dict[str, Any]] = {}
