@@ -17,7 +17,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import rlp  # type: ignore[import-untyped]
 import structlog
 from eth_utils.crypto import keccak
 from sqlmodel import col, func, select
@@ -25,6 +24,7 @@ from sqlmodel import col, func, select
 from chain.abi import address, hash32
 from chain.client import METHOD_NOT_FOUND, NodeError, block_ref, is_revert, raw_bytes, whole
 from chain.errors import ChainUnavailableError, NotFoundError, UnexpectedStateError
+from chain.headers import encode_rlp, whole_bytes
 from chain.ids import Hash32
 from chain.lease import WriterLease
 from chain.outbox import CREATION
@@ -956,11 +956,12 @@ def sign_transaction(
     The form before EIP-1559, bound to the chain by EIP-155: every network of the EVM takes it, and a
     price of zero is just zero.
     """
-    body = [nonce, gas_price, gas, bytes.fromhex(to[2:]) if to else b"", 0, data]
-    signature = signer.sign_digest(keccak(rlp.encode([*body, chain_id, 0, 0])))
-    v = signature[64] - 27 + 35 + 2 * chain_id
-    r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:64]))
-    raw = rlp.encode([*body, v, r, s])
+    numbers = [whole_bytes(number) for number in (nonce, gas_price, gas)]
+    body = [*numbers, bytes.fromhex(to[2:]) if to else b"", b"", data]
+    signature = signer.sign_digest(keccak(encode_rlp([*body, whole_bytes(chain_id), b"", b""])))
+    v = whole_bytes(signature[64] - 27 + 35 + 2 * chain_id)
+    r, s = signature[:32].lstrip(b"\x00"), signature[32:64].lstrip(b"\x00")
+    raw = encode_rlp([*body, v, r, s])
     return raw, hash32(keccak(raw))
 
 
