@@ -26,6 +26,7 @@ from finance import law
 from finance.accrual import BPS, date_of
 from finance.advance import OWING, AdvanceEvent, AdvanceState, EventKind, replay, require_move
 from finance.audit import CUSTODIAN, Discrepancy, LedgerFacts, audit, book_of, token_account
+from finance.business_days import business_days_after
 from finance.classification import FiveTier, five_tier_floor
 from finance.day_end import accrue_days, loan_first_day, midnight_after
 from finance.errors import (
@@ -93,7 +94,7 @@ FORM_VALID: Final = dt.timedelta(days=7)
 """How long a prepared form may be signed and used."""
 
 OLD_DIFFERENCE_DAYS: Final = 2
-"""A difference older than T+2 stops new advances."""
+"""A difference older than T+2, in business days, stops new advances."""
 
 _NOBODY: Final = "0x0000000000000000000000000000000000000000"
 
@@ -919,7 +920,6 @@ class FinanceService:
                     group_balance_fen=known.balance_fen,
                 )
             )
-        old = today - OLD_DIFFERENCE_DAYS
         held = line.held_fen
         return {
             "line_frozen": facts.line_frozen,
@@ -965,7 +965,10 @@ class FinanceService:
             "week_trips": known.week_trips + 1,
             "usual_week_trips": known.usual_week_trips,
             "similar_financed": self._books.count_similar(form.fingerprint, form.trip, None),
-            "old_differences": sum(one.first_day < old for one in self._books.list_differences()),
+            "old_differences": sum(
+                business_days_after(date_of(one.first_day), OLD_DIFFERENCE_DAYS) < date_of(today)
+                for one in self._books.list_differences()
+            ),
         }
 
     def _require_decision(self, form: AdvanceRequest, now: dt.datetime) -> None:

@@ -259,6 +259,23 @@ def test_one_corrupted_row_is_found_and_named_and_closed_when_it_is_put_right(to
     assert town.books(lambda b: b.list_differences()) == []
 
 
+def test_a_difference_older_than_two_business_days_stops_new_advances(town, line):
+    town.released(line)
+    with town.storage.write() as session:
+        session.execute(sa.text("UPDATE journal_line SET amount_fen = amount_fen + 1 WHERE id = 1"))
+    assert town.reconcile()
+
+    def codes():
+        decision = town.prepare(line, town.issue_trip(), 1_000).decision.decision
+        return {one.code for one in decision.reasons if one.effect == "refuse"}
+
+    assert "DIFFERENCES_OPEN" not in codes()
+    town.later(days=2)  # seen on a Tuesday in Beijing; Thursday is T+2
+    assert "DIFFERENCES_OPEN" not in codes()
+    town.later(days=1)
+    assert "DIFFERENCES_OPEN" in codes()
+
+
 def test_a_changed_token_entry_is_found_against_the_chain_alone(town, line):
     """Both sides changed, so the book still balances: only the chain knows."""
     town.released(line)
