@@ -77,7 +77,7 @@ def prove_receipts(body: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]
         raise UnprovenAnswerError("the node's receipts are of another block")
 
 
-def encode_rlp(item: bytes | Sequence[Any]) -> bytes:
+def encode_rlp(item: bytes | list[Any]) -> bytes:
     """RLP of bytes and lists of them (Yellow Paper, appendix B).
 
     The rlp package guesses types on the way and takes ten times as long; a test compares the two.
