@@ -799,8 +799,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("advance", name=op.f("pk_advance")),
     )
     with op.batch_alter_table("advance", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_advance_fingerprint"), ["fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_debtor"), ["debtor"], unique=False)
+        batch_op.create_index(batch_op.f("ix_advance_fingerprint"), ["fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_lender"), ["lender"], unique=False)
         batch_op.create_index(batch_op.f("ix_advance_line"), ["line"], unique=False)
         batch_op.create_index("ix_advance_owing", ["state", "due_day"], unique=False)
@@ -999,8 +999,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_advance_owing")
         batch_op.drop_index(batch_op.f("ix_advance_line"))
         batch_op.drop_index(batch_op.f("ix_advance_lender"))
-        batch_op.drop_index(batch_op.f("ix_advance_debtor"))
         batch_op.drop_index(batch_op.f("ix_advance_fingerprint"))
+        batch_op.drop_index(batch_op.f("ix_advance_debtor"))
 
     op.drop_table("advance")
     op.drop_table("writer_lease")
