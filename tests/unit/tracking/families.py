@@ -558,6 +558,140 @@ def stops_short(d: Drawn):
     return True, False, d.plan(), []
 
 
+# ------------------------------------------------------------------- variants a forger would try next
+def playback_varied(d: Drawn):
+    """The plan played at a living speed with halts, under white noise."""
+    way, route = along_route(d, 0)
+    aim = speed = d.rng.uniform(40, 90) / 3.6
+    place, second, halt, places, times = 0.0, 0, 0, [0.0], [0]
+    while place < way[-1] - 1:
+        speed = max(2.0, speed + d.rng.normal(0, 0.35) + (aim - speed) * 0.02)
+        if halt == 0 and d.rng.random() < 0.003:
+            halt = int(d.rng.integers(10, 50))
+        place = min(place + (0.0 if halt else speed), way[-1])
+        halt = max(0, halt - 1)
+        second += 1
+        if second % d.step == 0:
+            places.append(place)
+            times.append(second)
+    at = np.array(places)
+    d.t = d.start + np.array(times)
+    d.lon, d.lat = np.interp(at, way, route[:, 0]), np.interp(at, way, route[:, 1])
+    d.speed = np.append(np.diff(at) / np.diff(d.t) * 3.6, 0.0)
+    d.heading, d.received = np.full(len(at), np.nan), np.full(len(at), -1)
+    d.nudge(d.rng.uniform(2, 5))
+    return True, None, d.plan(), []
+
+
+def replay_warped(d: Drawn):
+    """A replay whose clock sways by six seconds, as another truck's might."""
+    case = replayed(d, 3.0, 1.0, repick=False)
+    phase = (d.t - d.t[0]) / (d.t[-1] - d.t[0])
+    d.t = np.maximum.accumulate(d.t + np.rint(6 * np.sin(phase * np.pi * 3)).astype(int))
+    return case
+
+
+def replay_part(d: Drawn):
+    """Only the first six tenths of the earlier trip are on file."""
+    case = replayed(d, 3.0, 1.0, repick=False)
+    (file,) = case[3]
+    return (
+        True,
+        None,
+        case[2],
+        [OtherTrack(file.name, file.fixes[: len(file.fixes) * 6 // 10], file.terminal)],
+    )
+
+
+def teleport_small(d: Drawn):
+    first = int(d.rng.integers(len(d) // 5, len(d) * 3 // 5))
+    last = min(len(d) - 3, int(np.searchsorted(d.t, d.t[first] + d.rng.uniform(40, 120))))
+    rows = np.arange(first, last + 1)
+    course, away = (
+        np.full(len(rows), d.rng.uniform(0, 360)),
+        np.full(len(rows), d.rng.uniform(1500, 3000)),
+    )
+    d.lon[rows], d.lat[rows], _ = GEOD.fwd(d.lon[rows], d.lat[rows], course, away)
+    return True, arrives(d), d.plan(), []
+
+
+def compressed_a_little(d: Drawn):
+    return compressed(d, d.rng.uniform(1.7, 2.5), len(d))
+
+
+def compressed_in_the_middle(d: Drawn):
+    return compressed(d, d.rng.uniform(2.5, 5), max(6, int(len(d) * d.rng.uniform(0.15, 0.3))))
+
+
+def compressed(d: Drawn, factor: float, count: int):
+    first = int(d.rng.integers(len(d) // 5, len(d) // 2))
+    last = min(len(d) - 3, first + count) if count < len(d) else len(d)
+    inner = d.t[first] + np.rint((d.t[first:last] - d.t[first]) / factor).astype(int)
+    d.t = np.concatenate((d.t[:first], inner, d.t[last:] - (d.t[last - 1] - inner[-1])))
+    d.speed[first + 1 : last] = np.minimum(300, d.speed[first + 1 : last] * factor)
+    d.keep(np.unique(d.t, return_index=True)[1])
+    return True, arrives(d), d.plan(), []
+
+
+def convoy_close(d: Drawn):
+    """A second truck half a minute behind that keeps its distance well."""
+    other = warped(d, d.rng.uniform(15, 60), d.rng.uniform(6, 15))
+    return False, arrives(d), d.plan(), [OtherTrack("other truck", other.fixes(), other.terminal)]
+
+
+def straight_short(d: Drawn):
+    span = moving_span(d, d.rng.uniform(90, 150), 700)
+    if span is None:
+        return None
+    first, last = span
+    away = metres(d.lon[first], d.lat[first], d.lon[last], d.lat[last])
+    if away < 500:
+        return None
+    part = (d.t[first : last + 1] - d.t[first]) / (d.t[last] - d.t[first])
+    d.lon[first : last + 1] = d.lon[first] + part * (d.lon[last] - d.lon[first])
+    d.lat[first : last + 1] = d.lat[first] + part * (d.lat[last] - d.lat[first])
+    d.speed[first + 1 : last] = away / (d.t[last] - d.t[first]) * 3.6
+    return True, arrives(d), d.plan(), []
+
+
+def mock_direct(d: Drawn):
+    """From the road to the gate in one report, and still from then on."""
+    lon, lat = d.base.route[-1]
+    away = metres(d.lon, d.lat, np.full(len(d), lon), np.full(len(d), lat))
+    cut = max(4, int(len(d) * d.rng.uniform(0.03, 0.4)))
+    if away[: cut + 1].min() < 1500:
+        return None
+    times = np.arange(int(d.t[cut - 1]) + d.step, int(d.t[cut - 1]) + 1500, d.step)
+    d.keep(np.arange(len(d)) < cut)
+    none = np.zeros(len(times))
+    d.t = np.concatenate((d.t, times))
+    d.lon, d.lat = np.concatenate((d.lon, none + lon)), np.concatenate((d.lat, none + lat))
+    d.speed, d.heading = np.concatenate((d.speed, none)), np.concatenate((d.heading, none))
+    d.received = np.full(len(d.t), -1)
+    return True, False, d.plan(), []
+
+
+def frozen_quiet(d: Drawn):
+    """A frozen place whose speed is frozen at zero too."""
+    span = moving_span(d, d.rng.uniform(180, 500), 700)
+    if span is None:
+        return None
+    first, last = span
+    d.lon[first:last], d.lat[first:last], d.speed[first:last] = d.lon[first], d.lat[first], 0.0
+    return True, arrives(d), d.plan(), []
+
+
+def speed_even(d: Drawn):
+    """A reported speed that is right on average and never changes."""
+    span = moving_span(d, d.rng.uniform(500, 900), 2500)
+    if span is None:
+        return None
+    first, last = span
+    told = float(np.mean(d.speed[first:last])) * d.rng.uniform(0.85, 1.15)
+    d.speed[first:last] = d.rng.normal(told, 2, last - first)
+    return True, arrives(d), d.plan(), []
+
+
 HONEST = (
     clean,
     late_batch,
@@ -586,7 +720,20 @@ MECHANICAL = (
 )
 HARDER = (playback_perfect, speed_mismatch, replay_jittered, playback_noise)
 DEVIATIONS = (detour, stops_short)
-FAMILIES = {make.__name__: make for make in (*HONEST, *MECHANICAL, *HARDER, *DEVIATIONS)}
+NEXT = (
+    playback_varied,
+    replay_warped,
+    replay_part,
+    teleport_small,
+    compressed_a_little,
+    compressed_in_the_middle,
+    straight_short,
+    mock_direct,
+    frozen_quiet,
+    speed_even,
+    convoy_close,
+)
+FAMILIES = {make.__name__: make for make in (*HONEST, *MECHANICAL, *HARDER, *DEVIATIONS, *NEXT)}
 HELD_OUT = frozenset(bases()[2::3])
 """A third of the real tracks, never looked at while tuning."""
 
