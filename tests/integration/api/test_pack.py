@@ -144,6 +144,17 @@ def test_the_command_writes_the_pack_and_says_how_to_verify_it(system, pack, mon
     assert "no such trip" in capsys.readouterr().err
 
 
+def test_many_packs_are_checked_side_by_side_and_only_the_others_told(pack, capsys):
+    broken = pack.folder / "broken.zip"
+    broken.write_bytes(pack.path.read_bytes()[:-5])
+    paths = [str(pack.path)] * 3 + [str(broken), str(pack.folder / "missing.zip")]
+    assert cli.main(["audit", "verify", *paths, "--trust", pack.anchor]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "3 of 5 packs are green"
+    assert [line.split(":")[0] for line in told[:-1]] == ["broken.zip", "missing.zip"]
+    assert cli.main(["audit", "verify", *paths[:2]]) == 3
+
+
 def test_the_verifier_reads_the_window_as_the_platform_does():
     assert road.LATENESS_S == LATENESS_S
 
