@@ -377,7 +377,7 @@ def check_ledger(section: Section, story: Story, loans: Mapping[str, Loan], give
             reason = "of another trip, booked in a transaction that also concerns this one"
             section.unknown("ledger.other", f"{entry.kind} {entry.id[:14]}…", reason)
     expected = _expected_entries(story, loans)
-    booked = Counter(_as_key(entry) for entry in mine if entry.kind not in _OVER_TIME)
+    booked = Counter(_as_key(entry) for entry in mine if entry.kind != Booking.ACCRUAL)
     for (kind, source, lines), count in (expected - booked).items():
         about = f"{kind} {source[:14]}…"
         section.red("ledger.missing", about, f"{count} x {_text(lines)} is not booked")
@@ -398,9 +398,6 @@ def check_ledger(section: Section, story: Story, loans: Mapping[str, Loan], give
         if not right:
             section.red("ledger.date", entry.id, "its date or source is not that of its event")
 
-
-_OVER_TIME = frozenset({Booking.ACCRUAL, Booking.WAIVER, Booking.CHARGE_OFF})
-"""Bookings whose amounts follow from the terms over time, not from one event's numbers."""
 
 _Key = tuple[str, str, tuple[tuple[str, int], ...]]
 
@@ -446,11 +443,30 @@ def _expected_entries(story: Story, loans: Mapping[str, Loan]) -> Counter[_Key]:
                 kind = Booking.RECOVERY_AFTER_CHARGE_OFF if late else Booking.REPAYMENT
                 if any(shares.values()):
                     add(kind, one, lines_of(kind, shares))
+                elif event.waived:
+                    add(Booking.WAIVER, one, _waiver(loans[event.advance], one))
+            case events.AdvanceWrittenOff() if event.advance in loans:
+                add(Booking.CHARGE_OFF, one, _charge_off(loans[event.advance], one))
             case events.Transfer() if event.value and event.from_ != event.to:
                 add("TOKEN", one, _token_lines(event))
             case _:
                 pass
     return found
+
+
+def _waiver(loan: Loan, one: Happened) -> Sequence[Line]:
+    """What the lender let go, shared in the order of a payment."""
+    (shares,) = (shares for step, shares in loan.steps if step.place == one.place)
+    let_go = {"fee": shares.fee, "penalty": shares.penalty, "interest": shares.interest}
+    return lines_of(Booking.WAIVER, let_go)
+
+
+def _charge_off(loan: Loan, one: Happened) -> Sequence[Line]:
+    """The principal written off, and what was charged and not paid by that day."""
+    held = replay(loan.id, loan.terms, loan.happened, until=one.at)
+    due = held.due_on(beijing_day(one.at))
+    lost = {name.value: fen for name, fen in due.items()} | {"principal": one.event.principal}
+    return lines_of(Booking.CHARGE_OFF, lost)
 
 
 def _token_lines(event: events.Transfer) -> tuple[Line, Line]:
