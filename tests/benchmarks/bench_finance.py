@@ -21,7 +21,6 @@ from sqlmodel import Session, select
 from chain.clock import FixedClock
 from chain.ids import Hash32, PartyId, WaybillId
 from chain.storage import Storage
-from finance import day_end
 from finance.advance import AdvanceEvent, EventKind, replay
 from finance.audit import CUSTODIAN, ChainFacts, LedgerFacts, audit
 from finance.day_end import DayEnd, accrual_lines, close_loan
@@ -272,7 +271,7 @@ def close_of_day(largest: int = 100_000) -> Iterator[dict]:
         target=1.5,
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
-    yield line("finance.day_end.memory", memory, f"MiB at most (batches of {day_end.BATCH})")
+    yield line("finance.day_end.memory", memory, "MiB at most, the making of the loans included")
 
 
 # -- reconciliation ---------------------------------------------------------------------------------
