@@ -195,7 +195,7 @@ def deviations_by_section(
         for one in trips
         if one.verdict is not None
         for finding in one.verdict.findings
-        if finding.code == "off_route"
+        if finding.code == "off_route" and "lon" in finding.detail
     ]
     out = sections.assign(deviations=0, trips=0, farthest_m=0)
     if not rows:

@@ -236,6 +236,11 @@ def _off_route(drive: Drive, policy: Policy, part: slice, findings: list[Finding
     """Stretches outside the corridor with their length, greatest distance and place."""
     rule = policy.rule("off_route")
     driven = drive.driven
+    # The last place on the road up to each fix, and the next one from it on.
+    along, rows = drive.match.along, np.arange(len(drive))
+    known = along != OFF
+    before_it = np.maximum.accumulate(np.where(known, rows, -1))
+    after_it = np.minimum.accumulate(np.where(known, rows, len(drive))[::-1])[::-1]
     outside = ~drive.match.near
     outside[: part.start] = False
     outside[part.stop + 1 :] = False
@@ -250,7 +255,9 @@ def _off_route(drive: Drive, policy: Policy, part: slice, findings: list[Finding
             or length >= rule["length_m"]
             or away >= rule["away_m"]
         )
-        left, back = _places(drive.match.along, first, last)
+        was, will = int(before_it[first]), int(after_it[last])
+        left = int(along[was]) // 1000 if was >= 0 else None
+        back = int(along[will]) // 1000 if will < len(drive) else None
         findings.append(
             Finding(
                 rule.code,
@@ -268,16 +275,6 @@ def _off_route(drive: Drive, policy: Policy, part: slice, findings: list[Finding
                 },
             )
         )
-
-
-def _places(along: Ints, first: int, last: int) -> tuple[int | None, int | None]:
-    """Progress where the road was left and joined again, metres."""
-    before, after = along[:first], along[last + 1 :]
-    known_before, known_after = before[before != OFF], after[after != OFF]
-    return (
-        int(known_before[-1]) // 1000 if len(known_before) else None,
-        int(known_after[0]) // 1000 if len(known_after) else None,
-    )
 
 
 def _reversed(drive: Drive, policy: Policy, part: slice, findings: list[Finding]) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tracking.policy import Policy
 
 
+_MOST_OF_A_CODE = 40
+
+
 @dataclass(frozen=True, slots=True)
 class Examination:
     """A verdict with the columns it was made from, for pictures and reports."""
@@ -101,7 +104,7 @@ def examine(
     evidence = track.fixes.take(used)
     times = evidence.time
     verdict = Verdict(
-        findings=tuple(sorted(findings, key=_finding_order)),
+        findings=tuple(_bounded(sorted(findings, key=_finding_order))),
         given=track.given,
         used=int(np.count_nonzero(used)),
         rejected=dict(sorted(rejected.items())),
@@ -116,6 +119,31 @@ def examine(
         policy_hash=policy.policy_hash,
     )
     return Examination(plan, corridor, track, drive, way, verdict)
+
+
+def _bounded(findings: list[Finding]) -> list[Finding]:
+    """The gravest and first findings of each code; the rest are counted in one, so that a verdict stays readable."""
+    by_code: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_code.setdefault(finding.code, []).append(finding)
+    out: list[Finding] = []
+    for code, some in by_code.items():
+        out += some[:_MOST_OF_A_CODE]
+        rest = some[_MOST_OF_A_CODE:]
+        if rest:
+            starts = [one.start for one in rest if one.start is not None]
+            ends = [one.end for one in rest if one.end is not None]
+            # They come gravest first: the first of the rest is the worst of it.
+            out.append(
+                Finding(
+                    code,
+                    rest[0].severity,
+                    min(starts, default=None),
+                    max(ends, default=None),
+                    {"more": len(rest)},
+                )
+            )
+    return sorted(out, key=_finding_order)
 
 
 def _finding_order(finding: Finding) -> tuple[int, int, str, str]:

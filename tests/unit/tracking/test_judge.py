@@ -236,6 +236,25 @@ def test_loading_or_unloading_outside_the_window_needs_a_person():
     assert codes(judge(early, DRIVE)) == {"off_window"}
 
 
+def test_a_record_that_flickers_at_the_edge_makes_a_verdict_that_can_be_read():
+    flicker = [
+        replace(
+            DRIVE[20],
+            time=DRIVE[20].time + 10 * at,
+            received=None,
+            speed_dkmh=None,
+            lat_e6=DRIVE[20].lat_e6 + (3_500 if at % 2 else 0),
+            lon_e6=DRIVE[20].lon_e6 - (4_500 if at % 2 else 0),
+        )
+        for at in range(1, 600)
+    ]
+    verdict = judge(PLAN, [*DRIVE[:21], *flicker])
+    off = [one for one in verdict.findings if one.code == "off_route"]
+    assert len(off) == 41
+    (rest,) = [one for one in off if "more" in one.detail]
+    assert rest.detail["more"] == 300 - 40
+
+
 def test_the_way_to_the_loading_place_and_home_is_not_judged():
     lead = made_drive(made_road(3.0)[::-1], start=DRIVE[0].time - 900, seed=9)
     lead = [
