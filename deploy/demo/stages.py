@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from chain.bindings.access_manager import AccessManager
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import Minted
 from chain.bindings.freight_settlement import FreightSettlement
@@ -65,6 +66,9 @@ when it has been silent for ten minutes."""
 
 PATIENCE_S = 60.0
 
+ADMIN_ROLE = 0
+"""OpenZeppelin's AccessManager: who may name attestors and custodian. The deployer keeps none of it."""
+
 
 @dataclass(slots=True)
 class World:
@@ -109,9 +113,9 @@ class World:
         return self._storage
 
     @property
-    def admin(self) -> LocalSigner:
-        """Deploys, names attestors and custodian, and has no power over money or records."""
-        return self.demo.keys.signer("admin")
+    def relayer(self) -> LocalSigner:
+        """Deploys, names attestors and custodian, gives that power away, and then only pays for gas."""
+        return self.demo.keys.signer("relayer")
 
     def desk(self, handle: str) -> Desk:
         """A party at its desk."""
@@ -147,35 +151,28 @@ class World:
         )
 
     def administer(self, calls: list[tuple[str, ContractCall]]) -> None:
-        """Sends the administrator's calls through stored bytes like any other.
+        """Queues the deployer's calls beside everything else the relayer sends, and waits for them.
 
         Raises:
             StageFailedError: the contracts refused one.
         """
-        clock = SystemClock()
         with self.storage.write() as session:
-            outbox = SqlOutbox(session, signer=self.admin.address, clock=clock)
+            outbox = SqlOutbox(session, signer=self.relayer.address, clock=SystemClock())
             for key, call in calls:
                 outbox.queue(call, key=key)
-        writer = self.admin_writer()
-        try:
-            for _ in range(200):
-                done = writer.send_once()
-                if not done.waiting and not done.moved:
-                    break
-        finally:
-            writer.close()
-        with self.storage.read() as session:
-            outbox = SqlOutbox(session, signer=self.admin.address, clock=clock)
-            for key, _ in calls:
-                _require_sent(outbox.find(key), key)
+        for key, _ in calls:
+            self.wait(key, lambda key=key: _has_landed(self._find(key), key))  # type: ignore[misc]
 
-    def admin_writer(self) -> TransactionWriter:
-        """The writer of the administrator's key."""
+    def _find(self, key: str) -> Outgoing | None:
+        with self.storage.read() as session:
+            return SqlOutbox(session, signer=self.relayer.address, clock=SystemClock()).find(key)
+
+    def relayer_writer(self) -> TransactionWriter:
+        """The writer of the relayer's key, before the worker takes it over."""
         return TransactionWriter(
             client=self.client,
             storage=self.storage,
-            signer=self.admin,
+            signer=self.relayer,
             clock=SystemClock(),
             local=LocalNode(self.client),
         )
@@ -203,12 +200,10 @@ class World:
             self._client.close()
 
 
-def _require_sent(sent: Outgoing | None, key: str) -> None:
-    if sent is None or sent.state not in {TransactionState.MINED, TransactionState.FINAL}:
-        said = (
-            "it was never sent" if sent is None else sent.message or sent.error or sent.state.value
-        )
-        raise StageFailedError(f"{key} did not land: {said}")
+def _has_landed(sent: Outgoing | None, key: str) -> bool:
+    if sent is not None and sent.state in {TransactionState.REVERTED, TransactionState.DROPPED}:
+        raise StageFailedError(f"{key} was refused: {sent.message or sent.error}")
+    return sent is not None and sent.state in {TransactionState.MINED, TransactionState.FINAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +221,16 @@ class Stage:
 def deploy(world: World) -> None:
     """Database and contracts."""
     migrate(world.storage)
-    writer = world.admin_writer()
+    writer = world.relayer_writer()
     try:
         deployment = deploy_contracts(
             client=world.client,
             storage=world.storage,
             writer=writer,
-            deployer=world.admin.address,
+            deployer=world.relayer.address,
             clock=SystemClock(),
             settings=ContractSettings(
-                admin=world.admin.address,
+                admin=world.relayer.address,
                 registrar=world.demo.keys.signer("registrar").address,
             ),
             folder=world.demo.folder / "deployments",
@@ -284,6 +279,13 @@ def enrol(world: World) -> None:
     ]
     custodians = SettlementToken.set_custodian(party_id("custodian-1"), party_id("custodian-2"))
     world.administer([*calls, ("custodian", custodians)])
+    guardian = world.demo.keys.signer("guardian").address
+    world.administer(
+        [
+            ("hand over", AccessManager.grant_role(ADMIN_ROLE, guardian, 0)),
+            ("renounce", AccessManager.renounce_role(ADMIN_ROLE, world.relayer.address)),
+        ]
+    )
     world.demo.start_attestors()
     print(
         f"     {len(everyone())} parties, 3 attestors (2 needed, one of them the lender's choice)"
