@@ -197,7 +197,9 @@ def run_attestor(*, once: bool = False) -> None:
 
 def configure_logs() -> None:
     """One JSON object a line on stderr; levels by name; no colours, no secrets (nobody logs a body)."""
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a job that is still running is no news
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # a job that is still running is no news
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
