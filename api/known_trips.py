@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from api.ports import Shelf
 from chain.bindings.enums import TripState
 from chain.delivery import HeldTrip
 from finance.advance import AdvanceState
@@ -17,7 +16,15 @@ from tracking.trip import VerdictRecord
 PAGE = 500
 
 
-def list_known(records: Shelf, tracks: Tracks, books: Books) -> Iterator[dict[str, Any]]:
+class KnownTrips(Protocol):
+    """The trips, page by page."""
+
+    def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:
+        """A page of trips by id."""
+        ...
+
+
+def list_known(records: KnownTrips, tracks: Tracks, books: Books) -> Iterator[dict[str, Any]]:
     """Every trip by id: ``trip_id, state, verdict, released_fen, reasons``; a fixed number of questions a page."""
     after = ""
     while page := records.list_trips(limit=PAGE, after=after):
