@@ -16,6 +16,7 @@ from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt, PayoutReceipt
 from chain.clock import SystemClock, beijing_day
+from chain.deployments import find_deployment
 from chain.ids import Address, Hash32, WaybillId
 from chain.local_node import LocalNode
 from chain.outbox import SqlOutbox
@@ -23,7 +24,7 @@ from chain.ports import Outgoing, TransactionState
 from chain.storage import Storage
 from chain.transactions import TransactionWriter
 from chain.typed_data import typed_message
-from deploy.contracts import ContractSettings, deploy_contracts
+from deploy.contracts import ContractSettings, deploy_contracts, rebuild_local_chain
 from deploy.demo import story
 from deploy.demo.cast import driver_handle, everyone, party_id
 from deploy.demo.desk import Desk, Drawer
@@ -222,7 +223,14 @@ def deploy(world: World) -> None:
     """Database and contracts."""
     migrate(world.storage)
     writer = world.relayer_writer()
+    folder = world.demo.folder / "deployments"
+    recorded = find_deployment(folder, world.client.chain_id)
     try:
+        if recorded is not None and recorded.genesis_hash != world.client.fetch_genesis_hash():
+            print("     the local chain is another one: every stored transaction is sent again")
+            rebuild_local_chain(
+                client=world.client, storage=world.storage, writer=writer, folder=folder
+            )
         deployment = deploy_contracts(
             client=world.client,
             storage=world.storage,
@@ -233,7 +241,7 @@ def deploy(world: World) -> None:
                 admin=world.relayer.address,
                 registrar=world.demo.keys.signer("registrar").address,
             ),
-            folder=world.demo.folder / "deployments",
+            folder=folder,
         )
     finally:
         writer.close()
