@@ -36,6 +36,8 @@ CHAIN_ID = 20_260_126
 
 COPIES = 3
 START_S = 20.0
+COPY_EVERY_S = 5.0
+"""Reading a state to see that it is whole costs as much as it is large."""
 
 
 class NodeNotFoundError(ChainError):
@@ -297,7 +299,7 @@ class LocalChain:
             return "it left no log"
 
     def _keep_copies(self) -> None:
-        while not self._stopping.wait(1.0):
+        while not self._stopping.wait(COPY_EVERY_S):
             with contextlib.suppress(OSError):
                 self.files.keep_good_copy()
 

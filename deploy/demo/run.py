@@ -86,8 +86,8 @@ class Demo:
             "YUNDAN_RPC_URL": self.chain.url,
             "YUNDAN_CHAIN_ID": str(self.chain.chain_id),
             "YUNDAN_FINALITY_DEPTH": "0",
-            "YUNDAN_POLL_SECONDS": "0.3",
-            "YUNDAN_JOB_PACE": "0.4",
+            "YUNDAN_POLL_SECONDS": "0.5",
+            "YUNDAN_JOB_PACE": "0.7",
             "YUNDAN_PORT": str(self._ports["api"]),
             "YUNDAN_GATEWAY_PORT": str(self._ports["gateway"]),
             "YUNDAN_RELAYER_KEY": self.keys.secret("relayer"),
@@ -148,7 +148,7 @@ class Demo:
                 YUNDAN_ATTESTOR_KEY=self.keys.secret(handle),
                 YUNDAN_ATTESTOR_PARTY=str(party_id(handle)),
                 YUNDAN_API_URL=self.url,
-                YUNDAN_POLL_SECONDS="0.5",
+                YUNDAN_POLL_SECONDS="0.7",
             )
             self.supervisor.start(handle, ["attestor"], environment)
 
