@@ -79,7 +79,7 @@ class Container:
     def __init__(self, settings: Settings, *, wall: Clock | None = None) -> None:
         self.settings = settings
         self.wall = wall or SystemClock()
-        self.storage = Storage(settings.storage_url)
+        self.storage = Storage(settings.storage_url, outlives_power_cuts=not settings.demo)
         self.wake = threading.Event()
         """Set when a transaction with outgoing calls commits: the writer need not wait for its turn."""
 

@@ -31,9 +31,15 @@ class Row(SQLModel):
 
 
 class Storage:
-    """An engine and the two ways to use it: to write (one at a time on SQLite) and to read."""
+    """An engine and the two ways to use it: to write (one at a time on SQLite) and to read.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: SQLAlchemy URL.
+        outlives_power_cuts: False on SQLite spares a flush to disk a commit: a killed process still loses
+            nothing, a power cut may take the last commits back. For demos alone.
+    """
+
+    def __init__(self, url: str, *, outlives_power_cuts: bool = True) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"hide_parameters": True}
@@ -41,7 +47,8 @@ class Storage:
             options |= {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
-            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            prepare = _prepare_sqlite if outlives_power_cuts else _prepare_sqlite_lightly
+            sa.event.listen(self.engine, "connect", prepare)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         self._reader = self.engine.execution_options(read_only=True)
 
@@ -89,6 +96,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_sqlite_lightly(connection: Any, record: object) -> None:
+    _prepare_sqlite(connection, record)
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

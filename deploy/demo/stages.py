@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from deploy.demo.run import Demo
     from tracking.fix import Fix
 
-TICK_S = 60
+TICK_S = 120
 """Seconds of the record in one step of the demo."""
 
 BREATH_S = 0.05
@@ -110,7 +110,9 @@ class World:
     def storage(self) -> Storage:
         """The database, for deployment and the administrator's transactions."""
         if self._storage is None:
-            self._storage = Storage(f"sqlite:///{self.demo.folder / 'yundan.db'}")
+            self._storage = Storage(
+                f"sqlite:///{self.demo.folder / 'yundan.db'}", outlives_power_cuts=False
+            )
         return self._storage
 
     @property
