@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 TICK_S = 120
 """Seconds of the record in one step of the demo."""
 
-BREATH_S = 0.05
+BREATH_S = 0.02
 """Real seconds between two steps, so that commitments keep up with the trucks."""
 
 SOONEST_S, LATEST_S = 240, 780
