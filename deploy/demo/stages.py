@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from deploy.demo.run import Demo
     from tracking.fix import Fix
 
-TICK_S = 120
+TICK_S = 150
 """Seconds of the record in one step of the demo."""
 
 BREATH_S = 0.02
