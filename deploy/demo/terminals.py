@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tracking.fix import Fix
 
 
+PATIENCE_S = 20.0
+
+
 class Terminals:
     """Connections by phone, opened when first used and kept while the vehicle drives.
 
@@ -38,7 +41,12 @@ class Terminals:
         Raises:
             ReplayError: the gateway does not take them.
         """
-        asyncio.run_coroutine_threadsafe(self._send_all(batches), self._loop).result(60)
+        sending = asyncio.run_coroutine_threadsafe(self._send_all(batches), self._loop)
+        try:
+            sending.result(PATIENCE_S)
+        except (TimeoutError, OSError) as error:
+            sending.cancel()
+            raise ReplayError("the gateway does not answer; run again to resume") from error
 
     async def _send_all(self, batches: Mapping[str, Sequence[Fix]]) -> None:
         await asyncio.gather(*(self._send(phone, fixes) for phone, fixes in batches.items()))
@@ -67,7 +75,11 @@ class Terminals:
                 await client.log_out()
                 await stack.aclose()
 
-        asyncio.run_coroutine_threadsafe(leave(), self._loop).result(30)
+        leaving = asyncio.run_coroutine_threadsafe(leave(), self._loop)
+        with contextlib.suppress(
+            TimeoutError, OSError, ReplayError
+        ):  # a dead gateway hears no good-bye
+            leaving.result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._open.clear()
