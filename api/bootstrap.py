@@ -227,11 +227,15 @@ class Container:
     def find_handled_block(self) -> BlockRef | None:
         """The last block whose events were handled; None before the first."""
         with self.storage.read() as session:
-            cursor = session.get(CursorRow, CURSOR)
-            block = None if cursor is None else session.get(BlockRow, cursor.block_number)
-            if block is None:
-                return None
-            return BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at)
+            return self.find_handled_in(session)
+
+    def find_handled_in(self, session: Session) -> BlockRef | None:
+        """The same in a transaction at hand: what is compared with books must be of their moment."""
+        cursor = session.get(CursorRow, CURSOR)
+        block = None if cursor is None else session.get(BlockRow, cursor.block_number)
+        if block is None:
+            return None
+        return BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at)
 
     def find_last_block(self, before: dt.datetime) -> int | None:
         """The last block before an instant; None until events beyond the instant are handled."""

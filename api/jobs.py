@@ -153,7 +153,7 @@ def tell_refusals(container: Container) -> int:
 def reconcile(container: Container) -> int:
     """Compares chain, ledger and token supply at the last handled block; how many differences."""
     with container.write() as services:
-        block = container.find_handled_block()
+        block = container.find_handled_in(services.session)
         if block is None:
             return 0
         found = services.finance.reconcile(block)

@@ -196,7 +196,7 @@ class Registry:
         )
         if waybill.stage is not Stage.DRAFT:
             return waybill
-        waybill = replace(waybill, **{sides[party]: signature})  # type: ignore[arg-type]
+        waybill = replace(waybill, **{sides[party]: signature})  # type: ignore[arg-type]  # the field's name is chosen
         if not waybill.missing:
             parent = (
                 None

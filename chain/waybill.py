@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from chain.bindings.structs import Waybill
     from chain.ids import Hash32, PartyId, TripId
 
-MOST_TIERS = 8
-"""As ``WaybillRegistry.MAX_TIERS``: a root is tier 0, the last tier is 7."""
+MOST_TIERS = 9
+"""``WaybillRegistry.MAX_TIER`` is 8: a root is tier 0, the last tier is 8."""
 
 ZERO = "0x" + "00" * 32
 

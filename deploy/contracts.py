@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from sqlmodel import col, func, select

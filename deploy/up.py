@@ -347,7 +347,7 @@ def run_gates(gates):
 
 def pytest_command(*extra):
     workers = str(min(os.cpu_count() or 1, 4))
-    return [PYTHON, "-m", "pytest", "-q", "-n", workers, "--dist", "worksteal", *extra]
+    return [PYTHON, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", *extra]
 
 
 def test():

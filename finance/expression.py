@@ -370,7 +370,7 @@ def _or(left: Evaluate, right: Evaluate) -> Evaluate:
 def _listing(items: list[Evaluate]) -> Evaluate:
     def evaluate(values: Mapping[str, Value]) -> Value:
         found = tuple(item(values) for item in items)
-        return None if None in found else found  # type: ignore[return-value]
+        return None if None in found else found  # type: ignore[return-value]  # kinds were checked when it was read
 
     return evaluate
 
@@ -378,7 +378,7 @@ def _listing(items: list[Evaluate]) -> Evaluate:
 def _contains(left: Evaluate, right: Evaluate) -> Evaluate:
     def evaluate(values: Mapping[str, Value]) -> Value:
         item, items = left(values), right(values)
-        return None if item is None or items is None else item in items  # type: ignore[operator]
+        return None if item is None or items is None else item in items  # type: ignore[operator]  # kinds were checked when it was read
 
     return evaluate
 
@@ -395,7 +395,7 @@ def _compare(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
 
     def evaluate(values: Mapping[str, Value]) -> Value:
         a, b = left(values), right(values)
-        return None if a is None or b is None else compare(a, b)  # type: ignore[arg-type]
+        return None if a is None or b is None else compare(a, b)  # type: ignore[arg-type]  # kinds were checked when it was read
 
     return evaluate
 
@@ -415,7 +415,7 @@ def _arithmetic(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
             return None
         if b == 0 and operator in ("//", "%"):
             raise RuleError("a rule divides by zero", field="when", problem="division_by_zero")
-        return compute(a, b)  # type: ignore[arg-type]
+        return compute(a, b)  # type: ignore[arg-type]  # kinds were checked when it was read
 
     return evaluate
 

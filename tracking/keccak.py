@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 try:
-    from sha3 import keccak_256 as _quick  # type: ignore[import-untyped]
+    from sha3 import keccak_256 as _quick
 except (
     ImportError
 ):  # a platform without the C library's wheel; the answer is the same, ten times later

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 from eth_utils.crypto import keccak
 from trie.hexary import HexaryTrie
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 
 from api.verifier.blocks import Nodes, Receipt, Transaction
 from api.verifier.forms import doors

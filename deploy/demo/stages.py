@@ -164,7 +164,7 @@ class World:
             for key, call in calls:
                 outbox.queue(call, key=key)
         for key, _ in calls:
-            self.wait(key, lambda key=key: _has_landed(self._find(key), key))  # type: ignore[misc]
+            self.wait(key, lambda key=key: _has_landed(self._find(key), key))  # type: ignore[misc]  # bound now
 
     def _find(self, key: str) -> Outgoing | None:
         with self.storage.read() as session:
@@ -454,7 +454,7 @@ def ask_for_advances(world: World) -> None:
     for drive in world.drives():
         world.wait(
             f"the request on {drive.key}",
-            lambda drive=drive: world.advance(drive)["debtor"] != "",  # type: ignore[misc]
+            lambda drive=drive: world.advance(drive)["debtor"] != "",  # type: ignore[misc]  # bound now
         )
         path = f"/v1/advances/{world.advances[drive.key]}"
         debtor.act(f"acknowledge.{drive.key}", f"{path}/acknowledgement")
@@ -463,7 +463,7 @@ def ask_for_advances(world: World) -> None:
     for drive in world.drives():
         world.wait(
             f"the approval on {drive.key}",
-            lambda drive=drive: world.advance(drive)["state"] not in {"none", "requested"},  # type: ignore[misc]
+            lambda drive=drive: world.advance(drive)["state"] not in {"none", "requested"},  # type: ignore[misc]  # bound now
         )
     line = lender.get(f"/v1/lines/{world.line}")
     print(
@@ -546,7 +546,7 @@ def _load_due(
         )
         world.wait(
             f"the loading of {drive.key}",
-            lambda drive=drive: world.trip(drive)["state"] != "open",  # type: ignore[misc]
+            lambda drive=drive: world.trip(drive)["state"] != "open",  # type: ignore[misc]  # bound now
         )
 
 
@@ -605,13 +605,13 @@ def pay_out(world: World) -> None:
                 "second_signature": "0x" + second.signer.sign_typed_data(form, domain).hex(),
             }
             name = f"payout.{payout['payout'][2:14]}"
-            custodian.send(name, "/v1/custody/payouts", lambda body=body: body)  # type: ignore[misc]
+            custodian.send(name, "/v1/custody/payouts", lambda body=body: body)  # type: ignore[misc]  # bound now
             paid += 1
         gone = {payout["payout"] for payout in waiting}
         world.wait(
             "the bank's confirmations",
             lambda gone=gone: (
-                not gone  # type: ignore[misc]
+                not gone  # type: ignore[misc]  # bound now
                 & {one["payout"] for one in custodian.get("/v1/custody/payouts")["data"]}
             ),
         )
@@ -642,7 +642,7 @@ def repay(world: World) -> None:
     for drive in paid:
         world.wait(
             f"the repayment of {drive.key}",
-            lambda drive=drive: world.advance(drive)["state"] == "repaid",  # type: ignore[misc]
+            lambda drive=drive: world.advance(drive)["state"] == "repaid",  # type: ignore[misc]  # bound now
         )
     print(f"     {len(paid)} loans repaid by the debtors' freight")
 

@@ -112,7 +112,7 @@ def _tell_time(world: World) -> None:
 
 
 def _tell_gas(world: World) -> None:
-    table = OutgoingTransactionRow.__table__  # type: ignore[attr-defined]
+    table = OutgoingTransactionRow.__table__  # type: ignore[attr-defined]  # sqlmodel's
     with world.storage.read() as session:
         rows = session.execute(
             sa.select(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eth_keys.datatypes import PrivateKey
-from rlp.codec import encode_raw  # type: ignore[import-untyped]
+from rlp.codec import encode_raw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
