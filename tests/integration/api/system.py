@@ -37,7 +37,7 @@ def key(word: str) -> LocalSigner:
 class System:
     """Built once for a module; ``settle`` does what the worker would do."""
 
-    def __init__(self, folder: Path, url: str = "") -> None:
+    def __init__(self, folder: Path, url: str = "", **more: object) -> None:
         self.chain = LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False)
         self.chain.__enter__()
         secret = hashlib.sha256(b"test relayer").hexdigest()
@@ -53,6 +53,7 @@ class System:
             hash_key=hashlib.sha256(b"test hashes").hexdigest(),
             attestor_key=hashlib.sha256(b"test key witness one").hexdigest(),
             attestor_party=WITNESS_ONE,
+            **more,
         )
         self.container = Container(self.settings)
         self.container.storage.create_all()
