@@ -1,4 +1,9 @@
-"""A document on chain is the hash of its canonical JSON under a salt, so that it can be forgotten."""
+"""A document on chain is one hash over its fields, each under a salt of its own.
+
+So a document can be forgotten as a whole (its salt goes), and shown in part: a reader is given some fields with
+their salts and of the others only digests, and still finds the hash that was signed. The idea is that of SD-JWT
+(RFC 9901); the form is ours, since both ends are.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from chain.abi import hash32
 from chain.errors import InvalidValueError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from chain.ids import Hash32
 
 
@@ -29,11 +36,75 @@ def canonical(content: Any) -> bytes:
         raise InvalidValueError(f"the document has no canonical form: {error}") from error
 
 
-def document_hash(content: Any, salt: bytes = b"") -> Hash32:
-    """Keccak of the salt and the canonical JSON; a salt has 32 bytes, or none where nothing is private."""
+def document_hash(content: Mapping[str, Any], salt: bytes = b"") -> Hash32:
+    """The hash of a document, Keccak over the canonical JSON of its fields' digests.
+
+    Args:
+        content: the document, an object.
+        salt: 32 bytes, or none where nothing is private.
+
+    Raises:
+        InvalidValueError: no canonical form, or a salt of another length.
+    """
+    digests = {name: field_digest(value, field_salt(salt, name)) for name, value in content.items()}
+    return hash_of_digests(digests)
+
+
+def hash_of_digests(digests: Mapping[str, Hash32]) -> Hash32:
+    """The document's hash from the digests of all its fields."""
+    return hash32(keccak(canonical(dict(digests))))
+
+
+def field_digest(value: Any, salt: bytes = b"") -> Hash32:
+    """The digest of one field: Keccak over its salt and the canonical JSON of its value."""
+    return hash32(keccak(salt + canonical(value)))
+
+
+def field_salt(salt: bytes, name: str) -> bytes:
+    """The salt of one field, HMAC-SHA-256 of its name under the document's: it tells nothing of the others."""
     if len(salt) not in {0, 32}:
         raise InvalidValueError("a salt has 32 bytes", field="salt")
-    return hash32(keccak(salt + canonical(content)))
+    return hmac.digest(salt, name.encode(), hashlib.sha256) if salt else b""
+
+
+def disclose(
+    content: Mapping[str, Any], salt: bytes, withheld: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """A document as a reader may see it: ``opened`` values with their salts, ``closed`` digests.
+
+    Args:
+        content: the document.
+        salt: its salt.
+        withheld: names of fields that stay closed.
+    """
+    salts = {name: field_salt(salt, name) for name in content}
+    return {
+        "opened": {
+            name: [value, "0x" + salts[name].hex()]
+            for name, value in content.items()
+            if name not in withheld
+        },
+        "closed": {
+            name: field_digest(value, salts[name])
+            for name, value in content.items()
+            if name in withheld
+        },
+    }
+
+
+def hash_of_disclosed(shown: Mapping[str, Mapping[str, Any]]) -> Hash32:
+    """The hash of a document of which only some fields are shown (``disclose``).
+
+    Raises:
+        InvalidValueError: a field is both open and closed, or a salt is none.
+    """
+    opened, closed = shown["opened"], shown["closed"]
+    if opened.keys() & closed.keys():
+        raise InvalidValueError("a field is both open and closed", field="document")
+    digests = {name: hash32(bytes.fromhex(digest[2:])) for name, digest in closed.items()}
+    for name, (value, salt) in opened.items():
+        digests[name] = field_digest(value, bytes.fromhex(salt[2:]))
+    return hash_of_digests(digests)
 
 
 def keyed_hash(key: bytes, *words: str) -> Hash32:

@@ -157,16 +157,24 @@ def loan_simulate(
 def audit_export(
     trip: Annotated[str, typer.Argument(help="trip id, 0x and 64 hex digits")],
     output: Annotated[Path, typer.Option("-o", "--output", help="the pack, a zip")],
+    reader: Annotated[
+        str, typer.Option("--for", help="lender, court or auditor: what he need not see is closed")
+    ] = "lender",
 ) -> None:
     """Writes the pack of a trip: signed forms, proofs, raw positions, verdict, loan and books in one file."""
     from api.audit.export import export_trip
+    from api.audit.purpose import Purpose
     from api.bootstrap import Container
     from api.processes import load_settings
     from chain.ids import TripId
 
+    try:
+        purpose = Purpose(reader)
+    except ValueError as error:
+        raise typer.BadParameter("lender, court or auditor", param_hint="--for") from error
     container = Container(load_settings())
     try:
-        done = export_trip(container, TripId(trip.lower()), output)
+        done = export_trip(container, TripId(trip.lower()), output, purpose=purpose)
     except OSError as error:
         raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="-o") from error
     finally:

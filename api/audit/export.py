@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 from eth_utils.crypto import keccak
 
+from api.audit.purpose import VIEWS, Purpose, View
 from api.audit.record import Recorder
 from api.verifier import pack as packs
 from api.verifier.money import check_advances
@@ -23,6 +24,7 @@ from api.verifier.waybills import check_waybills
 from chain.abi import hash32, json_value
 from chain.bindings import events, structs
 from chain.clock import rfc3339
+from chain.document import disclose
 from chain.errors import NotFoundError
 from chain.ids import Hash32, PartyId, TripId, WaybillId
 from chain.typed_data import struct_hash
@@ -63,7 +65,7 @@ class PartyName:
     kind: str
     name_zh: str | None
     name_en: str | None
-    salt: str | None = None
+    salt: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def export_trip(
     trip: TripId,
     path: Path,
     *,
+    purpose: Purpose = Purpose.LENDER,
     tell: Callable[[str, int], None] | None = None,
 ) -> Exported:
     """Writes the pack of a trip that this system knows.
@@ -138,7 +141,7 @@ def export_trip(
         material = gather_material(services, trip)
         party = PartyId(container.settings.attestor_party)
         seal = (party, container.attestor) if party else None
-        return write_pack(container.client, material, path, seal=seal, tell=tell)
+        return write_pack(container.client, material, path, purpose=purpose, seal=seal, tell=tell)
 
 
 def gather_material(services: Services, trip: TripId) -> Material:
@@ -202,6 +205,7 @@ def write_pack(
     material: Material,
     path: Path,
     *,
+    purpose: Purpose = Purpose.LENDER,
     seal: tuple[PartyId, Signer] | None = None,
     tell: Callable[[str, int], None] | None = None,
 ) -> Exported:
@@ -211,15 +215,19 @@ def write_pack(
         client: the node, with its deployment.
         material: what no chain holds.
         path: where to; an existing file is replaced when the pack is whole.
+        purpose: what the reader needs it for; what he does not need stays closed.
         seal: who stands by the pack, with his key.
         tell: called with a word and a count, for progress.
     """
+    view = VIEWS[purpose]
     recorder = Recorder(client, tell)
     record, story = recorder.gather(material.trip, [one.id for one in material.waybills])
     recorder.join(record)
     texts: dict[str, Any] = {
-        packs.PARTIES: [_party(one) for one in material.names(sorted(Keys.of(story).history))],
-        packs.WAYBILLS: _papers(material.waybills, story),
+        packs.PARTIES: [
+            _party(one, view) for one in material.names(sorted(Keys.of(story).history))
+        ],
+        packs.WAYBILLS: _papers(material.waybills, story, view),
         packs.TRACK: None if material.evidence is None else _track(material.evidence, story),
         packs.VERDICT: material.verdict,
         packs.DECISIONS: list(material.decisions) or None,
@@ -296,28 +304,36 @@ def zip_files(files: Mapping[str, bytes], path: Path) -> None:
     draft.replace(path)
 
 
-def _party(one: PartyName) -> dict[str, Any]:
-    return {
-        "id": str(one.id),
-        "kind": one.kind,
-        "name_zh": one.name_zh,
-        "name_en": one.name_en,
-        "salt": one.salt,
-    }
+def _party(one: PartyName, view: View) -> dict[str, Any]:
+    """A party's names as far as the reader may see them; None where they are erased."""
+    if one.name_zh is None:
+        return {"id": str(one.id), "names": None}
+    content = {"kind": one.kind, "name_en": one.name_en, "name_zh": one.name_zh}
+    withheld = {"name_en", "name_zh"} if one.kind in view.kinds else set()
+    if one.salt is not None:
+        return {"id": str(one.id), "names": disclose(content, one.salt, withheld)}
+    # Without the salt there is no digest to leave in its place: a withheld name is just not there.
+    opened = {name: [value, None] for name, value in content.items() if name not in withheld}
+    return {"id": str(one.id), "names": {"opened": opened, "closed": {}}}
 
 
-def _papers(waybills: Sequence[Papers], story: Story) -> list[dict[str, Any]]:
-    """Papers beside the terms as they were signed."""
+def _papers(waybills: Sequence[Papers], story: Story, view: View) -> list[dict[str, Any]]:
+    """Papers, as far as the reader may see them, beside the terms as they were signed."""
     forms = {struct_hash(one.form): one.form for one in story.forms(structs.Waybill)}
     return [
         {
             "id": one.id,
             "form": json_value(forms[Hash32(one.id)]),
-            "papers": None if one.papers is None else dict(one.papers),
+            "papers": None if one.papers is None else _disclosed(one.papers, view),
             "plan": None if one.plan is None else dict(one.plan),
         }
         for one in sorted(waybills, key=lambda one: one.id)
     ]
+
+
+def _disclosed(papers: Mapping[str, Any], view: View) -> dict[str, Any]:
+    content = {name: value for name, value in papers.items() if name != "document_salt"}
+    return disclose(content, bytes.fromhex(papers["document_salt"][2:]), view.papers)
 
 
 def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:

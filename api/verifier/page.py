@@ -58,9 +58,7 @@ def render_page(
     *, trip: str, story: Story, chain: Chain, loans: Mapping[str, Loan], parties: Any, verdict: Any
 ) -> bytes:
     """The page of a pack; the same pack gives the same bytes."""
-    names = {
-        int(one["id"]): f"{one['name_zh']} {one['name_en']}" for one in parties if one["name_zh"]
-    }
+    names = party_names(parties)
 
     def name(party: int) -> str:
         return escape(names.get(party, f"party {party}"))
@@ -115,6 +113,16 @@ def render_page(
         ),
     ]
     return "\n".join(parts).encode()
+
+
+def party_names(parties: Any) -> dict[int, str]:
+    """What parties are called in both languages, where the pack shows it."""
+    shown = {int(one["id"]): one["names"]["opened"] for one in parties if one["names"]}
+    return {
+        party: f"{opened['name_zh'][0]} {opened['name_en'][0]}"
+        for party, opened in shown.items()
+        if opened.keys() >= {"name_zh", "name_en"}
+    }
 
 
 def _road(verdict: Any) -> list[str]:

@@ -34,7 +34,7 @@ from api.verifier.story import Story, read_story
 from api.verifier.waybills import Chain, check_waybills
 from chain.abi import address, hash32
 from chain.bindings import events
-from chain.document import document_hash
+from chain.document import hash_of_disclosed
 from chain.errors import YundanError
 from chain.ids import Hash32, TripId
 from chain.ports import Domain
@@ -254,20 +254,23 @@ def _check_names(section: Section, reading: Reading) -> None:
     )
     for one in given:
         about = f"party {one['id']}"
-        if one["name_zh"] is None:
+        names = one["names"]
+        if names is None:
             section.unknown("parties.erased", about, "its name is erased; its hash stands")
-        elif one["salt"] is None:
+        elif any(salt is None for _, salt in names["opened"].values()):
             section.unknown("parties.name", about, "its name is our word: no salt opens the hash")
         else:
-            content = {name: one[name] for name in ("kind", "name_en", "name_zh")}
-            salt = bytes.fromhex(one["salt"].removeprefix("0x"))
             section.require(
-                document_hash(content, salt) == profiles.get(int(one["id"])),
+                hash_of_disclosed(names) == profiles.get(int(one["id"])),
                 "parties.name",
                 about,
                 "its name opens the hash that its key signed",
                 "its name is not the one that its key signed",
             )
+            if names["closed"]:
+                section.unknown(
+                    "parties.withheld", about, "its name is withheld, its digest stands"
+                )
 
 
 def _check_rest(report: Report, reading: Reading, first: Section) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chain.abi import json_value
 from chain.bindings import events, structs
-from chain.document import document_hash
+from chain.document import hash_of_disclosed
 from chain.errors import YundanError
 from chain.ids import TripId, WaybillId
 from chain.typed_data import struct_hash
@@ -188,17 +188,16 @@ def _check_papers(
         elif waybill.version > 1 and waybill.form.document != signed[wid].document:
             section.unknown("waybill.document", wid, "amended since; the papers are the first ones")
         else:
-            papers = {
-                name: value for name, value in one["papers"].items() if name != "document_salt"
-            }
-            salt = bytes.fromhex(one["papers"]["document_salt"].removeprefix("0x"))
             section.require(
-                document_hash(papers, salt) == waybill.form.document,
+                hash_of_disclosed(one["papers"]) == waybill.form.document,
                 "waybill.document",
                 wid,
                 "the papers open the hash that both sides signed",
                 "the papers are not those that were signed",
             )
+            closed = ", ".join(sorted(one["papers"]["closed"]))
+            if closed:
+                section.unknown("waybill.withheld", wid, f"withheld, only digests stand: {closed}")
         if leaf is not None and wid == leaf.id:
             if one["plan"] is None:
                 section.unknown("waybill.plan", wid, "its plan is erased; its hash stands")

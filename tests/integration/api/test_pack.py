@@ -16,6 +16,7 @@ import rfc8785
 
 from api import processes
 from api.audit.export import export_trip, seal_manifest
+from api.audit.purpose import Purpose
 from api.flow import LATENESS_S
 from api.verifier import pack as packs
 from api.verifier import road
@@ -159,6 +160,28 @@ def test_the_verifier_reads_the_window_as_the_platform_does():
     assert road.LATENESS_S == LATENESS_S
 
 
+# -- for a purpose ----------------------------------------------------------------------------------
+
+
+def test_an_auditor_sees_neither_plate_nor_names_of_people_and_the_hashes_still_open(
+    system,
+    day,
+    pack,
+    tmp_path,  # noqa: F811  fixtures
+):
+    done = export_trip(
+        system.container, day["trip"], tmp_path / "pack.zip", purpose=Purpose.AUDITOR
+    )
+    report = verify_pack(done.path, trust=[done.anchor_hash])
+    assert report.verified, report.reds
+    assert {check.code for check in report.checks} >= {"waybill.withheld", "waybill.document"}
+    with zipfile.ZipFile(done.path) as archive:
+        shown = archive.read(packs.WAYBILLS).decode() + archive.read(packs.PARTIES).decode()
+    assert "苏A" not in shown
+    assert "driver公司" not in shown
+    assert "carrier公司" in shown
+
+
 # -- erased ----------------------------------------------------------------------------------------
 
 
@@ -167,7 +190,7 @@ def test_a_pack_without_its_personal_data_still_verifies_and_names_what_is_erase
     for one in waybills:
         one["papers"] = one["plan"] = None
     for one in parties:
-        one["name_zh"] = one["name_en"] = None
+        one["names"] = None
     report = pack.careful(
         {
             packs.WAYBILLS: rfc8785.dumps(waybills),
@@ -205,14 +228,16 @@ def _scale(entry, factor):
 
 FORGERIES = {
     # documents
-    "goods": (packs.WAYBILLS, lambda v: v[0]["papers"].update(goods="黄金"), "waybill.document"),
-    "salt": (packs.WAYBILLS, lambda v: v[0]["papers"].update(document_salt="0x" + "00" * 32), "waybill.document"),
+    "goods": (packs.WAYBILLS, lambda v: v[0]["papers"]["opened"]["goods"].__setitem__(0, "黄金"), "waybill.document"),
+    "salt": (packs.WAYBILLS, lambda v: v[0]["papers"]["opened"]["goods"].__setitem__(1, "0x" + "00" * 32), "waybill.document"),
+    "field left out": (packs.WAYBILLS, lambda v: v[0]["papers"]["opened"].pop("goods") and None, "waybill.document"),
+    "field closed under another digest": (packs.WAYBILLS, lambda v: v[0]["papers"].update(closed={"goods": v[0]["papers"]["opened"].pop("goods")[1]}), "waybill.document"),
     "freight shown": (packs.WAYBILLS, lambda v: v[0]["form"].update(freight=1), "waybill.terms"),
     "plan": (packs.WAYBILLS, lambda v: next(o for o in v if o["plan"])["plan"].update(corridor_half_width_m=9_000), "waybill.plan"),
     "a waybill left out": (packs.WAYBILLS, lambda v: v[1:], "waybill.papers"),
     "a waybill twice": (packs.WAYBILLS, lambda v: [*v, v[0]], "waybill.papers"),
     "party": (packs.PARTIES, lambda v: v[0].update(id="7"), "parties.listed"),
-    "party name": (packs.PARTIES, lambda v: v[0].update(name_en="Somebody Else"), "seal"),
+    "party name": (packs.PARTIES, lambda v: v[0]["names"]["opened"]["name_en"].__setitem__(0, "Somebody Else"), "seal"),
     # the road
     "fix moved": (packs.TRACK, lambda v: _swap_in_frame(v, lambda f: f[0].update(lat_e6=f[0]["lat_e6"] + 9)), "road.frames"),
     "fix dropped": (packs.TRACK, lambda v: _swap_in_frame(v, lambda f: f.pop(3)), "road.frames"),
