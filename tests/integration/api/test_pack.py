@@ -163,12 +163,7 @@ def test_the_verifier_reads_the_window_as_the_platform_does():
 # -- for a purpose ----------------------------------------------------------------------------------
 
 
-def test_an_auditor_sees_neither_plate_nor_names_of_people_and_the_hashes_still_open(
-    system,
-    day,
-    pack,
-    tmp_path,  # noqa: F811  fixtures
-):
+def test_an_auditor_sees_no_plate_and_no_names_of_people(system, day, tmp_path):  # noqa: F811
     done = export_trip(
         system.container, day["trip"], tmp_path / "pack.zip", purpose=Purpose.AUDITOR
     )
