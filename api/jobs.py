@@ -19,6 +19,7 @@ from chain.errors import YundanError
 from chain.ids import PartyId, TripId
 from chain.ports import TransactionState
 from chain.waybill import Stage
+from finance.advance import AdvanceState
 from finance.day_end import DayEnd
 from finance.jobs import close_days as close_business_days
 from tracking.corridor import distance_mm, in_gate
@@ -33,6 +34,13 @@ SILENCE_S = 600
 
 PARKED_S, PARKED_M = 90, 60
 """A truck in the gate of unloading that has been silent, or within so many metres, for so long has arrived."""
+
+NEEDS_EVIDENCE = frozenset(AdvanceState) - {
+    AdvanceState.REPAID,
+    AdvanceState.DECLINED,
+    AdvanceState.VOIDED,
+}
+"""States of an advance in which somebody may still ask how the truck drove; one asked for here counts too."""
 
 ON_THE_ROAD = (TripState.LOADED, TripState.HELD)
 
@@ -195,6 +203,21 @@ def pack_raw(container: Container) -> int:
         return services.tracking.pack_raw()
 
 
+def forget_old(container: Container) -> int:
+    """Forgets positions older than the setting says, except what a loan or a dispute may need; how many rows."""
+    days = container.settings.keep_days
+    if not days:
+        return 0
+    with container.write() as services:
+        loans = services.books.list_advances(states=list(NEEDS_EVIDENCE))
+        gone = services.tracking.forget(
+            keep_days=days, protected=[TripId(loan.trip) for loan in loans]
+        )
+    if gone:
+        _log.info("positions_forgotten", rows=gone, keep_days=days, protected=len(loans))
+    return gone
+
+
 JOBS = (
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
@@ -203,5 +226,6 @@ JOBS = (
     Job("close days", 60.0, close_days),
     Job("free stale holds", 60.0, free_stale_holds),
     Job("pack raw frames", 3600.0, pack_raw),
+    Job("forget old positions", 3600.0, forget_old),
 )
 """Every job of a worker."""

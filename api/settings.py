@@ -53,6 +53,10 @@ class Settings(BaseSettings):
         attestor_party: party id of that attestor.
         api_url: where `yundan attestor` finds the API; empty means host and port.
         enrol_token: who holds it may enrol parties; in a demo anyone may.
+        forward_token: what the operator's own Traccar server shows when it forwards positions; empty
+            shuts that door.
+        keep_days: days that fixes and raw frames are kept; 0 keeps all. What a trip was judged on, and all
+            around trips with a live loan, a dispute or no end yet, stays longer.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
         poll_seconds: pause between two looks at the chain.
         job_pace: factor on the pauses of the jobs; a demo whose time runs faster takes a small one.
@@ -80,6 +84,8 @@ class Settings(BaseSettings):
     attestor_party: int = Field(default=0, ge=0, lt=2**64)
     api_url: str = ""
     enrol_token: SecretStr = SecretStr("")
+    forward_token: SecretStr = SecretStr("")
+    keep_days: int = Field(default=0, ge=0, le=36_500)
     hash_key: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
     job_pace: float = Field(default=1.0, gt=0, le=60)
@@ -93,6 +99,11 @@ class Settings(BaseSettings):
             *_key_reasons("YUNDAN_REGISTRAR_KEY", self.registrar_key),
             *_secret_reasons("YUNDAN_HASH_KEY", self.hash_key),
             *_secret_reasons("YUNDAN_ENROL_TOKEN", self.enrol_token),
+            *(
+                _secret_reasons("YUNDAN_FORWARD_TOKEN", self.forward_token)
+                if self.forward_token.get_secret_value()
+                else ()
+            ),
         ]
         if self.host not in LOCAL_HOSTS and not self.public_url.startswith("https://"):
             reasons.append(

@@ -16,7 +16,7 @@ from tracking.refusals import FileError
 from tracking.track import NONE, Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 REQUIRED = ("time_utc", "lat", "lon")
@@ -49,7 +49,7 @@ def read_fixes(path: Path) -> Columns:
     _check_size(path, LARGEST_BYTES)
     try:
         with path.open("r", encoding="utf-8-sig", newline="") as stream:
-            return _parse_fixes(stream, path.name)
+            return parse_fixes(stream, path.name)
     except OSError as wrong:
         raise FileError(f"{path.name}: cannot be read: {wrong.strerror}") from wrong
     except UnicodeDecodeError as wrong:
@@ -58,7 +58,12 @@ def read_fixes(path: Path) -> Columns:
         ) from wrong
 
 
-def _parse_fixes(stream: Iterator[str], name: str) -> Columns:
+def parse_fixes(stream: Iterable[str], name: str) -> Columns:
+    """Fixes of CSV lines, as ``read_fixes`` reads them of a file; ``name`` is what messages call it.
+
+    Raises:
+        FileError: names the line and column at fault.
+    """
     rows = csv.reader(stream, strict=True)
     header = _next_row(rows, name)
     if header is None:

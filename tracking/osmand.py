@@ -17,7 +17,7 @@ from tracking.instants import parse_instant
 from tracking.jt808 import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 KNOT_KMH = 1.852
 MS_KMH = 3.6
@@ -133,6 +133,15 @@ def read_forwarded(
             yield ReportRefusal(error.code, error.field)
         else:
             yield to_fix(report, received=received)
+
+
+def only_of(data: bytes | str, which: Sequence[int]) -> bytes:
+    """Some of forwarded positions, by their index, in the form they came in."""
+    value = json.loads(data)
+    some = value if isinstance(value, list) else [value]
+    return json.dumps(
+        [some[at] for at in which], ensure_ascii=False, separators=(",", ":")
+    ).encode()
 
 
 class _BadFieldError(ValueError):

@@ -331,7 +331,11 @@ class SqlRecords:
         trips = _table(TrackedTripRow).c
         live: sa.ColumnElement[bool] = trips.state.not_in([int(state) for state in OVER])
         if protected:
-            live = sa.or_(live, trips.trip.in_(list(protected)))
+            # written into the statement: there may be more loans than a statement takes variables
+            names: sa.BindParameter[list[str]] = sa.bindparam(
+                "kept", sorted(protected), expanding=True, literal_execute=True
+            )
+            live = sa.or_(live, trips.trip.in_(names))
         gone = 0
         for row, first, last in (
             (FixRow, "time", "time"),

@@ -296,6 +296,7 @@ class TrackingService:
         """
         now = self._now()
         fixes: dict[str, list[Fix]] = {}
+        own: dict[str, list[int]] = {}
         refused: list[dict[str, Any]] = []
         read = list(osmand.read_forwarded(data, received=now))
         names = {fix.terminal for fix in read if not isinstance(fix, osmand.ReportRefusal)}
@@ -307,8 +308,12 @@ class TrackingService:
                 refused.append({"index": at, "error": TerminalUnknownError.code})
             else:
                 fixes.setdefault(fix.terminal, []).append(fix)
-        frame = RawFrame(ground.TRACCAR, now, data)
-        new = sum(self._take(known[name], frame, some) for name, some in fixes.items())
+                own.setdefault(fix.terminal, []).append(at)
+        new = 0
+        for name, some in fixes.items():
+            # a truck's evidence does not tell where another one was
+            part = data if len(own[name]) == len(read) else osmand.only_of(data, own[name])
+            new += self._take(known[name], RawFrame(ground.TRACCAR, now, part), some)
         return Forwarded(new, sum(map(len, fixes.values())), tuple(refused))
 
     def _take(self, terminal: Terminal, frame: RawFrame, fixes: Sequence[Fix]) -> int:

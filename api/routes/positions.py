@@ -1,4 +1,8 @@
-"""Terminals and their positions over HTTP; JT/T 808 has a door of its own (the gateway)."""
+"""Terminals and their positions over HTTP; JT/T 808 has a door of its own (the gateway).
+
+Phones speak OsmAnd's form, a Traccar server forwards what it hears, and files of a recorder (CSV, GPX, NMEA)
+are taken whole. What is answered with 2xx is durable.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,27 @@ import hmac
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from api.auth import Caller, Scope
-from api.dependencies import Requires, TheContainer
+from api.dependencies import RawBody, Requires, TheContainer
 from api.errors import UnauthenticatedError
 from api.naming import Names
-from api.schemas.deliveries import PositionsGiven, PositionsTaken, TerminalGiven, TerminalShown
+from api.ports import Container
+from api.schemas.deliveries import (
+    PositionsForwarded,
+    PositionsGiven,
+    PositionsTaken,
+    ReportTaken,
+    TerminalGiven,
+    TerminalShown,
+)
 from api.schemas.waybills import TerminalText
 from tracking.errors import FixInvalidError
 from tracking.fix import Fix
+from tracking.imports import Recording, read_recording
+from tracking.osmand import ReportRefusal, read_report
 from tracking.plan import normal_terminal
 from tracking.service import hash_code
 
@@ -49,11 +63,20 @@ def _terminal(
     """The terminal whose code was given."""
     if credentials is None:
         raise UnauthenticatedError("positions are sent under Basic authentication: terminal, code")
-    name = normal_terminal(credentials.username)
+    return _speaks_for(container, credentials.username, credentials.password)
+
+
+def _speaks_for(container: Container, terminal: str, code: str) -> str:
+    """The terminal, normalised, if the code is its own.
+
+    Raises:
+        UnauthenticatedError: it is not, or there is no such terminal.
+    """
+    name = normal_terminal(terminal)
     with container.read() as services:
         known = services.tracks.find_terminals([name]).get(name)
     expected = known.auth_hash if known and known.auth_hash else "0" * 64
-    if not hmac.compare_digest(hash_code(credentials.password), expected):
+    if not hmac.compare_digest(hash_code(code), expected):
         raise UnauthenticatedError("the terminal is unknown or its code is wrong")
     return name
 
@@ -72,6 +95,90 @@ def take(
     with container.write() as services:
         new = services.tracking.take_fixes(sender, fixes)
     return PositionsTaken(taken=len(fixes), new=new)
+
+
+@router.post("/positions/{terminal}/recording", status_code=202)
+def take_recording(
+    terminal: TerminalText,
+    form: Annotated[Recording, Query(alias="format", description="what the body is")],
+    body: RawBody,
+    sender: Annotated[str, Depends(_terminal)],
+    container: TheContainer,
+) -> PositionsTaken:
+    """Takes the file of a recorder: CSV as for `yundan track check`, a GPX track or an NMEA log.
+
+    All or none; its fixes count as sent late, and what was sent before changes nothing.
+    """
+    if normal_terminal(terminal) != sender:
+        raise UnauthenticatedError("a terminal speaks for itself alone")
+    fixes = read_recording(body, form)
+    now = int(container.clock.now().timestamp())
+    ahead = next((fix for fix in fixes if fix.time > now + AHEAD_S), None)
+    if ahead is not None:
+        raise FixInvalidError(
+            "the file holds a position from the future", field="time", now=now, given=ahead.time
+        )
+    with container.write() as services:
+        new = services.tracking.take_fixes(sender, fixes)
+    return PositionsTaken(taken=len(fixes), new=new)
+
+
+@router.get("/osmand")
+@router.post("/osmand")
+def take_report(
+    request: Request,
+    body: RawBody,
+    sender: Annotated[str, Depends(_terminal)],
+    container: TheContainer,
+) -> ReportTaken:
+    """Takes a phone's report in OsmAnd's form (query, form or JSON), under Basic authentication."""
+    return _take_report(container, sender, _report_text(request, body))
+
+
+@router.get("/osmand/{code}")
+@router.post("/osmand/{code}")
+def take_report_by_code(
+    code: str, request: Request, body: RawBody, container: TheContainer
+) -> ReportTaken:
+    """The same for an application that knows nothing but an address: the terminal's code is part of it."""
+    text = _report_text(request, body)
+    report = read_report(text)
+    device = "" if isinstance(report, ReportRefusal) else report.device
+    return _take_report(container, _speaks_for(container, device, code), text)
+
+
+def _report_text(request: Request, body: bytes) -> str:
+    return body.decode("utf-8", "replace") if body.strip() else request.url.query
+
+
+def _take_report(container: Container, sender: str, text: str) -> ReportTaken:
+    """Keeps a report, or says why it is none; a phone that were told 4xx would send it for ever."""
+    try:
+        with container.write() as services:
+            return ReportTaken(taken=1, new=services.tracking.take_osmand(sender, text))
+    except FixInvalidError as wrong:
+        refused = str(wrong.facts.get("reason") or wrong.code)
+        return ReportTaken(taken=0, new=0, refused=refused, field=wrong.field)
+
+
+@router.post("/traccar", status_code=202)
+def take_forwarded(
+    body: RawBody,
+    container: TheContainer,
+    authorization: Annotated[str | None, Header(max_length=400)] = None,
+) -> PositionsForwarded:
+    """Takes what the operator's own Traccar server forwards (`forward.type=json`).
+
+    Set there `forward.header=Authorization: Bearer ...` with this system's `YUNDAN_FORWARD_TOKEN`; without
+    that setting the door is shut.
+    """
+    token = container.settings.forward_token.get_secret_value()
+    given = (authorization or "").removeprefix("Bearer ").strip()
+    if not token or not hmac.compare_digest(given.encode(), token.encode()):
+        raise UnauthenticatedError("positions are forwarded under the operator's token")
+    with container.write() as services:
+        told = services.tracking.take_forwarded(body)
+    return PositionsForwarded(taken=told.taken, new=told.new, refused=list(told.refused))
 
 
 def _read(given: PositionsGiven, now: int) -> list[Fix]:

@@ -77,6 +77,23 @@ class PositionsTaken(Shown):
     new: int
 
 
+class ReportTaken(Shown):
+    """What became of a phone's report; one that is no evidence is refused by a code, and not asked for again."""
+
+    taken: int
+    new: int
+    refused: str | None = None
+    field: str | None = None
+
+
+class PositionsForwarded(Shown):
+    """What became of forwarded positions; one bad or unknown costs no other."""
+
+    taken: int
+    new: int
+    refused: list[dict[str, Any]]
+
+
 class FormToSign(Shown):
     """What the caller is asked to sign; post its `message` back with the signature."""
 
