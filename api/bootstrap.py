@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from api import flow
 from api.auth import ApiKeys
+from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
@@ -66,6 +67,7 @@ class Services:
     answers: KeptAnswers
     routes: PlannedRoutes
     timeline: Timeline
+    documents: Documents
 
 
 class Container:
@@ -170,6 +172,7 @@ class Container:
             answers=KeptAnswers(session, self.wall),
             routes=PlannedRoutes(session, self.wall),
             timeline=Timeline(session),
+            documents=Documents(session, self.wall),
         )
 
     @contextlib.contextmanager

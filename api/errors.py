@@ -34,6 +34,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "trip_taken": 409,
     "terminal_taken": 409,
     "evidence_empty": 409,
+    "too_many_documents": 409,
+    "content_gone": 410,
     "chain_unavailable": 503,
     "busy": 503,
     "wrong_chain": 503,

@@ -26,6 +26,8 @@ class Scope(StrEnum):
     """Send positions of a terminal."""
     ATTESTATIONS = "attestations:write"
     """Read raw evidence that waits for a verdict, and attest."""
+    DOCUMENTS = "documents:write"
+    """Send photos and papers, and take their content away."""
     KEYS = "keys:write"
     """See and revoke the party's API keys."""
 

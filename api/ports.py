@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from api.auth import ApiKeys
+from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.planned_routes import PlannedRoutes
 from api.settings import Settings
@@ -101,6 +102,11 @@ class Services(Protocol):
     @property
     def timeline(self) -> Timeline:
         """What the chain has said, by what it is about."""
+        ...
+
+    @property
+    def documents(self) -> Documents:
+        """Photos and papers."""
         ...
 
 

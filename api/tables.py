@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from chain.storage import Row
+from chain.tables import BIG
 
 
 class ApiKeyRow(Row, table=True):
@@ -67,3 +68,40 @@ class MomentRow(Row, table=True):
     at: dt.datetime
     block_number: int = Field(sa_type=sa.BigInteger)
     block_hash: str = Field(max_length=66)
+
+
+class DocumentRow(Row, table=True):
+    """A photo or paper; its content lies apart, so that lists never read it."""
+
+    __tablename__ = "document"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "about_kind IN ('waybill', 'trip', 'advance', 'line', 'party')", name="about_kind"
+        ),
+        sa.Index("ix_document_about", "about_kind", "about_id", "number"),
+        sa.Index("ix_document_owner_number", "owner", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    document_id: str = Field(max_length=28, unique=True)
+    owner: str = Field(max_length=20)
+    about_kind: str = Field(max_length=10)
+    about_id: str = Field(max_length=66)
+    purpose: str = Field(max_length=20)
+    name: str = Field(max_length=120)
+    media_type: str = Field(max_length=40)
+    size: int
+    sha256: str = Field(max_length=66)
+    width: int | None = None
+    height: int | None = None
+    created_at: dt.datetime
+    erased_at: dt.datetime | None = None
+
+
+class DocumentContentRow(Row, table=True):
+    """The bytes of a document."""
+
+    __tablename__ = "document_content"
+
+    document_id: str = Field(primary_key=True, max_length=28)
+    content: bytes = Field(sa_type=sa.LargeBinary)

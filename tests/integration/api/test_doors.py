@@ -29,6 +29,7 @@ SAMPLE = {
     "party": "77", "key_id": "00" * 8, "waybill": "0x" + "01" * 32, "trip": "0x" + "02" * 32,
     "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
     "code": "no-code",
+    "document": "doc_" + "0a" * 12,
 }  # fmt: skip
 
 

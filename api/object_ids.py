@@ -1,0 +1,90 @@
+"""Ids of what this platform names, and the prefixed spelling of ids that stand on chain.
+
+A party, waybill, trip, line or advance is named by what was signed (a number, a hash): that name is in
+every signature, event and pack, so it is what answers show. Wherever an id is taken, its prefixed
+spelling (``wb_`` and the same 64 digits) is taken too, and an id of another kind is told by its prefix.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+HASHES = {"waybill": "wb", "trip": "trp", "advance": "adv", "line": "cl", "payout": "po"}
+"""Kinds named by a hash on chain."""
+
+OWN = {
+    "document": "doc", "job": "job", "webhook_endpoint": "we", "event": "evt", "delivery": "whd",
+    "vehicle": "veh",
+}  # fmt: skip
+"""Kinds named by this platform, 24 random hex digits after the prefix."""
+
+KIND_OF = {prefix: kind for kind, prefix in (HASHES | OWN | {"party": "pty"}).items()}
+
+_PREFIXED = re.compile(r"([a-z]{2,4})_([0-9a-f]{64}|[0-9a-f]{24}|[1-9][0-9]{0,19})", re.ASCII)
+
+AboutKind = Literal["waybill", "trip", "advance", "line", "party"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What something is about: a kind and its id as it stands on chain."""
+
+    kind: AboutKind
+    id: str
+
+
+def new_id(kind: str) -> str:
+    """A new id of a kind that this platform names."""
+    return f"{OWN[kind]}_{secrets.token_hex(12)}"
+
+
+def pattern_of(kind: str) -> str:
+    """The pattern of an id that this platform names."""
+    return rf"^{OWN[kind]}_[0-9a-f]{{24}}$"
+
+
+def plain_hash(value: str, kind: str) -> str:
+    """The hash of an id that was given plain or prefixed.
+
+    Raises:
+        ValueError: it is the id of another kind, or none.
+    """
+    match = _PREFIXED.fullmatch(value)
+    if match and match[1] != HASHES[kind]:
+        given = KIND_OF.get(match[1], "thing nobody knows")
+        raise ValueError(
+            f"this is the id of a {given}; a {kind}'s begins with {HASHES[kind]}_ or 0x"
+        )
+    return f"0x{match[2]}" if match else value
+
+
+def plain_party(value: str) -> str:
+    """The number of a party that was given plain or as ``pty_``."""
+    return value.removeprefix("pty_")
+
+
+def prefixed(kind: str, value: str) -> str:
+    """The prefixed spelling of an id."""
+    if kind == "party":
+        return f"pty_{value}"
+    return f"{HASHES[kind]}_{value.removeprefix('0x')}" if kind in HASHES else value
+
+
+def read_about(value: str) -> About:
+    """What a prefixed id is about.
+
+    Raises:
+        ValueError: not a prefixed id of a kind that documents can be about.
+    """
+    match = _PREFIXED.fullmatch(value)
+    kind = KIND_OF.get(match[1], "") if match else ""
+    if match is not None and kind == "party" and len(match[2]) <= 20:
+        return About("party", match[2])
+    if match is not None and kind in HASHES and kind != "payout" and len(match[2]) == 64:
+        return About(kind, f"0x{match[2]}")  # type: ignore[arg-type]  # one of the kinds above
+    raise ValueError(
+        "a prefixed id is asked: wb_, trp_, adv_ or cl_ and 64 hex digits, or pty_ and a number"
+    )
