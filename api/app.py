@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator
 
 import structlog
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.portals import pages
+from api.portals import assets, pages, shell
 from api.ports import Container
 from api.routes import ALL_ROUTERS
 
@@ -26,9 +25,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
 SECURITY_HEADERS = {
-    # Nothing from another host, no script at all: the pages are plain HTML, CSS and SVG.
+    # Nothing from another host, nothing written into a page: scripts and styles are files of ours.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -108,10 +108,10 @@ def create_app(container: Container) -> FastAPI:
         },
     )
     app.state.container = container
-    errors.install(app, pages.refusal)
+    errors.install(app, shell.refusal)
     for router in ALL_ROUTERS:
         app.include_router(router, prefix="/v1")
+    app.include_router(assets.router)
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(packages=[("api.portals", "static")]), name="static")
     app.add_middleware(Edge)
     return app

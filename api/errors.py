@@ -144,8 +144,8 @@ def problem_of(request: Request, error: YundanError) -> Response:
 
 
 def _on_yundan_error(request: Request, error: Exception) -> Response:
-    page = _as_page(request, status_of(cast("YundanError", error)), cast("YundanError", error).code)
-    return page or problem_of(request, cast("YundanError", error))
+    known = cast("YundanError", error)
+    return _as_page(request, status_of(known), known) or problem_of(request, known)
 
 
 def _on_invalid_body(request: Request, error: Exception) -> Response:
@@ -159,7 +159,9 @@ def _on_invalid_body(request: Request, error: Exception) -> Response:
         for item in cast("RequestValidationError", error).errors()
     ]
     first = found[0]
-    return problem(
+    told = ApiError(first["message"], field=first["field"])
+    page = _as_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, told)
+    return page or problem(
         request,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid_request",
@@ -171,7 +173,7 @@ def _on_invalid_body(request: Request, error: Exception) -> Response:
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     known = cast("HTTPException", error)
-    page = _as_page(request, known.status_code, "")
+    page = _as_page(request, known.status_code, None)
     if page is not None:
         return page
     code = HTTPStatus(known.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
@@ -184,7 +186,8 @@ def _on_database_error(request: Request, error: Exception) -> Response:
     cause = str(getattr(error, "orig", ""))[:200]  # the driver's words; they name no parameter
     _log.error("database_error", kind=type(error).__name__, busy=busy, cause=cause)
     if busy:
-        return problem_of(request, BusyError())
+        told = BusyError()
+        return _as_page(request, status_of(told), told) or problem_of(request, told)
     return _on_anything(request, error)
 
 
@@ -198,7 +201,7 @@ def _is_busy(error: Exception) -> bool:
 
 def _on_anything(request: Request, error: Exception) -> Response:
     _log.error("request_failed", kind=type(error).__name__, exc_info=error)
-    return problem(
+    return _as_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, None) or problem(
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal_error",
@@ -206,22 +209,24 @@ def _on_anything(request: Request, error: Exception) -> Response:
     )
 
 
-def _as_page(request: Request, status: int, code: str) -> Response | None:
+def _as_page(request: Request, status: int, error: YundanError | None) -> Response | None:
     """What a person sees on a page; None where a program asks."""
     if request.url.path.startswith("/v1") or "text/html" not in request.headers.get("accept", ""):
         return None
-    if code == "door":
+    if error is not None and error.code == "door":
         return RedirectResponse("/door", status_code=HTTPStatus.SEE_OTHER)
     make = request.app.state.refusal_page
-    return cast("Response", make(request, status))
+    return cast("Response", make(request, status, error))
 
 
-def install(app: FastAPI, refusal_page: Callable[[Request, int], Response]) -> None:
+def install(
+    app: FastAPI, refusal_page: Callable[[Request, int, YundanError | None], Response]
+) -> None:
     """Gives the application its error handlers.
 
     Args:
         app: the application.
-        refusal_page: what a person sees instead of a problem, by status.
+        refusal_page: what a person sees instead of a problem: by status, with our error where there is one.
     """
     app.state.refusal_page = refusal_page
     app.add_exception_handler(YundanError, _on_yundan_error)

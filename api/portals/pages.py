@@ -6,19 +6,19 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import urlencode
 
 import structlog
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from api.auth import Caller, Scope
+from api.auth import Scope
 from api.dependencies import TheContainer
-from api.errors import ApiError, UnauthenticatedError
-from api.portals.rendering import by_day, render
+from api.errors import ApiError
+from api.portals.rendering import by_day
+from api.portals.shell import COOKIE, TheViewer, lang_of, show
 from api.portals.trip_page import TripPages
 from api.portals.views import AccountLine, Book, Stage, TripCard
-from api.portals.words import choose_language, word
+from api.portals.words import word
 from api.ports import Container, Services
 from api.routes.audit import trial_balance
 from api.schemas.money import BalanceShown
@@ -39,7 +39,6 @@ from tracking.policy import default_policy
 router = APIRouter(include_in_schema=False)
 _log = structlog.get_logger()
 
-COOKIE, LANG_COOKIE = "yundan_key", "yundan_lang"
 MOST_TRIPS = 500
 """Trips on the home page; the API pages through more."""
 
@@ -61,66 +60,6 @@ PLOT_WORDS_ZH = {
     "covered": "线路已行驶",
     "fixes": "个定位点",
 }
-
-
-class DoorError(ApiError):
-    """A page asks who is looking; the answer is the door."""
-
-    code = "door"
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who looks, and in which language."""
-
-    caller: Caller
-    lang: str
-
-
-def _lang(request: Request) -> str:
-    return choose_language(
-        request.query_params.get("lang"),
-        request.cookies.get(LANG_COOKIE),
-        request.headers.get("accept-language", ""),
-    )
-
-
-def _viewer(request: Request, container: TheContainer) -> Viewer:
-    """The party whose API key is in the cookie; in a demo, an observer who sees all."""
-    token = request.cookies.get(COOKIE, "")
-    if token:
-        try:
-            with container.read() as services:
-                return Viewer(services.keys.authenticate(token), _lang(request))
-        except UnauthenticatedError:
-            _log.info("cookie_unknown")
-    if container.settings.demo:
-        observer = Caller("observer", None, frozenset({Scope.READ}), sees_all=True)
-        return Viewer(observer, _lang(request))
-    raise DoorError
-
-
-TheViewer = Annotated[Viewer, Depends(_viewer)]
-
-
-def show(request: Request, lang: str, template: str, **context: object) -> HTMLResponse:
-    """A page, with what every page needs; the chosen language is kept in a cookie."""
-    container: Container = request.app.state.container
-    handled = container.find_handled_block()
-    other = {**request.query_params, "lang": "en" if lang == "zh" else "zh"}
-    page = HTMLResponse(
-        render(
-            template,
-            lang,
-            demo=container.settings.demo,
-            other_lang_url=f"{request.url.path}?{urlencode(other)}",
-            chain_note=str(handled.number) if handled else "–",
-            **context,
-        )
-    )
-    if request.query_params.get("lang") == lang:
-        page.set_cookie(LANG_COOKIE, lang, max_age=31_536_000, samesite="lax")
-    return page
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +112,7 @@ def home(
         request,
         viewer.lang,
         "home.html",
+        viewer=viewer,
         cards=shown,
         totals=Totals(
             released_fen=sum(card.released_fen for card in cards),
@@ -199,7 +139,9 @@ def trip_page(
     page = TripPages(viewer.lang, demo=container.settings.demo).page(
         story, position, has_map=story.verdict is not None
     )
-    return show(request, viewer.lang, "trip.html", page=page, days=by_day(page.moments))
+    return show(
+        request, viewer.lang, "trip.html", viewer=viewer, page=page, days=by_day(page.moments)
+    )
 
 
 @router.get("/trips/{trip}/map.svg")
@@ -282,7 +224,7 @@ def ledger(request: Request, viewer: TheViewer, container: TheContainer) -> HTML
         )
         for book, owner in owners.items()
     ]
-    return show(request, viewer.lang, "ledger.html", books=books)
+    return show(request, viewer.lang, "ledger.html", viewer=viewer, books=books)
 
 
 def _account(row: BalanceShown, names: Mapping[str, str], lang: str) -> AccountLine:
@@ -300,7 +242,7 @@ def _account(row: BalanceShown, names: Mapping[str, str], lang: str) -> AccountL
 @router.get("/door")
 def door(request: Request) -> HTMLResponse:
     """Where a party shows its API key."""
-    return show(request, _lang(request), "door.html", refused=False)
+    return show(request, lang_of(request), "door.html", refused=False)
 
 
 @router.post("/door")
@@ -312,7 +254,7 @@ def enter(
         with container.read() as services:
             services.keys.authenticate(token.strip()).require(Scope.READ)
     except ApiError:
-        return show(request, _lang(request), "door.html", refused=True)
+        return show(request, lang_of(request), "door.html", refused=True)
     answer = RedirectResponse("/", status_code=303)
     answer.set_cookie(
         COOKIE,
@@ -325,9 +267,9 @@ def enter(
     return answer
 
 
-def refusal(request: Request, status: int) -> HTMLResponse:
-    """What a person sees instead of a problem document."""
-    lang = _lang(request)
-    page = show(request, lang, "refusal.html", status=status, detail=word("refusal_line", lang))
-    page.status_code = status
-    return page
+@router.post("/leave")
+def leave() -> Response:
+    """Forgets who was looking."""
+    answer = RedirectResponse("/", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer

@@ -10,6 +10,8 @@ from typing import Any
 
 import jinja2
 
+from api.portals.assets import asset
+from api.portals.status import status_of
 from api.portals.views import (
     BEIJING,
     STEPS,
@@ -22,19 +24,59 @@ from api.portals.words import word
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+def _environment(lang: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("api.portals"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(
+        lang=lang,
+        t=functools.partial(word, lang=lang),
+        asset=asset,
+        money=functools.partial(money_text, lang=lang),
+        share=share_text,
+        distance=distance_text,
+        when=when_text,
+        clock=clock_text,
+        duration=functools.partial(duration_text, lang=lang),
+        status_of=status_of,
+        steps=STEPS,
+    )
+    return environment
 
 
-def when_text(at: dt.datetime | None) -> str:
-    """An instant in Beijing to the minute; a dash where there is none."""
-    return at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M") if at else "–"
+def when_text(at: dt.datetime | None, *, seconds: bool = False) -> str:
+    """An instant in Beijing to the minute, with its date; a dash where there is none."""
+    return at.astimezone(BEIJING).strftime(f"%Y-%m-%d %H:%M{':%S' * seconds}") if at else "–"
+
+
+def clock_text(at: dt.datetime | None) -> str:
+    """The time of day in Beijing; for use under its date."""
+    return at.astimezone(BEIJING).strftime("%H:%M") if at else "–"
+
+
+def duration_text(seconds: int, lang: str) -> str:
+    """A length of time in its two largest units.
+
+    >>> duration_text(95, "en"), duration_text(3720, "zh"), duration_text(190_000, "en")
+    ('1 min 35 s', '1 小时 2 分', '2 d 4 h')
+    """
+    names = ("天", "小时", "分", "秒") if lang == "zh" else ("d", "h", "min", "s")
+    sizes = (86_400, 3_600, 60, 1)
+    rest = max(0, seconds)
+    parts: list[str] = []
+    for size, name in zip(sizes, names, strict=True):
+        count, rest = divmod(rest, size)
+        if count or (size == 1 and not parts):
+            parts.append(f"{count} {name}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts)
 
 
 def by_day(moments: Sequence[Moment]) -> list[tuple[str, list[Moment]]]:
@@ -52,17 +94,4 @@ def render(template: str, lang: str, **context: Any) -> str:
         lang: ``zh`` or ``en``.
         context: what the template asks for; a name it asks for in vain is an error.
     """
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            lang=lang,
-            t=functools.partial(word, lang=lang),
-            money=functools.partial(money_text, lang=lang),
-            share=share_text,
-            distance=distance_text,
-            when=when_text,
-            steps=STEPS,
-            **context,
-        )
-    )
+    return _environment(lang).get_template(template).render(**context)

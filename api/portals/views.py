@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from api.portals.status import Tone as Tone  # noqa: PLC0414  pages look for it here
+from api.portals.status import status_of
 from chain.money import yuan_text
 
 BEIJING = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
@@ -50,30 +52,6 @@ class Lane(StrEnum):
     ROAD = "road"
     MONEY = "money"
     CHAIN = "chain"
-
-
-class Tone(StrEnum):
-    """How a chip or a figure is meant; each has an icon of its own, so colour is never alone."""
-
-    GOOD = "good"
-    WAIT = "wait"
-    WARN = "warn"
-    BAD = "bad"
-    PLAIN = "plain"
-
-
-TONE_OF_STAGE = {
-    Stage.DRAFTED: Tone.PLAIN,
-    Stage.SIGNED: Tone.PLAIN,
-    Stage.APPROVED: Tone.WAIT,
-    Stage.LOADED: Tone.WAIT,
-    Stage.ARRIVED: Tone.WAIT,
-    Stage.DELIVERED: Tone.WAIT,
-    Stage.PAID: Tone.GOOD,
-    Stage.REPAID: Tone.GOOD,
-    Stage.HELD: Tone.WARN,
-    Stage.VOID: Tone.BAD,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +198,7 @@ class TripCard:
     @property
     def tone(self) -> Tone:
         """Of the stage."""
-        return TONE_OF_STAGE[self.stage]
+        return status_of("stage", self.stage).tone
 
 
 @dataclass(frozen=True, slots=True)

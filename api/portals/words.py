@@ -1,212 +1,91 @@
-"""The pages' words in both languages; a test fails where a template asks for a word that is not here."""
+"""The pages' words: gettext catalogues in Chinese and English, one pair of files for each part of the pages.
+
+A message id is a key, not a sentence, so that both languages are translations and neither is the original.
+``catalogue/LANG/PART.po`` are read at the first use; a test fails where a page asks for a word that a
+language lacks, and where two parts give one key.
+"""
 
 from __future__ import annotations
 
+import functools
+import gettext
+import io
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import babel.messages
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
 LANGUAGES = ("zh", "en")
-
-WORDS: dict[str, tuple[str, str]] = {
-    "app_name": ("运单", "Yundan"),
-    "app_line": ("送达当日, 司机到账", "paid on the day of delivery"),
-    "demo_banner": (
-        "演示: 真实的行驶记录, 虚构的企业与金额; 钥匙都在本机",
-        "Demo: real recorded drives, invented firms and amounts; every key is on this machine",
-    ),
-    "skip": ("跳到正文", "Skip to content"),
-    "other_lang": ("English", "中文"),
-    "nav_trips": ("运输任务", "Trips"),
-    "nav_ledger": ("账本", "Ledger"),
-    "foot_time": ("时间均为北京时间", "Times are Beijing time"),
-    "foot_chain": ("链上区块", "Chain at block"),
-    "filter": ("筛选", "Filter"),
-    "show_all": ("全部", "All"),
-    "show_open": ("进行中", "Under way"),
-    "show_paid": ("司机已收款", "Driver paid"),
-    "show_held": ("待处理", "Held"),
-    "kpi_paid": ("已垫付给司机", "Paid to drivers"),
-    "kpi_outstanding": ("在贷本金", "Principal outstanding"),
-    "kpi_trips": ("已付款任务", "Trips paid"),
-    "kpi_held": ("待处理任务", "Trips held"),
-    "col_trip": ("托运单号", "Shipping note"),
-    "col_driver": ("司机与车辆", "Driver and vehicle"),
-    "col_route": ("线路", "Route"),
-    "col_stage": ("状态", "State"),
-    "col_freight": ("司机运费", "Driver's freight"),
-    "col_released": ("已付司机方", "Paid out"),
-    "total": ("合计", "Total"),
-    "altered": ("改动过的样本", "altered sample"),
-    "empty_trips": (
-        "还没有运输任务。提交一份运单表即可开始:",
-        "No trips yet. Send a file of waybills to begin:",
-    ),
-    "empty_timeline": ("还没有任何记录。", "Nothing has happened yet."),
-    "empty_road": ("车辆还没有发来位置。", "No position has arrived yet."),
-    "progress": ("进度", "Progress"),
-    "stage_drafted": ("待签署", "To be signed"),
-    "stage_signed": ("已签约", "Signed"),
-    "stage_approved": ("垫付已批准", "Advance approved"),
-    "stage_loaded": ("运输中", "On the road"),
-    "stage_arrived": ("已到达, 待签收", "Arrived"),
-    "stage_delivered": ("已签收", "Delivered"),
-    "stage_paid": ("司机已收款", "Driver paid"),
-    "stage_repaid": ("已结清", "Settled"),
-    "stage_held": ("待处理", "Held"),
-    "stage_void": ("作废", "Void"),
-    "step_signed": ("签约", "Signed"),
-    "step_approved": ("批准", "Approved"),
-    "step_loaded": ("装货", "Loaded"),
-    "step_arrived": ("轨迹", "Road judged"),
-    "step_delivered": ("签收", "Delivered"),
-    "step_paid": ("付司机", "Driver paid"),
-    "step_repaid": ("结清", "Settled"),
-    "reason_disputed": ("有争议, 等待解决", "disputed, to be resolved"),
-    "reason_void": ("任务已作废", "the trip is void"),
-    "reason_short": ("收货短少", "short at receipt:"),
-    "outstanding_principal": ("本金", "Principal"),
-    "why_held": ("为什么钱没有动", "Why no money moved"),
-    "timeline": ("全程记录", "What happened"),
-    "lane_business": ("业务", "Business"),
-    "lane_road": ("路", "Road"),
-    "lane_money": ("钱", "Money"),
-    "lane_chain": ("链", "Chain"),
-    "road": ("路上", "On the road"),
-    "verdict_pass": ("轨迹通过", "Road passes"),
-    "verdict_review": ("轨迹待复核", "Road to be reviewed"),
-    "verdict_fail": ("轨迹不通过", "Road fails"),
-    "verdict_none": ("尚无结论", "Not judged yet"),
-    "severity_info": ("提示", "note"),
-    "severity_review": ("复核", "review"),
-    "severity_fail": ("不通过", "fail"),
-    "coverage": ("线路覆盖", "Route covered"),
-    "driven": ("行驶里程", "Driven"),
-    "longest_gap": ("最长间断", "Longest gap"),
-    "fixes": ("定位点", "Fixes"),
-    "batches": ("途中上链批次", "Batches on chain"),
-    "attested_by": ("见证方", "Attestors"),
-    "map_alt": (
-        "轨迹与计划走廊的示意图",
-        "Schematic map of the track against the planned corridor",
-    ),
-    "freight_chain": ("背靠背运费", "Freight, back to back"),
-    "paid_of": ("已付", "paid"),
-    "declared": ("申报, 未签", "declared, unsigned"),
-    "accepted": ("实收", "accepted"),
-    "waybill": ("运单", "Waybill"),
-    "waybill_draft": ("待签署", "to be signed"),
-    "waybill_signed": ("签署完毕, 上链中", "signed, on its way to the chain"),
-    "waybill_refused": ("链上被拒", "refused by the chain"),
-    "waybill_none": ("未上链", "not on chain"),
-    "waybill_issued": ("已签发", "issued"),
-    "waybill_in_transit": ("运输中", "in transit"),
-    "waybill_delivered": ("已送达", "delivered"),
-    "waybill_paid": ("已付清", "paid"),
-    "waybill_cancelled": ("已取消", "cancelled"),
-    "advance": ("运费垫付", "Freight advance"),
-    "advance_none": ("无", "none"),
-    "advance_requested": ("已申请", "requested"),
-    "advance_approved": ("已批准, 资金已锁定", "approved, cash locked"),
-    "advance_releasable": ("待放款", "waiting to be released"),
-    "advance_released": ("已放款", "released"),
-    "advance_repaid": ("已还清", "repaid"),
-    "advance_defaulted": ("违约", "defaulted"),
-    "advance_written_off": ("已核销", "written off"),
-    "advance_declined": ("已拒绝", "declined"),
-    "advance_voided": ("已失效", "voided"),
-    "released": ("已放款", "Released"),
-    "outstanding": ("待还", "Outstanding"),
-    "fee": ("手续费", "Fee"),
-    "interest": ("利息", "Interest"),
-    "penalty": ("罚息", "Penalty interest"),
-    "due_day": ("到期日", "Due"),
-    "for_auditors": ("审计用编号", "Identifiers for auditors"),
-    "trip_id": ("任务编号", "Trip id"),
-    "trajectory_root": ("轨迹根", "Trajectory root"),
-    "block": ("区块", "block"),
-    "chain_queued": ("排队", "queued"),
-    "chain_sent": ("已发送", "sent"),
-    "chain_mined": ("已上链", "mined"),
-    "chain_final": ("已确认", "final"),
-    "chain_reverted": ("合约拒绝", "refused by the contract"),
-    "chain_replaced": ("重新排队", "queued again"),
-    "chain_dropped": ("已放弃", "given up"),
-    "waybill_issued_event": ("运单上链", "Waybill issued"),
-    "waybill_refused_event": ("运单被拒", "Waybill refused"),
-    "trip_loaded": ("装货离场", "Loaded"),
-    "track_committed": ("途中位置上链", "Positions committed on the way"),
-    "drive_judged": ("轨迹结论", "Road judged"),
-    "drive_attested": ("见证签名", "Verdict attested"),
-    "delivery_confirmed": ("收货人签收", "Receipt signed by the consignee"),
-    "delivery_completed": ("交付完成", "Delivery complete"),
-    "delivery_disputed": ("提出争议", "Disputed"),
-    "trip_voided": ("任务作废", "Trip void"),
-    "advance_requested_event": ("申请垫付", "Advance requested"),
-    "risk_decided": ("风控结论", "Risk decision"),
-    "debt_acknowledged": ("债务人确权", "Debt acknowledged"),
-    "payee_consented": ("收款方同意账户", "Payee agreed to the account"),
-    "advance_approved_event": ("放款机构批准, 锁定资金", "Approved, cash locked"),
-    "advance_releasable_event": ("放款等待", "Release waits"),
-    "advance_released_event": ("放款", "Advance released"),
-    "payee_paid": ("收款方入账", "Payee credited"),
-    "payee_failed": ("收款失败, 可重试", "Payment failed, may be retried"),
-    "payout_paid": ("银行付款确认", "Bank confirmed the payout"),
-    "freight_settled": ("运费到账并分配", "Freight settled"),
-    "advance_repaid_event": ("还款", "Repayment"),
-    "advance_closed": ("贷款结清", "Advance closed"),
-    "advance_voided_event": ("垫付失效, 资金解锁", "Advance void, cash free again"),
-    "call_refused": ("合约拒绝了一笔请求", "A contract refused a request"),
-    "account_bank": ("银行存款(存管)", "Bank money (custody)"),
-    "account_token": ("结算账户", "Settlement account"),
-    "account_vault_free": ("可用资金", "Vault, free"),
-    "account_vault_reserved": ("锁定资金", "Vault, locked"),
-    "account_loan_principal": ("贷款本金", "Loan principal"),
-    "account_interest_receivable": ("应收利息", "Interest receivable"),
-    "account_fee_receivable": ("应收手续费", "Fee receivable"),
-    "account_penalty_receivable": ("应收罚息", "Penalty receivable"),
-    "account_lender_funds": ("放款机构出资", "Lender's funds"),
-    "account_overpayment_liability": ("多付待退", "Overpayments to return"),
-    "account_suspense": ("待查款项", "Suspense"),
-    "account_allowance": ("减值准备", "Allowance"),
-    "account_interest_income": ("利息收入", "Interest income"),
-    "account_fee_income": ("手续费收入", "Fee income"),
-    "account_penalty_income": ("罚息收入", "Penalty income"),
-    "account_recoveries_income": ("核销收回", "Recoveries"),
-    "account_interest_charged_off": ("利息减免", "Interest charged off"),
-    "account_fee_charged_off": ("手续费减免", "Fees charged off"),
-    "account_impairment_loss": ("减值损失", "Impairment loss"),
-    "account_credit_loss": ("信用损失", "Credit loss"),
-    "account_credit_loss_fraud": ("欺诈损失", "Loss by fraud"),
-    "collection_of": ("待收运费", "freight to come on"),
-    "book_custodian": ("存管账簿", "Custodian's book"),
-    "ledger_line": ("每一笔都有借有贷, 金额单位为元", "Every entry balances; amounts in yuan"),
-    "account": ("科目", "Account"),
-    "debit": ("借方", "Debit"),
-    "credit": ("贷方", "Credit"),
-    "balanced": ("借贷平衡", "balanced"),
-    "unbalanced": ("不平衡", "out of balance"),
-    "door_title": ("进入", "Enter"),
-    "door_line": (
-        "用本企业的 API 密钥进入; 您只会看到与本企业有关的运输任务。",
-        "Enter with your party's API key; you will see the trips that concern it and no others.",
-    ),
-    "door_key": ("API 密钥", "API key"),
-    "door_enter": ("进入", "Enter"),
-    "door_refused": ("密钥无效或已作废。", "The key is unknown or revoked."),
-    "refusal_404": ("没有这一页", "There is no such page"),
-    "refusal_line": (
-        "也许链接不完整, 或这项任务与您的企业无关。",
-        "The link may be incomplete, or the trip does not concern your party.",
-    ),
-    "refusal_403": ("不可见", "Not for this key"),
-}
-"""Word -> (Chinese, English)."""
+LOCALES = {"zh": "zh_CN", "en": "en"}
 
 
-def word(key: str, lang: str) -> str:
-    """A word in a language.
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The words of one language.
+
+    Attributes:
+        words: by key; of a word with plural forms, the plural.
+        plural: gettext over all parts, for words that count.
+    """
+
+    words: dict[str, str]
+    plural: gettext.GNUTranslations
+
+
+def folder(lang: str) -> Path:
+    """Where a language's catalogues lie."""
+    return Path(str(resources.files("api.portals") / "catalogue" / lang))
+
+
+@functools.cache
+def catalogue(lang: str) -> Catalogue:
+    """Every word of a language.
 
     Raises:
-        KeyError: the catalogue lacks it.
+        ValueError: two parts give the same key.
     """
-    return WORDS[key][LANGUAGES.index(lang)]
+    words: dict[str, str] = {}
+    whole = babel.messages.Catalog(locale=LOCALES[lang])
+    for file in sorted(folder(lang).glob("*.po")):
+        with file.open("rb") as lines:
+            part = read_po(lines, locale=LOCALES[lang], abort_invalid=True)
+        for message in part:
+            if not message.id:
+                continue
+            key = message.id if isinstance(message.id, str) else message.id[0]
+            if key in words:
+                raise ValueError(f"{file.name} gives {key!r} a second time")
+            words[key] = message.string if isinstance(message.string, str) else message.string[-1]
+            whole.add(message.id, message.string)
+    binary = io.BytesIO()
+    write_mo(binary, whole)
+    binary.seek(0)
+    plural = gettext.GNUTranslations(binary)
+    return Catalogue(words, plural)
+
+
+def word(key: str, lang: str, n: int | None = None, **facts: Any) -> str:
+    """A word in a language, with its facts filled in.
+
+    Args:
+        key: of the catalogue.
+        lang: ``zh`` or ``en``.
+        n: how many, where the word counts; it is the fact ``n`` too.
+        facts: what the word's braces name.
+
+    Raises:
+        KeyError: the catalogue lacks the word, or a fact is missing.
+    """
+    found = catalogue(lang)
+    text = found.words[key]
+    if n is not None:
+        text = found.plural.ngettext(key, key, n)
+        facts["n"] = n
+    return text.format(**facts) if facts else text
 
 
 def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
