@@ -76,7 +76,7 @@ STATUSES: dict[str, dict[str, Status]] = {
         "declined": _BAD,
         "voided": _BAD,
     },
-    "payee": {
+    "payment": {
         "asked": _WAIT,
         "frozen": Status.of(Tone.WAIT, "lock"),
         "paid": Status.of(Tone.GOOD, "money"),

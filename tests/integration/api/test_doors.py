@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.key_request import Scope
+from api.portals.assets import FOR_EVER, NPM, asset
 
 if TYPE_CHECKING:
     from tests.integration.api.system import System
@@ -152,7 +153,23 @@ def test_every_answer_carries_a_request_id_and_shuts_the_page(system):
     page = system.http.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.headers["cache-control"] == "no-store"
-    assert system.http.get("/static/yundan.css").status_code == 200
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+
+
+def test_only_listed_files_can_be_fetched_and_an_address_with_a_hash_is_kept(system):
+    kept = system.http.get(asset("tokens.css"))
+    assert (kept.status_code, kept.headers["cache-control"]) == (200, FOR_EVER)
+    asked = system.http.get("/static/tokens.css", headers={"accept-encoding": "identity"})
+    assert asked.headers["cache-control"] == "no-cache"
+    again = system.http.get("/static/tokens.css", headers={"if-none-match": asked.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for path in sorted(NPM):
+        assert system.http.get(asset(f"npm/{path}")).status_code == 200, path
+    for path in (
+        "npm/htmx/package.json", "npm/../package.json", "../app.py", "npm/noble-hashes/package.json",
+        "npm/noble-hashes/src/utils.ts", "%2e%2e/pages.py", "", "npm/", "tokens.css/..",
+    ):  # fmt: skip
+        assert system.http.get(f"/static/{path}").status_code == 404, path
 
 
 def test_a_page_that_is_not_there_is_a_page(system):

@@ -7,26 +7,34 @@ from pathlib import Path
 
 import pytest
 
+from api.portals.assets import ICONS
 from api.portals.finding_words import FINDINGS, finding_name, finding_numbers
 from api.portals.rendering import by_day
+from api.portals.shell import NAVIGATION, THEMES
+from api.portals.status import STATUSES
 from api.portals.trip_page import _SENTENCES
 from api.portals.views import STEPS, Lane, Stage
-from api.portals.words import WORDS, choose_language, word
+from api.portals.words import LANGUAGES, catalogue, choose_language, word
 from chain.bindings.events import EVENTS
 from chain.ports import TransactionState
 from chain.waybill import Stage as WaybillStage
 from finance.advance import AdvanceState
+from finance.classification import FiveTier
 from finance.ledger import Account
+from finance.records import PayeeState
+from tracking.findings import Severity
 from tracking.policy import default_policy
 from tracking.verdict import Outcome
 
-TEMPLATES = Path(__file__).resolve().parents[3] / "api" / "portals" / "templates"
+PORTALS = Path(__file__).resolve().parents[3] / "api" / "portals"
+ASKED = re.compile(r"""(?:\bt|\bword)\(\s*["']([a-z_0-9]+)["']\s*[,)]""")
 
 
 def asked() -> set[str]:
+    """Every word that a page can ask for: named outright, or made of a kind and a state."""
     found = set()
-    for page in TEMPLATES.glob("*.html"):
-        found |= set(re.findall(r"""\bt\("([a-z_0-9]+)"\)""", page.read_text()))
+    for page in (*PORTALS.rglob("*.html"), *PORTALS.rglob("*.py")):
+        found |= set(ASKED.findall(page.read_text("utf-8")))
     prefixes = {
         "stage_": [s.value for s in Stage],
         "step_": [s.value for s in STEPS],
@@ -34,24 +42,48 @@ def asked() -> set[str]:
         "chain_": [s.value for s in TransactionState],
         "waybill_": [s.value for s in WaybillStage],
         "advance_": [s.value for s in AdvanceState],
-        "verdict_": [o.value for o in Outcome],
-        "severity_": ["info", "review", "fail"],
+        "payment_": [s.value for s in PayeeState],
+        "tier_": [t.word for t in FiveTier],
+        "verdict_": [*(o.value for o in Outcome), "none"],
+        "severity_": [s.name.lower() for s in Severity],
         "account_": [a.value for a in Account],
-        "show_": ["all", "open", "paid", "held"],
+        "theme_to_": THEMES,
     }
-    return found | {p + name for p, names in prefixes.items() for name in names}
+    found |= {p + name for p, names in prefixes.items() for name in names}
+    found |= {f"{kind}_{state}" for kind, states in STATUSES.items() for state in states}
+    return found | {name for pages in NAVIGATION.values() for _, name, _ in pages}
 
 
-def test_no_page_asks_for_a_word_that_is_not_there():
-    assert asked() - WORDS.keys() == set()
-    assert len(asked()) > 80
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_page_asks_for_a_word_that_is_not_there(lang):
+    assert asked() - catalogue(lang).words.keys() == set()
+    assert len(asked()) > 150
 
 
 def test_every_word_is_in_both_languages():
-    for key, (chinese, english) in WORDS.items():
-        assert chinese.strip(), key
-        assert english.strip(), key
-        assert not re.search(r"[\u4e00-\u9fff]", english) or key == "other_lang", key
+    chinese, english = (catalogue(lang).words for lang in LANGUAGES)
+    assert chinese.keys() == english.keys()
+    assert [key for key, text in (*chinese.items(), *english.items()) if not text.strip()] == []
+    assert [
+        key
+        for key, text in english.items()
+        if re.search(r"[\u4e00-\u9fff]", text) and key != "other_lang"
+    ] == []
+
+
+def test_both_languages_ask_for_the_same_facts():
+    chinese, english = (catalogue(lang).words for lang in LANGUAGES)
+    facts = re.compile(r"{(\w+)}")
+    assert [
+        key
+        for key in chinese
+        if set(facts.findall(chinese[key])) != set(facts.findall(english[key]))
+    ] == []
+
+
+def test_every_state_has_an_icon_that_is_there():
+    icons = {status.icon for states in STATUSES.values() for status in states.values()}
+    assert icons <= ICONS.keys()
 
 
 def test_every_rule_of_the_judge_has_a_name():
@@ -68,6 +100,12 @@ def test_an_unknown_finding_still_has_a_name():
     detail = {"seconds": 40, "aside_permille": 284, "short": True, "inner_cm": 3}
     assert finding_numbers(detail, "en") == "40 s, sideways 28.4%"
     assert finding_numbers(detail, "zh") == "40 s、横向比 28.4%"
+
+
+def test_a_word_that_counts_has_its_plural():
+    assert word("n_rows", "en", n=1) == "1 row"
+    assert word("n_rows", "en", n=20) == "20 rows"
+    assert word("n_rows", "zh", n=20) == "20 行"
 
 
 @pytest.mark.parametrize(
