@@ -59,7 +59,8 @@ def catalogue(lang: str) -> Catalogue:
             key = message.id if isinstance(message.id, str) else message.id[0]
             if key in words:
                 raise ValueError(f"{file.name} gives {key!r} a second time")
-            words[key] = message.string if isinstance(message.string, str) else message.string[-1]
+            texts = message.string or ""
+            words[key] = texts if isinstance(texts, str) else texts[-1]
             whole.add(message.id, message.string)
     binary = io.BytesIO()
     write_mo(binary, whole)
