@@ -19,6 +19,7 @@ from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
+from api.receipts.links import ReceiptLinks
 from api.settings import Settings
 from api.timeline import Timeline
 from chain.bindings.events import EVENTS
@@ -66,6 +67,7 @@ class Services:
     keys: ApiKeys
     answers: KeptAnswers
     routes: PlannedRoutes
+    receipts: ReceiptLinks
     timeline: Timeline
     documents: Documents
 
@@ -171,6 +173,7 @@ class Container:
             keys=ApiKeys(session, self.wall),
             answers=KeptAnswers(session, self.wall),
             routes=PlannedRoutes(session, self.wall),
+            receipts=ReceiptLinks(session, self.clock),
             timeline=Timeline(session),
             documents=Documents(session, self.wall),
         )

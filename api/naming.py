@@ -41,6 +41,10 @@ class Names:
         words = ("receivable", str(consignor), _plain(number), serial, str(tier))
         return keyed_hash(self._key, *words)
 
+    def receipt_code(self, trip: TripId) -> str:
+        """Six digits that the consignor tells the consignee: who knows them did not learn them from the driver."""
+        return f"{int(keyed_hash(self._key, 'receipt code', trip), 16) % 1_000_000:06d}"
+
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().upper()

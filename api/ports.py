@@ -10,6 +10,7 @@ from api.auth import ApiKeys
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.planned_routes import PlannedRoutes
+from api.receipts.links import ReceiptLinks
 from api.settings import Settings
 from api.timeline import Timeline
 from chain.clock import Clock
@@ -97,6 +98,11 @@ class Services(Protocol):
     @property
     def routes(self) -> PlannedRoutes:
         """Planned routes by name."""
+        ...
+
+    @property
+    def receipts(self) -> ReceiptLinks:
+        """Receipt links, signed receipts, and what drivers say on their way."""
         ...
 
     @property

@@ -16,7 +16,7 @@ class PartyStage(StrEnum):
     """Where a party stands."""
 
     PENDING = "pending"
-    """Its registration is on its way to the chain."""
+    """Its registration is on its way to the chain; without a key, it is awaited (a consignee to be)."""
     REGISTERED = "registered"
     REVOKED = "revoked"
     """Its key is out of use; it needs a new one."""
@@ -41,3 +41,8 @@ class Party:
     key: Address | None
     profile: Hash32
     registered_at: dt.datetime | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether waybills name it and no key has enrolled for it yet."""
+        return self.stage is PartyStage.PENDING and self.key is None

@@ -20,6 +20,7 @@ from chain.errors import (
     SignatureRefusedError,
     UnexpectedStateError,
 )
+from chain.ids import ZERO32
 from chain.party import Party, PartyStage
 from chain.typed_data import recover, struct_hash
 from chain.waybill import (
@@ -74,10 +75,51 @@ class Registry:
 
     # -- parties ------------------------------------------------------------------------------
 
+    def await_party(self, party: PartyId, *, name_zh: str, name_en: str, kind: str) -> Party:
+        """Names a consignee who has no key yet, so that waybills can name him; the chain hears nothing.
+
+        Raises:
+            InvalidValueError: the id is taken.
+        """
+        if self._records.find_party(party) is not None:
+            raise InvalidValueError("this party id is taken; choose another", field="party")
+        awaited = Party(party, name_zh, name_en, kind, PartyStage.PENDING, None, ZERO32)
+        self._records.add_party(awaited)
+        return awaited
+
+    def enrol_awaited(self, form: PartyRegistration, signature: bytes) -> Party:
+        """Gives an awaited party the key that has signed; the registrar countersigns.
+
+        Who may do this for the party is for the caller to know: a key decides everything after it.
+
+        Raises:
+            NotFoundError: nobody awaits this party. Else as ``register_party``.
+        """
+        known = self._records.find_party(form.party)
+        if known is None or not (known.is_awaited or known.key == form.key):
+            raise NotFoundError("no such party is awaited", field="party")
+        return self.register_party(
+            form,
+            signature,
+            name_zh=known.name_zh,
+            name_en=known.name_en,
+            kind=known.kind,
+            awaited=True,
+        )
+
     def register_party(
-        self, form: PartyRegistration, signature: bytes, *, name_zh: str, name_en: str, kind: str
+        self,
+        form: PartyRegistration,
+        signature: bytes,
+        *,
+        name_zh: str,
+        name_en: str,
+        kind: str,
+        awaited: bool = False,
     ) -> Party:
         """Enrols a party whose key has signed; the registrar countersigns.
+
+        An awaited party (``await_party``) is enrolled only where the caller says so.
 
         Raises:
             SignatureRefusedError: not by the key in the form, or expired.
@@ -93,13 +135,17 @@ class Registry:
         if known is not None:
             if known.key == form.key:
                 return known
-            raise InvalidValueError("this party id is taken; choose another", field="party")
+            if not (awaited and known.is_awaited):
+                raise InvalidValueError("this party id is taken; choose another", field="party")
         if self._records.find_party_by_key(form.key) is not None:
             raise InvalidValueError("this key speaks for another party already", field="key")
         party = Party(
             form.party, name_zh, name_en, kind, PartyStage.PENDING, form.key, form.profile
         )
-        self._records.add_party(party)
+        if known is None:
+            self._records.add_party(party)
+        else:
+            self._records.save_party(party)
         countersignature = self._registrar.sign_typed_data(form, domain)
         self._queue(
             PartyRegistry.register(form, signature, countersignature), form, f"party:{form.party}"

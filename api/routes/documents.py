@@ -24,7 +24,7 @@ router = APIRouter(prefix="/documents", tags=["documents"])
 Sender = Annotated[Caller, Depends(Requires(Scope.DOCUMENTS))]
 NameAsked = Annotated[str, Query(max_length=120), AfterValidator(plain_text)]
 
-_UPLOAD = {
+UPLOAD = {
     "requestBody": {
         "required": True,
         "content": {
@@ -72,7 +72,7 @@ def get_visible(services: Services, document: str, caller: Caller) -> Document:
     return found
 
 
-@router.post("", status_code=201, response_model=DocumentShown, openapi_extra=_UPLOAD)
+@router.post("", status_code=201, response_model=DocumentShown, openapi_extra=UPLOAD)
 def upload(
     *,
     request: Request,

@@ -26,7 +26,8 @@ router = APIRouter(prefix="/parties", tags=["parties"])
 SIGNING_TIME = dt.timedelta(days=1)
 
 
-def _profile(name_zh: str, name_en: str, kind: str, salt: str) -> Hash32:
+def profile_hash(name_zh: str, name_en: str, kind: str, salt: str) -> Hash32:
+    """What stands on chain of who a party is."""
     content = {"kind": kind, "name_en": name_en, "name_zh": name_zh}
     return document_hash(content, bytes.fromhex(salt[2:]))
 
@@ -64,7 +65,7 @@ def prepare(asked: PartyFormAsked, container: TheContainer) -> PartyForm:
     form = PartyRegistration(
         party=PartyId(int(asked.party) if asked.party else secrets.randbits(63) + 1),
         key=address(asked.key),
-        profile=_profile(asked.name_zh, asked.name_en, asked.kind, salt),
+        profile=profile_hash(asked.name_zh, asked.name_en, asked.kind, salt),
         expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
         salt=Hash32("0x" + secrets.token_hex(32)),
     )
@@ -79,7 +80,7 @@ def register(
     """Enrols a party whose key has signed; the registrar countersigns and the chain decides."""
     _require_enroller(request, container)
     form = read_message(PartyRegistration, given.message)
-    if form.profile != _profile(given.name_zh, given.name_en, given.kind, given.profile_salt):
+    if form.profile != profile_hash(given.name_zh, given.name_en, given.kind, given.profile_salt):
         raise InvalidValueError(
             "the signed profile hash is not that of these names", field="message.profile"
         )

@@ -11,7 +11,13 @@ from alembic import context
 
 from chain.storage import Row, Storage
 
-for tables in ("chain.tables", "tracking.tables", "finance.tables", "api.tables"):
+for tables in (
+    "chain.tables",
+    "tracking.tables",
+    "finance.tables",
+    "api.tables",
+    "api.receipts.tables",
+):
     importlib.import_module(tables)
 
 
