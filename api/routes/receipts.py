@@ -272,14 +272,14 @@ def add_photo(token: Token, body: RawBody, once: OnceOnly) -> Response:
     return once.run(f"receipt:{token_hash(token)[:24]}", work)
 
 
-@router.get("/receipt-papers/{document}", dependencies=[_looking])
-def get_paper(document: HashText, container: TheContainer) -> PaperShown:
+@router.get("/receipt-papers/{paper}", dependencies=[_looking])
+def get_paper(paper: HashText, container: TheContainer) -> PaperShown:
     """A signed receipt by the hash of its document: whoever knows the hash was shown the receipt."""
     with container.read() as services:
-        paper = services.receipts.find_paper(document)
-        if paper is None:
-            raise NotFoundError("there is no such receipt", field="document")
-        return _show_paper(services, paper)
+        found = services.receipts.find_paper(paper)
+        if found is None:
+            raise NotFoundError("there is no such receipt", field="paper")
+        return _show_paper(services, found)
 
 
 # -- inside ---------------------------------------------------------------------------------------

@@ -23,13 +23,24 @@ OPEN = {
 }
 """Doors without a key: the party's own signature, or nothing private."""
 
+OF_LINKS = {
+    ("get", "/v1/receipts/{token}"),
+    ("post", "/v1/receipts/{token}/forms"),
+    ("post", "/v1/receipts/{token}/signature"),
+    ("post", "/v1/receipts/{token}/photos"),
+    ("get", "/v1/receipt-papers/{paper}"),
+}
+"""Doors for whoever holds a link or the hash of a receipt; each is guarded by what the link says."""
+
+OPEN |= OF_LINKS
+
 OF_TERMINALS = ("/v1/positions/", "/v1/osmand", "/v1/traccar")
 """Doors that a terminal's code or the operator's token opens, and no API key."""
 
 SAMPLE = {
     "party": "77", "key_id": "00" * 8, "waybill": "0x" + "01" * 32, "trip": "0x" + "02" * 32,
     "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
-    "code": "no-code",
+    "code": "no-code", "token": "t" * 43, "paper": "0x" + "05" * 32,
     "document": "doc_" + "0a" * 12,
 }  # fmt: skip
 
