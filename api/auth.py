@@ -1,7 +1,8 @@
-"""Who calls, what his key allows, and what he may see; deny by default, in this one place.
+"""Who calls, what he is allowed, and what he may see; deny by default, in this one place.
 
-An API key belongs to one party and is had by that party's own signature (``ApiKeyRequest``), so there
-is no password to steal and no operator to ask. What a caller may not see answers like what is not there.
+A caller is a program with an API key or a person with a browser session (``api.identity``); routes and
+pages make no difference. An API key belongs to one party and is had by that party's own signature
+(``ApiKeyRequest``). What a caller may not see answers like what is not there.
 """
 
 from __future__ import annotations
@@ -41,29 +42,54 @@ class KeyRefusedError(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request.
+    """Who sent a request: a program with an API key, or a person with a session.
 
     Attributes:
-        name: stable name of the caller for kept answers and logs.
-        party_id: the party that its key belongs to; None for an observer.
-        scopes: what its key allows.
+        name: stable name of the caller for kept answers and logs: id of the key or of the member.
+        party_id: the party that he speaks for; None for an observer, and until a party has a key.
+        scopes: what his key or his role allows.
         sees_all: True for the observer of a demo alone.
+        org_id: organisation of a person; "" for a program.
+        account_id: the person; "" for a program.
+        session_id: his browser session; "" for a program.
+        role: a person's role (``api.identity.roles``); "" for a program.
+        proved_at: when a person last showed who he is.
     """
 
     name: str
     party_id: PartyId | None
     scopes: frozenset[Scope]
     sees_all: bool = False
+    org_id: str = ""
+    account_id: str = ""
+    session_id: str = ""
+    role: str = ""
+    proved_at: dt.datetime | None = None
+
+    @property
+    def is_person(self) -> bool:
+        """Whether a person with a session calls."""
+        return self.session_id != ""
+
+    def require_person(self) -> str:
+        """The account of the person who calls.
+
+        Raises:
+            ForbiddenScopeError: a program calls.
+        """
+        if not self.is_person:
+            raise ForbiddenScopeError("only a person who has signed in may do this")
+        return self.account_id
 
     def require(self, scope: Scope) -> None:
-        """Passes a caller whose key has the scope.
+        """Passes a caller whose key or role has the scope.
 
         Raises:
             ForbiddenScopeError: it has not.
         """
         if scope not in self.scopes:
             raise ForbiddenScopeError(
-                f"this API key lacks the scope {scope.value}",
+                f"this caller lacks the scope {scope.value}",
                 scope=scope.value,
                 granted=sorted(s.value for s in self.scopes),
             )
@@ -88,7 +114,7 @@ class Caller:
             ForbiddenScopeError: he only looks.
         """
         if self.party_id is None:
-            raise ForbiddenScopeError("an observer speaks for nobody")
+            raise ForbiddenScopeError("this caller speaks for no party")
         return self.party_id
 
     def require_party(self, party: PartyId, field: str) -> None:

@@ -17,6 +17,10 @@ from api import flow
 from api.auth import ApiKeys
 from api.documents import Documents
 from api.idempotency import KeptAnswers
+from api.identity.attempts import Attempts
+from api.identity.door import Door
+from api.identity.people import People
+from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
 from api.receipts.links import ReceiptLinks
@@ -33,6 +37,7 @@ from chain.local_node import LocalNode
 from chain.outbox import SqlOutbox
 from chain.ports import BlockRef, ChainReader, Signer
 from chain.repository import SqlRecords
+from chain.sealing import Keyring
 from chain.service import Registry
 from chain.signers import LocalSigner
 from chain.storage import Storage
@@ -65,6 +70,9 @@ class Services:
     day_end: DayEnd
     custody: Custody
     keys: ApiKeys
+    people: People
+    sessions: Sessions
+    door: Door
     answers: KeptAnswers
     routes: PlannedRoutes
     receipts: ReceiptLinks
@@ -83,7 +91,11 @@ class Container:
     def __init__(self, settings: Settings, *, wall: Clock | None = None) -> None:
         self.settings = settings
         self.wall = wall or SystemClock()
-        self.storage = Storage(settings.storage_url, outlives_power_cuts=not settings.demo)
+        self.keyring = Keyring(settings.master_keys())
+        """Seals and opens personal data; the master key behind it is not in the database."""
+        self.storage = Storage(
+            settings.storage_url, outlives_power_cuts=not settings.demo, keyring=self.keyring
+        )
         self.wake = threading.Event()
         """Set when a transaction with outgoing calls commits: the writer need not wait for its turn."""
 
@@ -146,6 +158,8 @@ class Container:
         outbox = SqlOutbox(session, signer=self.relayer.address, clock=self.wall, wake=self.wake)
         contracts = ContractsOnChain(self.client)
         records, tracks, books = SqlRecords(session), SqlTracks(session), SqlBooks(session)
+        people = People(session, self.wall, self.keyring)
+        sessions = Sessions(session, self.wall)
         return Services(
             session=session,
             outbox=outbox,
@@ -171,6 +185,15 @@ class Container:
             day_end=DayEnd(books=books, clock=self.clock),
             custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
             keys=ApiKeys(session, self.wall),
+            people=people,
+            sessions=sessions,
+            door=Door(
+                session,
+                people=people,
+                sessions=sessions,
+                attempts=Attempts(session, self.wall, self.keyring),
+                keyring=self.keyring,
+            ),
             answers=KeptAnswers(session, self.wall),
             routes=PlannedRoutes(session, self.wall),
             receipts=ReceiptLinks(session, self.clock),
@@ -283,8 +306,8 @@ class Container:
 
 
 def list_trips(settings: Settings) -> list[dict[str, Any]]:
-    """Every trip in the database of the settings; asks no chain and needs no key."""
-    storage = Storage(settings.storage_url)
+    """Every trip in the database of the settings; asks no chain."""
+    storage = Storage(settings.storage_url, keyring=Keyring(settings.master_keys()))
     try:
         with storage.read() as session:
             return list(list_known(SqlRecords(session), SqlTracks(session), SqlBooks(session)))

@@ -1,7 +1,13 @@
-"""What routes are given: the container, the caller, and a write that happens once."""
+"""What routes and pages are given: the container, the caller, and a write that happens once.
+
+The caller is had in this one way: an API key in ``Authorization``, or a session's cookie. A write that
+comes with a cookie must carry the session's CSRF token, as the form field ``csrf`` or in ``X-CSRF-Token``.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import hmac
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, cast
@@ -13,6 +19,9 @@ from pydantic import BaseModel
 from api.auth import Caller, Scope
 from api.errors import UnauthenticatedError
 from api.idempotency import request_hash, require_key
+from api.identity.errors import CsrfRefusedError, ProofTooOldError, RoleRefusedError
+from api.identity.roles import Role
+from api.identity.sessions import csrf_token
 from api.ports import Container, Services
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="yk_...", description="API key of a party")
@@ -25,21 +34,87 @@ def _container(request: Request) -> Container:
 TheContainer = Annotated[Container, Depends(_container)]
 
 
-def _caller(
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FRESH = dt.timedelta(minutes=10)
+"""How long ago a person may have shown who he is for what is grave."""
+
+
+def require_same_origin(request: Request) -> None:
+    """Passes a write that a page of ours sends, or no page at all.
+
+    Raises:
+        CsrfRefusedError: a page of another site sends it.
+    """
+    if request.method in SAFE:
+        return
+    site = request.headers.get("sec-fetch-site", "none")
+    origin = request.headers.get("origin")
+    host = request.headers.get("host", "")
+    if site not in {"same-origin", "none"} or (
+        origin is not None and origin.partition("://")[2] != host
+    ):
+        raise CsrfRefusedError("this write was sent by a page of another site")
+
+
+async def _csrf_given(request: Request) -> str:
+    """The CSRF token of a write with a cookie; a body is read for it only where it is a form."""
+    if request.method in SAFE or not request.cookies or "authorization" in request.headers:
+        return ""
+    header = request.headers.get("x-csrf-token")
+    if header is not None:
+        return header
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORMS:
+        return str((await request.form()).get("csrf", ""))
+    return ""
+
+
+def find_caller(
+    request: Request,
     container: TheContainer,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
-    if credentials is None:
-        raise UnauthenticatedError
+    csrf: Annotated[str, Depends(_csrf_given)],
+) -> Caller | None:
+    """Who calls; None where nobody says who he is.
+
+    Raises:
+        UnauthenticatedError: a key or session that opens nothing.
+        CsrfRefusedError: a write with a session, but not from its page.
+    """
+    if credentials is not None:
+        with container.read() as services:
+            return services.keys.authenticate(credentials.credentials)
+    token = request.cookies.get(container.settings.session_cookie)
+    if not token:
+        return None
     with container.read() as services:
-        return services.keys.authenticate(credentials.credentials)
+        caller, unseen = services.sessions.authenticate(token)
+    expected = csrf_token(token)
+    if request.method not in SAFE:
+        require_same_origin(request)
+        if not hmac.compare_digest(csrf.encode(), expected.encode()):
+            raise CsrfRefusedError(field="csrf")
+    if unseen:
+        with container.write() as services:
+            services.sessions.note_seen(caller.session_id)
+    request.state.csrf = expected
+    return caller
+
+
+MaybeCaller = Annotated[Caller | None, Depends(find_caller)]
+
+
+def _caller(caller: MaybeCaller) -> Caller:
+    if caller is None:
+        raise UnauthenticatedError
+    return caller
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]
 
 
 class Requires:
-    """A dependency that passes callers whose key has a scope, and gives the caller."""
+    """A dependency that passes callers whose key or role has a scope, and gives the caller."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -48,10 +123,51 @@ class Requires:
         """The caller.
 
         Raises:
-            ForbiddenScopeError: his key lacks the scope.
+            ForbiddenScopeError: it has not.
         """
         caller.require(self.scope)
         return caller
+
+
+class RequiresRole:
+    """A dependency that passes a person who has signed in with one of some roles, and gives the caller.
+
+    Args:
+        roles: any of these; any role at all if none is named.
+        fresh: whether he must have shown who he is within the last ten minutes.
+    """
+
+    def __init__(self, *roles: Role, fresh: bool = False) -> None:
+        self.roles = roles
+        self.fresh = fresh
+
+    def __call__(self, caller: TheCaller, container: TheContainer) -> Caller:
+        """The caller.
+
+        Raises:
+            ForbiddenScopeError: a program calls, not a person.
+            RoleRefusedError: his role is another.
+            ProofTooOldError: it was too long ago.
+        """
+        caller.require_person()
+        if self.roles and Role(caller.role) not in self.roles:
+            raise RoleRefusedError(
+                f"your role is {caller.role}; this is for {' or '.join(self.roles)}",
+                role=caller.role,
+            )
+        if self.fresh:
+            require_fresh(caller, container)
+        return caller
+
+
+def require_fresh(caller: Caller, container: Container) -> None:
+    """Passes a person who has just shown who he is; a program shows it with every request.
+
+    Raises:
+        ProofTooOldError: it was too long ago.
+    """
+    if caller.proved_at is not None and container.wall.now() - caller.proved_at > FRESH:
+        raise ProofTooOldError
 
 
 Reader = Annotated[Caller, Depends(Requires(Scope.READ))]

@@ -46,6 +46,12 @@ STATUS_BY_CODE: dict[str, int] = {
     "receipt_code_locked": 429,
     "too_many_requests": 429,
     "door": 401,
+    "sign_in_refused": 401,
+    "second_factor_needed": 401,
+    "too_many_attempts": 429,
+    "login_taken": 409,
+    "last_owner": 409,
+    "keyring_missing": 503,
     "idempotency_key_missing": 400,
     "idempotency_key_reused": 422,
 }

@@ -30,6 +30,10 @@ class Scope(StrEnum):
     """Send photos and papers, and take their content away."""
     KEYS = "keys:write"
     """See and revoke the party's API keys."""
+    MEMBERS = "members:write"
+    """Found the party's organisation, invite members, give roles, end sessions."""
+    APPROVALS = "approvals:write"
+    """Approve what another member has prepared."""
 
 
 @dataclass(frozen=True, slots=True)

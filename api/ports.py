@@ -9,6 +9,9 @@ from typing import Protocol
 from api.auth import ApiKeys
 from api.documents import Documents
 from api.idempotency import KeptAnswers
+from api.identity.door import Door
+from api.identity.people import People
+from api.identity.sessions import Sessions
 from api.planned_routes import PlannedRoutes
 from api.receipts.links import ReceiptLinks
 from api.settings import Settings
@@ -91,6 +94,21 @@ class Services(Protocol):
         ...
 
     @property
+    def people(self) -> People:
+        """Organisations, members, invitations."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """Browser sessions."""
+        ...
+
+    @property
+    def door(self) -> Door:
+        """Signing in."""
+        ...
+
+    @property
     def answers(self) -> KeptAnswers:
         """Answers kept for repeated requests."""
         ...
@@ -127,6 +145,11 @@ class Container(Protocol):
     @property
     def clock(self) -> Clock:
         """The time of the business (in a demo it follows the chain)."""
+        ...
+
+    @property
+    def wall(self) -> Clock:
+        """The machine's clock, for sessions and other things that are no evidence."""
         ...
 
     @property

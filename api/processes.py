@@ -142,6 +142,8 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=10,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or None,
         )
         server = _Server(config)
         serving = loop.create_task(server.serve())

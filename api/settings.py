@@ -8,6 +8,7 @@ masked.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from pathlib import Path
 from typing import Self
 
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
         keep_days: days that fixes and raw frames are kept; 0 keeps all. What a trip was judged on, and all
             around trips with a live loan, a dispute or no end yet, stays longer.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
+        master_key: wraps the data keys of personal data; 32 bytes as hex. After a change: new,old.
+        master_key_file: a file that holds it instead, outside the database and its backups.
+        trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
         poll_seconds: pause between two looks at the chain.
         job_pace: factor on the pauses of the jobs; a demo whose time runs faster takes a small one.
     """
@@ -87,6 +91,9 @@ class Settings(BaseSettings):
     forward_token: SecretStr = SecretStr("")
     keep_days: int = Field(default=0, ge=0, le=36_500)
     hash_key: SecretStr = SecretStr("")
+    master_key: SecretStr = SecretStr("")
+    master_key_file: Path | None = None
+    trusted_proxies: str = ""
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
     job_pace: float = Field(default=1.0, gt=0, le=60)
 
@@ -104,6 +111,7 @@ class Settings(BaseSettings):
                 if self.forward_token.get_secret_value()
                 else ()
             ),
+            *self._master_reasons(),
         ]
         if self.host not in LOCAL_HOSTS and not self.public_url.startswith("https://"):
             reasons.append(
@@ -112,6 +120,38 @@ class Settings(BaseSettings):
         if reasons:
             raise ValueError("; ".join(reasons) + " (YUNDAN_DEMO=true is for demos only)")
         return self
+
+    def _master_reasons(self) -> list[str]:
+        if self.master_key_file is not None and not self.master_key.get_secret_value():
+            return []  # read, and judged, when the process starts
+        found: list[str] = []
+        for one in self.master_key.get_secret_value().split(","):
+            found += _secret_reasons("YUNDAN_MASTER_KEY", SecretStr(one))
+            if one and one == self.hash_key.get_secret_value():
+                found.append("YUNDAN_MASTER_KEY and YUNDAN_HASH_KEY must differ")
+        return found
+
+    def master_keys(self) -> list[bytes]:
+        """The master keys of personal data, the present one first.
+
+        A demo that was given none makes one, in a file beside its database.
+
+        Raises:
+            ValueError: the file cannot be read or holds no key.
+        """
+        text = self.master_key.get_secret_value()
+        if not text and self.master_key_file is not None:
+            try:
+                text = self.master_key_file.read_text("ascii").strip()
+            except (OSError, ValueError) as error:
+                raise ValueError("YUNDAN_MASTER_KEY_FILE cannot be read") from error
+        if not text and self.demo:
+            text = _made_once(self.var / "master.key")
+        for one in text.split(","):
+            reasons = _secret_reasons("YUNDAN_MASTER_KEY", SecretStr(one))
+            if reasons:
+                raise ValueError(reasons[0])
+        return [bytes.fromhex(one.removeprefix("0x"))[:32] for one in text.split(",")]
 
     @property
     def storage_url(self) -> str:
@@ -126,7 +166,12 @@ class Settings(BaseSettings):
     @property
     def secure_cookies(self) -> bool:
         """Whether cookies may travel over TLS alone."""
-        return self.public_url.startswith("https://")
+        return not self.demo or self.public_url.startswith("https://")
+
+    @property
+    def session_cookie(self) -> str:
+        """Name of the cookie of a session; the prefix makes browsers keep it to this host and TLS."""
+        return "__Host-yundan" if self.secure_cookies else "yundan_session"
 
     def describe(self) -> dict[str, str]:
         """Each setting as a start prints it; a secret only says whether it is set."""
@@ -166,6 +211,17 @@ def _secret_reasons(name: str, secret: SecretStr) -> list[str]:
     if len(raw) < hashlib.sha256().digest_size or len(set(raw)) < 8:
         return [f"{name} needs at least 32 random bytes (64 hex digits)"]
     return []
+
+
+def _made_once(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="ascii") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    return path.read_text("ascii")
 
 
 def _without_password(url: str) -> str:

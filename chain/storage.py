@@ -7,13 +7,18 @@ lock loses updates. PostgreSQL reads committed; what must not race there says so
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, SQLModel
 
+from chain.sealing import Keyring, KeyringMissingError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.engine.interfaces import Dialect
 
 
 class Row(SQLModel):
@@ -30,6 +35,59 @@ class Row(SQLModel):
     )
 
 
+class SealedText(sa.types.TypeDecorator[str]):
+    """A text that lies sealed in the database (``chain.sealing``), each value under a key of its own.
+
+    Args:
+        place: ``table.column``; a value does not open anywhere else.
+    """
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Seals."""
+        return None if value is None else _ring(dialect).seal(value.encode(), self.place)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """Opens."""
+        return None if value is None else _ring(dialect).open(bytes(value), self.place).decode()
+
+
+class SealedJson(sa.types.TypeDecorator[Any]):
+    """A JSON value that lies sealed in the database. Args as ``SealedText``."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
+        """Seals."""
+        if value is None:
+            return None
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return _ring(dialect).seal(text.encode(), self.place)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
+        """Opens."""
+        return None if value is None else json.loads(_ring(dialect).open(bytes(value), self.place))
+
+
+def _ring(dialect: Dialect) -> Keyring:
+    # Each engine has a dialect of its own, and a column type is told no more than that.
+    ring = getattr(dialect, "yundan_keyring", None)
+    if not isinstance(ring, Keyring):
+        raise KeyringMissingError
+    return ring
+
+
 class Storage:
     """An engine and the two ways to use it: to write (one at a time on SQLite) and to read.
 
@@ -37,15 +95,19 @@ class Storage:
         url: SQLAlchemy URL.
         outlives_power_cuts: False on SQLite spares a flush to disk a commit: a killed process still loses
             nothing, a power cut may take the last commits back. For demos alone.
+        keyring: opens and seals personal data; a process that touches none needs none.
     """
 
-    def __init__(self, url: str, *, outlives_power_cuts: bool = True) -> None:
+    def __init__(
+        self, url: str, *, outlives_power_cuts: bool = True, keyring: Keyring | None = None
+    ) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"hide_parameters": True}
         if not self.is_sqlite:
             options |= {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         self.engine = sa.create_engine(self.url, **options)
+        self.engine.dialect.yundan_keyring = keyring  # type: ignore[attr-defined]  # see _ring
         if self.is_sqlite:
             prepare = _prepare_sqlite if outlives_power_cuts else _prepare_sqlite_lightly
             sa.event.listen(self.engine, "connect", prepare)

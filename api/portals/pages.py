@@ -1,4 +1,4 @@
-"""The pages: trips with stage and money, one trip with everything, the ledger, the door."""
+"""The pages: trips with stage and money, one trip with everything, the ledger."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-import structlog
-from fastapi import APIRouter, Form, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
-from api.auth import Scope
 from api.dependencies import TheContainer
-from api.errors import ApiError
 from api.portals.rendering import by_day
-from api.portals.shell import COOKIE, TheViewer, lang_of, show
+from api.portals.shell import TheViewer, show
 from api.portals.trip_page import TripPages
 from api.portals.views import AccountLine, Book, Stage, TripCard
 from api.portals.words import word
@@ -37,7 +34,6 @@ from tracking.plot import trip_svg
 from tracking.policy import default_policy
 
 router = APIRouter(include_in_schema=False)
-_log = structlog.get_logger()
 
 MOST_TRIPS = 500
 """Trips on the home page; the API pages through more."""
@@ -237,39 +233,3 @@ def _account(row: BalanceShown, names: Mapping[str, str], lang: str) -> AccountL
         debit_fen=row.debit_fen,
         credit_fen=row.credit_fen,
     )
-
-
-@router.get("/door")
-def door(request: Request) -> HTMLResponse:
-    """Where a party shows its API key."""
-    return show(request, lang_of(request), "door.html", refused=False)
-
-
-@router.post("/door")
-def enter(
-    request: Request, container: TheContainer, token: Annotated[str, Form(max_length=200)]
-) -> Response:
-    """Takes an API key and keeps it in a cookie that no script and no other site can use."""
-    try:
-        with container.read() as services:
-            services.keys.authenticate(token.strip()).require(Scope.READ)
-    except ApiError:
-        return show(request, lang_of(request), "door.html", refused=True)
-    answer = RedirectResponse("/", status_code=303)
-    answer.set_cookie(
-        COOKIE,
-        token.strip(),
-        httponly=True,
-        samesite="strict",
-        secure=container.settings.secure_cookies,
-        max_age=12 * 3600,
-    )
-    return answer
-
-
-@router.post("/leave")
-def leave() -> Response:
-    """Forgets who was looking."""
-    answer = RedirectResponse("/", status_code=303)
-    answer.delete_cookie(COOKIE)
-    return answer

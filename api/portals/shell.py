@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from api.auth import Caller, Scope
-from api.dependencies import TheContainer
+from api.dependencies import SAFE, TheContainer, find_caller
 from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import render
 from api.portals.words import choose_language, word
@@ -25,7 +25,7 @@ from chain.party import Party
 
 _log = structlog.get_logger()
 
-COOKIE, LANG_COOKIE, THEME_COOKIE = "yundan_key", "yundan_lang", "yundan_theme"
+LANG_COOKIE, THEME_COOKIE = "yundan_lang", "yundan_theme"
 THEMES = ("auto", "light", "dark")
 YEAR_S = 31_536_000
 
@@ -108,25 +108,45 @@ def theme_of(request: Request) -> str:
     return "auto"
 
 
-def _viewer(request: Request, container: TheContainer) -> Viewer:
-    """The party whose API key is in the cookie; in a demo, an observer who sees all."""
+async def _csrf(request: Request) -> str:
+    if request.method in SAFE or not request.cookies:
+        return ""
+    header = request.headers.get("x-csrf-token")
+    return header if header is not None else str((await request.form()).get("csrf", ""))
+
+
+def _viewer(
+    request: Request, container: TheContainer, csrf: Annotated[str, Depends(_csrf)]
+) -> Viewer:
+    """The person whose session is in the cookie; in a demo, an observer who sees all and changes nothing."""
     lang = lang_of(request)
-    token = request.cookies.get(COOKIE, "")
-    if token:
-        try:
-            with container.read() as services:
-                caller = services.keys.authenticate(token)
-                party = services.records.find_party(caller.require_self())
-                return Viewer(caller, lang, party)
-        except UnauthenticatedError:
-            _log.info("cookie_unknown")
-    if container.settings.demo:
+    try:
+        caller = find_caller(request, container, None, csrf)
+    except UnauthenticatedError:
+        caller = None
+        _log.info("session_over")
+    if caller is not None:
+        if caller.party_id is None:
+            return Viewer(caller, lang)
+        with container.read() as services:
+            return Viewer(caller, lang, services.records.find_party(caller.party_id))
+    if container.settings.demo and request.method in SAFE:
         observer = Caller("observer", None, frozenset({Scope.READ}), sees_all=True)
         return Viewer(observer, lang)
     raise DoorError
 
 
 TheViewer = Annotated[Viewer, Depends(_viewer)]
+
+
+def _member(viewer: TheViewer) -> Viewer:
+    if not viewer.caller.is_person:
+        raise DoorError
+    return viewer
+
+
+TheMember = Annotated[Viewer, Depends(_member)]
+"""A person who has signed in; the observer of a demo is sent to the door."""
 
 
 def _other(request: Request, **changes: str) -> str:
@@ -138,6 +158,8 @@ def show(
     request: Request, lang: str, template: str, *, viewer: Viewer | None = None, **context: Any
 ) -> HTMLResponse:
     """A page, with what every page needs; a chosen language or light is kept in a cookie.
+
+    Templates have ``csrf``, which every form that posts carries; "" where nobody has signed in.
 
     Args:
         request: what is answered.
@@ -162,13 +184,17 @@ def show(
             theme=theme,
             theme_urls={name: _other(request, theme=name) for name in THEMES},
             other_lang_url=_other(request, lang="en" if lang == "zh" else "zh"),
+            csrf=getattr(request.state, "csrf", ""),
             chain_note=str(handled.number) if handled else "–",
             **context,
         )
     )
     for cookie, value in ((LANG_COOKIE, lang), (THEME_COOKIE, theme)):
         if request.query_params.get(cookie.removeprefix("yundan_")) == value:
-            page.set_cookie(cookie, value, max_age=YEAR_S, samesite="lax")
+            page.set_cookie(
+                cookie, value, max_age=YEAR_S, samesite="lax", httponly=True,
+                secure=container.settings.secure_cookies,
+            )  # fmt: skip
     return page
 
 

@@ -26,6 +26,7 @@ from chain.transactions import TransactionWriter
 from chain.typed_data import typed_message
 from deploy.contracts import ContractSettings, deploy_contracts, rebuild_local_chain
 from deploy.demo import story
+from deploy.demo.accounts import open_accounts
 from deploy.demo.cast import driver_handle, everyone, party_id
 from deploy.demo.desk import Desk, Drawer
 from deploy.demo.errors import StageFailedError
@@ -660,6 +661,7 @@ STAGES = (
     Stage("contracts", "database migrated, contracts deployed", deploy),
     Stage("doors", "API, worker and JT/T 808 gateway open", open_doors),
     Stage("parties", "every party enrols with its own key", enrol),
+    Stage("accounts", "each side's people take up their accounts", open_accounts),
     Stage("waybills", "a CSV of waybills becomes drafts", submit_waybills),
     Stage("signatures", "both sides of every waybill sign", sign_waybills),
     Stage("line", "the lender funds his vault and opens a line", open_line),

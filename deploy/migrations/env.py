@@ -17,6 +17,7 @@ for tables in (
     "finance.tables",
     "api.tables",
     "api.receipts.tables",
+    "api.identity.tables",
 ):
     importlib.import_module(tables)
 

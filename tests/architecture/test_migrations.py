@@ -11,7 +11,13 @@ from alembic.migration import MigrationContext
 from chain.storage import Row
 from deploy.migrate import migrate, unmigrate
 
-for tables in ("chain.tables", "tracking.tables", "finance.tables", "api.tables"):
+for tables in (
+    "chain.tables",
+    "tracking.tables",
+    "finance.tables",
+    "api.tables",
+    "api.identity.tables",
+):
     importlib.import_module(tables)
 
 

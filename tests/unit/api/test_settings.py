@@ -16,6 +16,7 @@ SAFE = {
     "registrar_key": OTHER_KEY,
     "hash_key": HASH_KEY,
     "enrol_token": HASH_KEY[::-1],
+    "master_key": HASH_KEY[2:] + HASH_KEY[:2],
 }
 
 
@@ -27,6 +28,7 @@ def test_a_real_system_needs_its_secrets():
         "YUNDAN_REGISTRAR_KEY",
         "YUNDAN_HASH_KEY",
         "YUNDAN_ENROL_TOKEN",
+        "YUNDAN_MASTER_KEY",
     ):
         assert name in str(refused.value)
 
@@ -77,3 +79,21 @@ def test_a_database_password_is_masked():
     url = "postgresql+psycopg://yundan:topsecret@db.example/yundan"  # pragma: allowlist secret
     shown = Settings(demo=True, database_url=url).describe()["YUNDAN_DATABASE_URL"]
     assert shown == "postgresql+psycopg://yundan:***@db.example/yundan"
+
+
+def test_the_master_key_is_another_than_the_hash_key_and_long():
+    for bad in (HASH_KEY, "ab" * 32, "00" * 16):
+        with pytest.raises(ValidationError) as refused:
+            Settings(**SAFE | {"master_key": bad})
+        assert "YUNDAN_MASTER_KEY" in str(refused.value)
+        assert bad not in str(refused.value).split("[type=")[0]
+
+
+def test_a_master_key_comes_from_a_file_and_a_demo_makes_one_that_only_its_user_reads(tmp_path):
+    path = tmp_path / "master"
+    path.write_text(SAFE["master_key"])
+    settings = Settings(**SAFE | {"master_key": "", "master_key_file": path})
+    assert settings.master_keys() == [bytes.fromhex(SAFE["master_key"])]
+    demo = Settings(demo=True, var=tmp_path / "var")
+    assert demo.master_keys() == demo.master_keys()
+    assert (tmp_path / "var" / "master.key").stat().st_mode & 0o077 == 0

@@ -1,0 +1,1 @@
+"""Who people are: organisations, their members and roles, sessions, second factors. ``api.auth`` says what a caller may."""

@@ -1,0 +1,111 @@
+"""Rows of identity. Names, logins, phones and secrets lie sealed; what is searched has a keyed hash beside it."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlmodel import Field
+
+from api.identity.roles import Role
+from chain.storage import Row, SealedText
+from chain.tables import BIG
+
+_ROLES = "role IN (" + ", ".join(f"'{role.value}'" for role in Role) + ")"
+
+
+class OrganisationRow(Row, table=True):
+    """An organisation; it speaks for one party, once that party has a key."""
+
+    __tablename__ = "organisation"
+
+    org_id: str = Field(primary_key=True, max_length=24)
+    party_id: str | None = Field(default=None, max_length=20, unique=True)
+    name: str | None = Field(sa_type=SealedText("organisation.name"))
+    four_eyes: bool = False
+    """Whether what moves money needs a second person."""
+    guardian_id: str | None = Field(default=None, max_length=24, index=True)
+    """The organisation that vouches for it when its phone is lost."""
+    created_at: dt.datetime
+
+
+class AccountRow(Row, table=True):
+    """A person who comes in at the door."""
+
+    __tablename__ = "account"
+
+    account_id: str = Field(primary_key=True, max_length=24)
+    login_hash: str = Field(max_length=64, unique=True)
+    login: str | None = Field(sa_type=SealedText("account.login"))
+    name: str | None = Field(sa_type=SealedText("account.name"))
+    phone_hash: str | None = Field(default=None, max_length=64, unique=True)
+    phone: str | None = Field(default=None, sa_type=SealedText("account.phone"))
+    password_hash: str | None = Field(default=None, max_length=200)
+    totp_secret: str | None = Field(default=None, sa_type=SealedText("account.totp"))
+    totp_confirmed_at: dt.datetime | None = None
+    totp_step: int = Field(default=0, sa_type=BIG)
+    """The last time step that was used: a code opens once."""
+    created_at: dt.datetime
+    closed_at: dt.datetime | None = None
+
+
+class MemberRow(Row, table=True):
+    """A person in an organisation, with one role."""
+
+    __tablename__ = "member"
+    __table_args__ = (
+        sa.UniqueConstraint("org_id", "account_id"),
+        sa.CheckConstraint(_ROLES, name="role"),
+    )
+
+    member_id: str = Field(primary_key=True, max_length=24)
+    org_id: str = Field(foreign_key="organisation.org_id", max_length=24)
+    account_id: str = Field(foreign_key="account.account_id", index=True, max_length=24)
+    role: str = Field(max_length=12)
+    joined_at: dt.datetime
+    left_at: dt.datetime | None = None
+
+
+class InvitationRow(Row, table=True):
+    """A place in an organisation that waits for a person; the token is had by its bearer alone."""
+
+    __tablename__ = "invitation"
+    __table_args__ = (sa.CheckConstraint(_ROLES, name="role"),)
+
+    invitation_id: str = Field(primary_key=True, max_length=24)
+    org_id: str = Field(foreign_key="organisation.org_id", index=True, max_length=24)
+    token_hash: str = Field(max_length=64, unique=True)
+    role: str = Field(max_length=12)
+    made_by: str = Field(max_length=40)
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    accepted_at: dt.datetime | None = None
+    revoked_at: dt.datetime | None = None
+
+
+class SessionRow(Row, table=True):
+    """One browser that a member came in with."""
+
+    __tablename__ = "browser_session"
+
+    session_id: str = Field(primary_key=True, max_length=24)
+    token_hash: str = Field(max_length=64)
+    account_id: str = Field(foreign_key="account.account_id", index=True, max_length=24)
+    member_id: str = Field(foreign_key="member.member_id", index=True, max_length=24)
+    method: str = Field(max_length=20)
+    agent: str | None = Field(default=None, sa_type=SealedText("browser_session.agent"))
+    made_at: dt.datetime
+    seen_at: dt.datetime
+    proved_at: dt.datetime
+    """When he last showed who he is; what is grave asks that it was just now."""
+    expires_at: dt.datetime
+    revoked_at: dt.datetime | None = None
+
+
+class DoorAttemptRow(Row, table=True):
+    """How often somebody failed at the door, under a keyed hash of whom or where from."""
+
+    __tablename__ = "door_attempt"
+
+    subject: str = Field(primary_key=True, max_length=64)
+    failures: int
+    last_at: dt.datetime
+    shut_until: dt.datetime | None = None
