@@ -92,7 +92,7 @@ def _straight_line(drive: Drive, rule: Rule) -> list[Finding]:
     # Rounding to a millionth of a degree moves a velocity by up to 0.16 m over the shorter step.
     shorter = np.minimum(seconds[:-1], seconds[1:])
     allowed = 0.02 + rule["residual_cm"] / 100.0 / 2 / shorter
-    moving = np.hypot(east, north) > 3.0
+    moving = np.hypot(east, north) * 100 > rule["moving_cm_s"]
     steady = (change <= allowed) & moving[:-1] & moving[1:]
     out = []
     for first, last in runs(steady):
@@ -233,6 +233,7 @@ def _compressed(drive: Drive, corridor: Corridor, way: Journey, rule: Rule) -> l
     mask = np.zeros(len(drive), dtype=np.bool_)
     worst = 0
     for window, permille in (
+        (rule["burst_s"], rule["burst_permille"]),
         (rule["short_s"], rule["short_permille"]),
         (rule["long_s"], rule["long_permille"]),
     ):

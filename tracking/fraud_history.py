@@ -1,7 +1,9 @@
 """Tracks compared with tracks on file: a replay, one truck with two terminals, a convoy told apart.
 
 Two honest drives on one road differ in when they pass each place: traffic, lights and stops see to it.
-A copy passes every place at a time that is the other's, shifted and perhaps stretched, to the second.
+A copy passes every place at a time that is the other's, shifted and perhaps stretched, to the second; or, if
+the copyist let his clock sway, along a slow curve of a few seconds, from which a real drive with its stops and
+lights is far away (63 pairs of real buses on one road: 4 s and more; copies: 0.4 s and less).
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 
     from tracking.corridor import Corridor
     from tracking.fix import Fix
-    from tracking.policy import Policy
+    from tracking.policy import Policy, Rule
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
+
+_WAVES, _PLACES_A_WAVE = 4, 12
+"""Half waves of a clock that sways, and the places that each must be seen by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,12 @@ class Likeness:
         share_permille: of this drive's progress.
         lag_s: median of (other's time - this time).
         stretch_permille: other's seconds per thousand of this one's.
-        apart_s: tenths of seconds by which the best shift and stretch still misses, median.
-        wide_s: the same for eight in ten places.
+        apart_ds: tenths of seconds by which the best shift and stretch still misses, median.
+        wide_ds: the same for eight in ten places.
+        curve_ds: tenths of seconds by which the best slow curve still misses, median.
+        curve_wide_ds: the same for eight in ten places.
+        sway_s: how far that curve sways from the straight line, eight in ten places.
+        places: how many were compared.
         same_permille: share of moving fixes that the other has to the last digit.
     """
 
@@ -67,6 +76,10 @@ class Likeness:
     apart_ds: int
     wide_ds: int
     same_permille: int
+    curve_ds: int = 99_999
+    curve_wide_ds: int = 99_999
+    sway_s: int = 99_999
+    places: int = 0
 
 
 def check_others(
@@ -87,14 +100,7 @@ def check_others(
         like = compare(drive, theirs)
         if like is None:
             continue
-        # A short common way may agree by chance; the less of it, the closer the times must be.
-        strict = min(1000, replay["short_permille"] + like.common_s * 1000 // replay["long_s"])
-        copied = (
-            like.share_permille >= replay["share_permille"]
-            and like.common_m >= replay["least_m"]
-            and like.apart_ds * 1000 <= replay["apart_ds"] * strict
-            and like.wide_ds * 1000 <= replay["wide_ds"] * strict
-        ) or like.same_permille >= replay["same_permille"]
+        copied = _is_copied(like, replay)
         overlap = min(int(drive.time[-1]), int(theirs.time[-1])) - max(
             int(drive.time[0]), int(theirs.time[0])
         )
@@ -103,12 +109,16 @@ def check_others(
         drift_s = abs(like.stretch_permille - 1000) * int(drive.time[-1] - drive.time[0]) // 1000
         if together and like.same_permille < replay["same_permille"]:
             copied = copied and drift_s <= shared["drift_s"]
+        elif overlap <= 0:
+            copied = copied or _is_swayed(like, replay)
         terminal = other.terminal or (file.terminals[0] if len(file.terminals) == 1 else "")
         detail = {
             "other": other.name,
             "lag_s": like.lag_s,
             "stretch_permille": like.stretch_permille,
             "apart_ds": like.apart_ds,
+            "curve_ds": like.curve_ds,
+            "sway_s": like.sway_s,
             "common_m": like.common_m,
             "same_permille": like.same_permille,
         }
@@ -119,6 +129,35 @@ def check_others(
         elif together and like.share_permille >= convoy["share_permille"]:
             out.append(Finding(convoy.code, convoy.severity, start, end, detail))
     return out
+
+
+def _is_copied(like: Likeness, replay: Rule) -> bool:
+    """Whether one drive is the other, shifted and stretched in time."""
+    # A short common way may agree by chance; the less of it, the closer the times must be.
+    strict = min(1000, replay["short_permille"] + like.common_s * 1000 // replay["long_s"])
+    # And whoever was faster all the way has to have copied more closely to have copied at all.
+    stretched = abs(like.stretch_permille - 1000) > replay["stretch_permille"]
+    apart_ds = replay["stretch_ds"] if stretched else replay["apart_ds"]
+    return (
+        like.share_permille >= replay["share_permille"]
+        and like.common_m >= replay["least_m"]
+        and like.apart_ds * 1000 <= apart_ds * strict
+        and like.wide_ds * 1000 <= replay["wide_ds"] * strict
+    ) or like.same_permille >= replay["same_permille"]
+
+
+def _is_swayed(like: Likeness, replay: Rule) -> bool:
+    """Whether one drive is the other on a clock that sways slowly by some seconds."""
+    return (
+        like.share_permille >= replay["share_permille"]
+        and like.common_m >= replay["least_m"]
+        and like.common_s >= replay["long_s"]
+        and like.places >= replay["curve_n"]
+        and like.curve_ds <= replay["curve_ds"]
+        and like.curve_wide_ds <= replay["curve_wide_ds"]
+        and like.sway_s <= replay["sway_s"]
+        and abs(like.stretch_permille - 1000) <= replay["stretch_permille"]
+    )
 
 
 def compare(one: Drive, two: Drive) -> Likeness | None:
@@ -142,13 +181,15 @@ def compare(one: Drive, two: Drive) -> Likeness | None:
     theirs = second[1][at] + part * (second[1][at + 1] - second[1][at])
     mine_s = (mine - mine[0]).astype(np.float64)
     lag = theirs - mine
-    slope, base = 0.0, float(np.median(lag))
-    keep = np.ones(len(mine_s), dtype=np.bool_)
-    for _ in range(5):
-        if np.ptp(mine_s[keep]) > 0:
-            slope, base = (float(value) for value in np.polyfit(mine_s[keep], lag[keep], 1))
-        away = np.abs(lag - base - slope * mine_s)
-        keep = away <= max(float(np.quantile(away, 0.8)), 0.5)
+    if np.ptp(mine_s) > 0:
+        line, away = _fit(_straight(mine_s), lag)
+        slope = float(line[-1] - line[0]) / float(mine_s[-1] - mine_s[0])
+    else:
+        line, slope = np.full(len(lag), float(np.median(lag))), 0.0
+        away = np.abs(lag - line)
+    curve, off_curve = _fit(_slow_curves(mine_s), lag)
+    chord = np.interp(mine_s, mine_s[[0, -1]], curve[[0, -1]])
+    sway = np.abs(curve - chord - np.median(curve - chord))
     whole = max(1, int(first[0][-1] - first[0][0]))
     return Likeness(
         common_m=int(places[-1] - places[0]) // 1000,
@@ -159,7 +200,37 @@ def compare(one: Drive, two: Drive) -> Likeness | None:
         apart_ds=round(float(np.median(away)) * 10),
         wide_ds=round(float(np.quantile(away, 0.8)) * 10),
         same_permille=same,
+        curve_ds=round(float(np.median(off_curve)) * 10),
+        curve_wide_ds=round(float(np.quantile(off_curve, 0.8)) * 10),
+        sway_s=round(float(np.quantile(sway, 0.8))),
+        places=len(places),
     )
+
+
+def _straight(seconds: Floats) -> Floats:
+    """Columns of a straight line over a time that passes."""
+    return np.stack((np.ones(len(seconds)), seconds / seconds[-1]), axis=1)
+
+
+def _slow_curves(seconds: Floats) -> Floats:
+    """Columns of curves of up to four half waves; fewer where few places would be fitted by chance."""
+    phase = seconds / max(1.0, float(seconds[-1])) * np.pi
+    waves = range(1, min(_WAVES, len(seconds) // _PLACES_A_WAVE) + 1)
+    columns = [np.ones(len(phase)), phase]
+    columns += [turn(wave * phase) for wave in waves for turn in (np.sin, np.cos)]
+    return np.stack(columns, axis=1)
+
+
+def _fit(columns: Floats, lag: Floats) -> tuple[Floats, Floats]:
+    """The best sum of columns to eight in ten of the values, and how far each value is from it."""
+    keep = np.ones(len(lag), dtype=np.bool_)
+    middle = float(np.median(lag))
+    for _ in range(5):
+        weights = np.linalg.lstsq(columns[keep], lag[keep] - middle, rcond=None)[0]
+        fitted = columns @ weights + middle
+        away = np.abs(lag - fitted)
+        keep = away <= max(float(np.quantile(away, 0.8)), 0.5)
+    return fitted, away
 
 
 def _only_same(same: int) -> Likeness | None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-_BACK_MM = 50_000
+_SAME_MM = 120
+_MOVING_KMH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def follow(drive: Drive, corridor: Corridor, policy: Policy) -> Journey:
     near_end = (length - reach <= length // 10) | (
         length - reach <= 2_000 * max(plan.unloading.radius_m, 100) + corridor.width_mm
     )
-    arrival = _arrival(drive, policy, inside_unload & near_end, (covered_mm, length), findings)
+    there = (inside_unload & near_end) | _stays_there(inside_unload, covered_mm, length, policy)
+    arrival = _arrival(drive, policy, there, (covered, covered_mm, length), findings)
     near_start = reach <= 2_000 * max(plan.loading.radius_m, 100) + corridor.width_mm
     departure = _departure(drive, corridor, policy, inside_load & near_start, findings)
     # The trip lasts from the loading place to the unloading place; the way there and home is his own.
@@ -114,13 +116,18 @@ def _coverage(drive: Drive, policy: Policy) -> tuple[Bools, int]:
 
 
 def _arrival(
-    drive: Drive, policy: Policy, there: Bools, driven: tuple[int, int], findings: list[Finding]
+    drive: Drive,
+    policy: Policy,
+    there: Bools,
+    covered: tuple[Bools, int, int],
+    findings: list[Finding],
 ) -> int | None:
     """The first fix (its position) at the unloading place after the journey.
 
-    A place without a journey is no arrival. `driven` is the covered part and the whole of the road, mm.
+    A place without a journey is no arrival: it must have been seen on the way, or at least driving up to
+    the place. `covered` are the forward steps, the part of the road they cover and the whole of it, mm.
     """
-    covered_mm, length_mm = driven
+    forward, covered_mm, length_mm = covered
     rows = np.flatnonzero(there)
     if len(rows) == 0:
         return None
@@ -137,8 +144,10 @@ def _arrival(
         )
         and len(drive) - first >= rule["still_n"]
         and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
+        and not _was_frozen(drive, first - 1)
     )
-    if placed or covered_mm * 1000 < rule["coverage_permille"] * length_mm:
+    unseen = covered_mm * 1000 < rule["coverage_permille"] * length_mm
+    if placed or (unseen and _approach_mm(drive, forward, first) < rule["approach_m"] * 1000):
         findings.append(
             Finding(
                 rule.code,
@@ -150,6 +159,35 @@ def _arrival(
         )
         return None
     return first
+
+
+def _was_frozen(drive: Drive, at: int) -> bool:
+    """Whether a receiver held its last place while it said that it moved: it was not put elsewhere by hand."""
+    moved = np.flatnonzero(drive.steps[:at] >= _SAME_MM)
+    since = int(moved[-1]) + 1 if len(moved) else 0
+    told = np.nan_to_num(drive.speed[since : at + 1], nan=0.0)
+    return at - since >= 2 and bool((told > _MOVING_KMH).any())
+
+
+def _approach_mm(drive: Drive, covered: Bools, first: int) -> int:
+    """Road seen driven without a break up to a fix, mm."""
+    broken = np.flatnonzero(~covered[:first])
+    begin = int(broken[-1]) + 1 if len(broken) else 0
+    return int(drive.match.along[first] - drive.match.along[begin]) if begin < first else 0
+
+
+def _stays_there(inside: Bools, covered_mm: int, length_mm: int, policy: Policy) -> Bools:
+    """The last stay at the unloading place, if the record ends in it and most of the road was driven.
+
+    It counts wherever along the road the place was entered: where the road passes a gate and comes back to
+    it, a silence may hide the loop between, and a truck that stands there has arrived all the same.
+    """
+    stay = np.zeros(len(inside), dtype=np.bool_)
+    most = policy.rule("low_coverage")["coverage_permille"]
+    if len(inside) and inside[-1] and covered_mm * 1000 >= most * length_mm:
+        outside = np.flatnonzero(~inside)
+        stay[outside[-1] + 1 if len(outside) else 0 :] = True
+    return stay
 
 
 def _departure(

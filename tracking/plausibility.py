@@ -150,7 +150,7 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     """Refuses outliers: a glitch of seconds, a teleport, or a second place of the same terminal.
 
     Two fixes that no truck could join split the record into pieces. The heaviest chain of pieces that can
-    be joined is the drive (fixes near the planned road weigh three times). What is left over near
+    be joined is the drive (fixes near the planned road weigh nine times). What is left over near
     the road stays, for there the speed is what is wrong; what is left over elsewhere is refused.
     """
     count = len(drive)
@@ -167,10 +167,15 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     loose = runs(~chained)
     strange = np.zeros(count, dtype=np.bool_)
     small: list[tuple[int, int]] = []
+    along_it = jump & drive.match.near[:-1] & drive.match.near[1:]
+    hurried = int(np.count_nonzero(along_it)) >= rule["hurried_n"]
     for first, last in loose:
         spans = int(drive.time[last] - drive.time[first])
-        if (spans <= glitch["longest_s"] and last - first + 1 <= glitch["longest_n"]) or (
-            spans <= glitch["longest_s"] and not drive.match.near[first : last + 1].all()
+        on_road = bool(drive.match.near[first : last + 1].all())
+        if last == count - 1 and on_road and (hurried or _is_fast(drive, first, rule)):
+            continue  # the end of a drive that was too fast before: it did come there
+        if spans <= glitch["longest_s"] and (
+            last - first + 1 <= glitch["longest_n"] or not on_road
         ):
             small.append((first, last))
         else:
@@ -231,6 +236,14 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     return Sorted(keep, +rejected, findings)
 
 
+def _is_fast(drive: Drive, at: int, rule: Rule) -> bool:
+    """Whether the last minute before a fix was driven faster than trucks drive."""
+    since = int(np.searchsorted(drive.time, drive.time[at] - rule["fast_s"]))
+    before = max(at - 1, since)
+    spent = int(drive.time[before] - drive.time[since])
+    return spent > 0 and int(drive.steps[since:before].sum()) > rule["fast_kmh"] * _KMH_MM_S * spent
+
+
 def _apart_m(drive: Drive, rows: Ints, chained: Bools) -> int:
     """Greatest distance between refused fixes and the drive's fix next before each, metres."""
     anchors = np.flatnonzero(chained)
@@ -257,7 +270,7 @@ def _chain(drive: Drive, jump: Bools, limit: float, slack: int) -> Bools:
     starts = np.concatenate(([0], np.flatnonzero(jump) + 1))
     ends = np.concatenate((starts[1:] - 1, [count - 1]))
     # One fix more where near the road: the planned trip is the one that is judged.
-    weight_of = 1 + 2 * drive.match.near.astype(np.int64)
+    weight_of = 1 + 8 * drive.match.near.astype(np.int64)
     total = np.concatenate(([0], np.cumsum(weight_of)))
     weights = total[ends + 1] - total[starts]
     xyz = _earth_centred(drive.lon, drive.lat)
@@ -418,9 +431,11 @@ def _told_accelerations(
     pull = np.abs(np.diff(told)) / 3.6 / np.maximum(seconds, 1)
     able = ~np.isnan(pull) & (seconds >= rule["apart_s"]) & (seconds <= rule["longest_s"])
     able &= np.fmin(told[1:], told[:-1]) > rule["moving_kmh"]
-    # A reported speed that the way made contradicts is a receiver's slip, not an acceleration.
+    # A reported speed that the way made contradicts, here or on its own side, is a receiver's slip.
     mean = (told[1:] + told[:-1]) / 2.0
-    able &= np.nan_to_num(np.abs(mean - made), nan=1e9) < 0.25 * np.maximum(made, 1.0)
+    able &= _agrees(mean, made, rule["told_permille"])
+    able[1:] &= _agrees(told[1:-1], made[:-1], 3 * rule["told_permille"])
+    able[:-1] &= _agrees(told[1:-1], made[1:], 3 * rule["told_permille"])
     over = np.flatnonzero(able & (np.nan_to_num(pull) > rule["told_cm_s2"] / 100.0))
     if len(over) < rule["least_n"]:
         return []
@@ -439,6 +454,14 @@ def _told_accelerations(
             },
         )
     ]
+
+
+def _agrees(told: NDArray[np.float64], made: NDArray[np.float64], permille: int) -> Bools:
+    """Whether reported speeds are those of the way made, to a share of it; one not known does not."""
+    agrees: Bools = np.nan_to_num(np.abs(told - made), nan=1e9) < permille / 1000 * np.maximum(
+        made, 1.0
+    )
+    return agrees
 
 
 def _is_spike(lon: NDArray[np.float64], lat: NDArray[np.float64], time: Ints, rule: Rule) -> bool:
