@@ -19,6 +19,7 @@ from chain.tables import PartyRow, TripRow, WaybillRow
 from chain.waybill import MOST_TIERS, ZERO, HeldWaybill, Stage
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Sequence
 
     from sqlmodel import Session
@@ -167,6 +168,36 @@ class SqlRecords:
             .limit(limit)
         )
         return [held_trip(row) for row in rows]
+
+    def find_trips(self, trips: Collection[TripId]) -> dict[TripId, HeldTrip]:
+        """Those of some trips that are known, in one question."""
+        rows = self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(trips)))
+        return {TripId(row.trip_id): held_trip(row) for row in rows}
+
+    def list_loaded(
+        self,
+        since: dt.datetime,
+        until: dt.datetime,
+        *,
+        after: tuple[dt.datetime, TripId] | None = None,
+        limit: int,
+    ) -> list[HeldTrip]:
+        """A page of trips loaded from ``since`` on and before ``until``, in the order of loading.
+
+        Args:
+            since: first instant.
+            until: the instant at which it ends.
+            after: loading time and id of the last trip of the page before.
+            limit: most of them.
+        """
+        place = sa.tuple_(col(TripRow.loaded_at), col(TripRow.trip_id))
+        query = select(TripRow).where(
+            col(TripRow.loaded_at) >= since, col(TripRow.loaded_at) < until
+        )
+        if after is not None:
+            query = query.where(place > sa.tuple_(*after))
+        query = query.order_by(col(TripRow.loaded_at), col(TripRow.trip_id)).limit(limit)
+        return [held_trip(row) for row in self._session.exec(query)]
 
     def list_trips_of(
         self, party: PartyId | None, *, also: Collection[TripId] = (), after: str = "", limit: int

@@ -210,6 +210,7 @@ class TripRow(Row, table=True):
     """A trip between loading and delivery (``chain.delivery.HeldTrip``)."""
 
     __tablename__ = "trip"
+    __table_args__ = (sa.Index("ix_trip_loaded", "loaded_at", "trip_id"),)
 
     trip_id: str = Field(max_length=66, primary_key=True)
     leaf_id: str = Field(max_length=66, unique=True)

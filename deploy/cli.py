@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import YundanError
+from deploy.cli_audit import audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,6 @@ app = typer.Typer(
 )
 track = typer.Typer(help="Positions: decode frames, judge a file, play a file as a terminal.")
 loan = typer.Typer(help="Loans on paper.")
-audit = typer.Typer(help="Lender packs: one file that proves a trip, and its check without us.")
 app.add_typer(track, name="track", no_args_is_help=True)
 app.add_typer(loan, name="loan", no_args_is_help=True)
 app.add_typer(audit, name="audit", no_args_is_help=True)
@@ -148,88 +148,6 @@ def loan_simulate(
             f"{case} is not a JSON file: {error}", param_hint="CASE"
         ) from error
     print(json.dumps(simulate(given), ensure_ascii=False, indent=2))
-
-
-# -- the lender pack ------------------------------------------------------------------------------
-
-
-@audit.command("export")
-def audit_export(
-    trip: Annotated[str, typer.Argument(help="trip id, 0x and 64 hex digits")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="the pack, a zip")],
-    reader: Annotated[
-        str, typer.Option("--for", help="lender, court or auditor: what he need not see is closed")
-    ] = "lender",
-) -> None:
-    """Writes the pack of a trip: signed forms, proofs, raw positions, verdict, loan and books in one file."""
-    from api.audit.export import export_trip
-    from api.audit.purpose import Purpose
-    from api.bootstrap import Container
-    from api.processes import load_settings
-    from chain.ids import TripId
-
-    try:
-        purpose = Purpose(reader)
-    except ValueError as error:
-        raise typer.BadParameter("lender, court or auditor", param_hint="--for") from error
-    container = Container(load_settings())
-    try:
-        done = export_trip(container, TripId(trip.lower()), output, purpose=purpose)
-    except OSError as error:
-        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="-o") from error
-    finally:
-        container.close()
-    print(
-        f"{output}: {done.size} bytes, {done.transactions} transactions, up to block {done.anchor}\n"
-        f"verify it: yundan audit verify {output} --trust {done.anchor_hash}"
-    )
-
-
-@audit.command("verify")
-def audit_verify(
-    packs: Annotated[list[Path], typer.Argument(metavar="PACK...", help="one pack, or many")],
-    rpc: Annotated[str | None, typer.Option(help="a node of your choosing")] = None,
-    trust: Annotated[
-        list[str] | None, typer.Option(help="hash of a block that you trust; repeat for more")
-    ] = None,
-    deployment: Annotated[
-        Path | None, typer.Option(help="contract addresses as you know them, <chain id>.json")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="the whole report as JSON; of many, one a line")
-    ] = False,
-) -> None:
-    """Checks packs from one trusted hash down to the last fen; with --trust it needs no network.
-
-    Of many packs, only those that are not green are told. Exit codes: 0 verified, 1 something is red,
-    2 the input is at fault, 3 nothing is red but no root of trust was given.
-    """
-    from api.verifier.portfolio import verify_packs
-    from api.verifier.verify import verify_pack
-
-    known = {"rpc": rpc, "trust": trust or [], "deployment": deployment}
-    if len(packs) > 1:
-        codes = []
-        for report in verify_packs(packs, **known):  # type: ignore[arg-type]  # as annotated above
-            codes.append(report.exit_code)
-            if as_json:
-                _print_json_lines([report.to_json()])
-            elif report.exit_code:
-                first = next((f"[{one.code}] {one.reason}" for one in report.reds), "not anchored")
-                print(f"{report.pack}: {first}")
-        if not as_json:
-            print(f"{codes.count(0)} of {len(codes)} packs are green")
-        raise typer.Exit(1 if 1 in codes else max(codes))
-    try:
-        report = verify_pack(packs[0], **known)  # type: ignore[arg-type]  # as annotated above
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{error.filename}: {error.strerror}", param_hint="PACK"
-        ) from error
-    print(
-        json.dumps(report.to_json(), ensure_ascii=False, indent=2) if as_json else report.to_text()
-    )
-    raise typer.Exit(report.exit_code)
 
 
 # -- the running system ---------------------------------------------------------------------------

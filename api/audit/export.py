@@ -12,7 +12,7 @@ import rfc8785
 from eth_utils.crypto import keccak
 
 from api.audit.purpose import VIEWS, Purpose, View
-from api.audit.record import Recorder
+from api.audit.record import Anchor, Recorder
 from api.verifier import pack as packs
 from api.verifier.money import check_advances
 from api.verifier.pack import Pack
@@ -113,11 +113,12 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A pack that was written."""
+    """A pack that was written; ``first`` is its earliest block."""
 
     path: Path
     anchor: int
     anchor_hash: str
+    first: int
     size: int
     transactions: int
     files: Mapping[str, int] = field(default_factory=dict)
@@ -130,6 +131,7 @@ def export_trip(
     *,
     purpose: Purpose = Purpose.LENDER,
     tell: Callable[[str, int], None] | None = None,
+    within: Anchor | None = None,
 ) -> Exported:
     """Writes the pack of a trip that this system knows.
 
@@ -139,9 +141,21 @@ def export_trip(
     """
     with container.read() as services:
         material = gather_material(services, trip)
-        party = PartyId(container.settings.attestor_party)
-        seal = (party, container.attestor) if party else None
-        return write_pack(container.client, material, path, purpose=purpose, seal=seal, tell=tell)
+        return write_pack(
+            container.client,
+            material,
+            path,
+            purpose=purpose,
+            seal=sealer(container),
+            tell=tell,
+            within=within,
+        )
+
+
+def sealer(container: Container) -> tuple[PartyId, Signer] | None:
+    """Who stands by the packs of this system, with his key; None if nobody does."""
+    party = PartyId(container.settings.attestor_party)
+    return (party, container.attestor) if party else None
 
 
 def gather_material(services: Services, trip: TripId) -> Material:
@@ -208,6 +222,7 @@ def write_pack(
     purpose: Purpose = Purpose.LENDER,
     seal: tuple[PartyId, Signer] | None = None,
     tell: Callable[[str, int], None] | None = None,
+    within: Anchor | None = None,
 ) -> Exported:
     """Proves the chain's part, joins the material to it, and writes the zip.
 
@@ -218,11 +233,12 @@ def write_pack(
         purpose: what the reader needs it for; what he does not need stays closed.
         seal: who stands by the pack, with his key.
         tell: called with a word and a count, for progress.
+        within: the anchor of a portfolio that holds the headers between; a pack of its own has them itself.
     """
     view = VIEWS[purpose]
-    recorder = Recorder(client, tell)
+    recorder = Recorder(client, tell, anchor=within)
     record, story = recorder.gather(material.trip, [one.id for one in material.waybills])
-    recorder.join(record)
+    recorder.join(record, unbroken=within is None)
     texts: dict[str, Any] = {
         packs.PARTIES: [
             _party(one, view) for one in material.names(sorted(Keys.of(story).history))
@@ -274,6 +290,7 @@ def write_pack(
         path=path,
         anchor=recorder.anchor.number,
         anchor_hash=recorder.anchor.hash,
+        first=min(record.headers),
         size=path.stat().st_size,
         transactions=len(reading.story.transactions),
         files={name: len(files[name]) for name in packs.ORDER if name in files},

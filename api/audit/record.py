@@ -26,12 +26,14 @@ from chain.headers import FIELDS, LATER_FIELDS, NUMBERS, UnprovenAnswerError
 from chain.ids import NOBODY, Hash32, PartyId, TripId, WaybillId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from api.verifier.blocks import Header
     from api.verifier.story import Story
     from chain.client import ChainClient
 
+RUN = 500
+"""Headers asked at once."""
 LONGEST_STRETCH = 20_000
 """Up to so many blocks the headers between are in the pack, so that one trusted hash vouches for all."""
 
@@ -54,20 +56,32 @@ class Record:
     parsed: dict[int, Header] = field(default_factory=dict)
 
 
+def head_of(client: ChainClient) -> Anchor:
+    """The node's present head as an anchor."""
+    head = client.fetch_head()
+    return Anchor(head.number, head.hash)
+
+
 class Recorder:
     """Gathers the record of one trip.
 
     Args:
         client: the node, with its deployment.
         tell: called with a word and a count, for progress.
+        anchor: where the record ends; the node's head unless given.
     """
 
-    def __init__(self, client: ChainClient, tell: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        client: ChainClient,
+        tell: Callable[[str, int], None] | None = None,
+        *,
+        anchor: Anchor | None = None,
+    ) -> None:
         self._client = client
         self._tell = tell or (lambda _word, _count: None)
         self._contracts = dict(sorted(client.deployment.contracts.items()))
-        head = client.fetch_head()
-        self.anchor = Anchor(head.number, head.hash)
+        self.anchor = anchor or head_of(client)
         self._blocks: dict[int, dict[str, Any]] = {}
 
     # -- which transactions -----------------------------------------------------------------------
@@ -174,11 +188,11 @@ class Recorder:
             }
             self._tell("blocks", len(self._blocks))
 
-    def join(self, record: Record) -> None:
-        """Adds the headers between the record's blocks and up to the anchor."""
+    def join(self, record: Record, *, unbroken: bool = True) -> None:
+        """Adds the anchor's header, and those between the record's blocks and it unless others hold them."""
         needed = {*record.headers, self.anchor.number}
         first = min(needed)
-        if self.anchor.number - first <= LONGEST_STRETCH:
+        if unbroken and self.anchor.number - first <= LONGEST_STRETCH:
             needed = set(range(first, self.anchor.number + 1))
         missing = sorted(needed - record.headers.keys())
         bodies = self._many(("eth_getBlockByNumber", [hex(number), False]) for number in missing)
@@ -248,6 +262,21 @@ def _topic(kind: type) -> str:
 def _payout(log: Mapping[str, Any]) -> str:
     topics = [raw_bytes(topic) for topic in log["topics"]]
     return events.PayeePaid.decode(topics, raw_bytes(log["data"])).payout
+
+
+def read_run(client: ChainClient, first: int, last: int) -> Iterator[bytes]:
+    """The headers of blocks ``first`` to ``last``, as they are hashed, a few hundred at a time.
+
+    Raises:
+        ChainUnavailableError: the node lacks one of them, or it does not hash to its own hash.
+    """
+    for start in range(first, last + 1, RUN):
+        numbers = range(start, min(start + RUN, last + 1))
+        asked = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        for body in client.request_many(asked):
+            if isinstance(body, NodeError) or body is None:
+                raise ChainUnavailableError("the node lacks a block of its own chain")
+            yield header_bytes(body)
 
 
 # -- bytes that hash -------------------------------------------------------------------------------

@@ -200,6 +200,48 @@ def read_headers(given: Any) -> dict[int, Header]:
     return headers
 
 
+class HeaderChain:
+    """The hashes of an unbroken run of blocks: 32 bytes a block, however many there are."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._hashes = bytearray()
+
+    def add(self, raw: bytes) -> None:
+        """The next header, by the bytes that hash to its hash.
+
+        Raises:
+            PackRefusedError: it does not rest on the one before.
+        """
+        header = Header.read(raw)
+        if not self._hashes:
+            self._first = header.number
+        elif (header.number, header.parent) != (self._first + len(self), self.last):
+            raise PackRefusedError(
+                f"block {header.number} does not rest on the one before", field="headers"
+            )
+        self._hashes += bytes.fromhex(header.hash[2:])
+
+    def __len__(self) -> int:
+        return len(self._hashes) // 32
+
+    @property
+    def last(self) -> Hash32:
+        """The hash of the last block; it vouches for all before it."""
+        return hash32(bytes(self._hashes[-32:]))
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last block."""
+        return self._first + len(self) - 1
+
+    def has(self, header: Header) -> bool:
+        """True if this header is one of the run."""
+        at = (header.number - self._first) * 32
+        own = bytes(self._hashes[at : at + 32]) if at >= 0 else b""
+        return own == bytes.fromhex(header.hash[2:])
+
+
 def trusted_numbers(headers: Mapping[int, Header], hashes: Iterable[Hash32]) -> set[int]:
     """The blocks that are ancestors of, or are, blocks with these hashes."""
     by_hash = {header.hash: header for header in headers.values()}

@@ -7,6 +7,7 @@ fixed times), every JSON file has one legal form (RFC 8785), so there is no room
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import struct
@@ -21,7 +22,7 @@ from chain.errors import YundanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from typing import BinaryIO
 
 FORM = "yundan-pack-1"
 MANIFEST, SEAL = "manifest.json", "seal.json"
@@ -77,17 +78,18 @@ class Pack:
         return self._parsed[name]
 
 
-def read_pack(path: Path) -> Pack:
-    """Opens a pack.
+def read_pack(raw: BinaryIO) -> Pack:
+    """Reads a pack from an open, seekable file.
 
     Raises:
         PackRefusedError: names the file or rule that is broken.
         OSError: the file cannot be read.
     """
-    if path.stat().st_size > MOST_PACK_BYTES:
+    size = raw.seek(0, io.SEEK_END)
+    if size > MOST_PACK_BYTES:
         raise PackRefusedError(f"a pack has at most {MOST_PACK_BYTES} bytes", field="size")
     try:
-        files = _unzip(path)
+        files = _unzip(raw, size)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
         raise PackRefusedError(f"the zip is damaged: {error}", field="zip") from error
     except (ValueError, RuntimeError, KeyError, IndexError) as error:
@@ -99,8 +101,8 @@ def read_pack(path: Path) -> Pack:
     return Pack(files, manifest)
 
 
-def _unzip(path: Path) -> dict[str, bytes]:
-    with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
+def _unzip(raw: BinaryIO, size: int) -> dict[str, bytes]:
+    with zipfile.ZipFile(raw) as archive:
         infos = archive.infolist()
         names = [info.filename for info in infos]
         for name in names:
@@ -114,12 +116,12 @@ def _unzip(path: Path) -> dict[str, bytes]:
             sum(info.file_size for info in infos) > MOST_BYTES
         ):
             raise PackRefusedError("the files are larger than a pack may hold", field="size")
-        _check_structure(path, raw, archive, infos)
+        _check_structure(raw, size, archive, infos)
         return {info.filename: _inflate(archive, info) for info in infos}
 
 
 def _check_structure(
-    path: Path, raw: Any, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]
+    raw: BinaryIO, size: int, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]
 ) -> None:
     """The one legal form: entry after entry, directory, end; nothing between, before or after."""
     at = 0
@@ -148,7 +150,7 @@ def _check_structure(
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(infos), len(infos), directory, at, 0)
     if archive.start_dir != at or archive.comment or raw.read() != end:
         raise PackRefusedError("the end of the zip is not of a pack's form", field="zip")
-    if path.stat().st_size != at + directory + len(end):
+    if size != at + directory + len(end):
         raise PackRefusedError("bytes stand after the zip's end", field="zip")
 
 

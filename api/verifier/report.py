@@ -74,6 +74,8 @@ class Report:
     sections: list[Section] = field(default_factory=list)
     anchored: bool = False
     """True if every block rests on a hash the auditor gave, or on a node of his choosing."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What was found of the trip and its loans, for sums over many packs; empty if it cannot be read."""
 
     def section(self, name: str, title: str) -> Section:
         """A new section."""

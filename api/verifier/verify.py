@@ -42,11 +42,13 @@ from chain.ports import Domain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
-    from api.verifier.blocks import Header
+    from api.verifier.blocks import Header, HeaderChain
     from api.verifier.money import Loan
     from api.verifier.pack import Pack
     from api.verifier.report import Section
+    from api.verifier.story import Happened
     from chain.ids import Address
 
 
@@ -90,6 +92,28 @@ class Reading:
         self.story = read_story(blocks, self.headers, by_address, self.chain_id)
         self.keys = Keys.of(self.story)
 
+    def facts(self) -> dict[str, Any]:
+        """What a portfolio adds up: the trip, where it stands, and its loans in fen."""
+        delivered = [one for one in self.story.of(events.DeliveryCompleted) if self._own(one)]
+        return {
+            "trip_id": self.trip,
+            "chain_id": self.chain_id,
+            "contracts": dict(self.contracts),
+            "delivered": bool(delivered),
+            "loans": [
+                {
+                    "advance": loan.id,
+                    "state": loan.advance.state.value,
+                    "drawn_fen": loan.advance.drawn,
+                    "outstanding_fen": loan.advance.outstanding,
+                }
+                for loan in self.loans.values()
+            ],
+        }
+
+    def _own(self, one: Happened) -> bool:
+        return bool(getattr(one.event, "trip", None) == self.trip)
+
     def page(self) -> bytes:
         """The page for people that this reading makes."""
         return render_page(
@@ -102,6 +126,23 @@ class Reading:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the auditor believes without proof, and the only things he needs to.
+
+    Attributes:
+        hashes: block hashes, e.g. from a notice or another node.
+        rpc: a node of his choosing; the pack's blocks are compared with its. The only use of a network.
+        deployment: the contracts' addresses as he knows them (``<chain_id>.json``).
+        chain: headers that were already found to rest on one of the hashes.
+    """
+
+    hashes: tuple[str, ...] = ()
+    rpc: str | None = None
+    deployment: Path | None = None
+    chain: HeaderChain | None = None
+
+
 def verify_pack(
     path: Path,
     *,
@@ -109,30 +150,35 @@ def verify_pack(
     trust: Sequence[str] = (),
     deployment: Path | None = None,
 ) -> Report:
-    """Verifies a pack; a forged one gives a report with red checks, never an exception.
-
-    Args:
-        path: the pack.
-        rpc: a node of the auditor's choosing; its blocks are compared. The only use of a network.
-        trust: block hashes the auditor trusts, e.g. from a notice or another node.
-        deployment: the contracts' addresses as the auditor knows them (``<chain_id>.json``).
+    """Verifies the pack of one trip; the arguments are those of ``Trust``.
 
     Raises:
         OSError: the file cannot be read.
         InvalidValueError, ChainUnavailableError: the node's address is none, or it does not answer.
     """
-    report = Report(path.name)
+    with path.open("rb") as raw:
+        return verify_file(raw, path.name, Trust(tuple(trust), rpc, deployment))
+
+
+def verify_file(raw: BinaryIO, name: str, trust: Trust) -> Report:
+    """Verifies a pack from an open file; a forged one gives a report with red checks, never an exception.
+
+    Raises:
+        OSError, InvalidValueError, ChainUnavailableError: as ``verify_pack``.
+    """
+    report = Report(name)
     section = report.section("pack", "The file is a pack 文件")
     reading: Reading | None = None
     with _guard(section, "pack.structure"):
-        pack = packs.read_pack(path)
+        pack = packs.read_pack(raw)
         reading = Reading.of(pack)
         section.green("pack.structure", "", f"{len(pack.files)} files, as the manifest names them")
     if reading is None:
         return report
-    _check_chain(report, reading, rpc, trust, deployment)
+    _check_chain(report, reading, trust)
     check_reading(report, reading)
     _check_rest(report, reading, section)
+    report.facts = reading.facts()
     return report
 
 
@@ -172,13 +218,7 @@ def check_reading(report: Report, reading: Reading) -> None:
             check_ledger(section, story, reading.loans, pack.json(packs.LEDGER))
 
 
-def _check_chain(
-    report: Report,
-    reading: Reading,
-    rpc: str | None,
-    trust: Sequence[str],
-    deployment: Path | None,
-) -> None:
+def _check_chain(report: Report, reading: Reading, trust: Trust) -> None:
     section = report.section("chain", "Blocks, transactions, events 链上证明")
     with _guard(section, "chain"):
         reading.read_chain()
@@ -194,11 +234,14 @@ def _check_chain(
         section.green("chain.inclusion", f"{count} transactions", "proven in their blocks")
     needed = {number for _, number in reading.story.transactions}
     needed.add(reading.pack.manifest.get("anchor", -1))
-    trusted = trusted_numbers(reading.headers, [Hash32(one.lower()) for one in trust])
-    if rpc is not None and reading.headers:
+    known = [Hash32(one.lower()) for one in trust.hashes]
+    if trust.chain is not None:
+        known += [one.hash for one in reading.headers.values() if trust.chain.has(one)]
+    trusted = trusted_numbers(reading.headers, known)
+    if trust.rpc is not None and reading.headers:
         # One block at the end of each unbroken stretch vouches for all before it.
         ends = [number for number in reading.headers if number + 1 not in reading.headers]
-        told = fetch_hashes(rpc, ends)
+        told = fetch_hashes(trust.rpc, ends)
         for number in ends:
             own = reading.headers[number].hash
             if section.require(
@@ -214,14 +257,15 @@ def _check_chain(
     if report.anchored:
         reason = f"all {len(needed)} blocks rest on what you trust"
         section.green("chain.trust", f"{len(reading.headers)} headers", reason)
-    elif trust and not trusted:
-        section.red("chain.trust", ", ".join(trust), "this block is not in the pack's chain")
+    elif trust.hashes and not trusted:
+        reason = "this block is not in the pack's chain"
+        section.red("chain.trust", ", ".join(trust.hashes), reason)
     else:
         last = max(reading.headers.values(), key=lambda one: one.number, default=None)
         hint = f"; its last block is {last.number} {last.hash}" if last is not None else ""
         reason = f"nothing you trust vouches for them: give --trust or --rpc{hint}"
         section.unknown("chain.trust", f"{len(loose)} blocks", reason)
-    _check_deployment(section, reading, deployment)
+    _check_deployment(section, reading, trust.deployment)
 
 
 def _check_deployment(section: Section, reading: Reading, deployment: Path | None) -> None:

@@ -34,6 +34,10 @@ class Forger:
         with zipfile.ZipFile(path) as archive:
             self.files = {name: archive.read(name) for name in archive.namelist()}
 
+    def pack(self) -> packs.Pack:
+        with self.path.open("rb") as raw:
+            return packs.read_pack(raw)
+
     def value(self, name: str) -> Any:
         return json.loads(self.files[name])
 

@@ -90,7 +90,7 @@ def test_a_hash_of_another_chain_is_red(pack):
 
 
 def test_an_early_block_vouches_for_nothing_after_it(pack):
-    reading = Reading.of(packs.read_pack(pack.path))
+    reading = Reading.of(pack.pack())
     reading.read_chain()
     early = reading.headers[min(reading.headers)]
     report = verify_pack(pack.path, trust=[early.hash])
@@ -297,7 +297,7 @@ def test_a_careful_forger_is_found_by_what_he_altered(pack, name):
 def _block_of_attestation(pack):
     from chain.bindings.events import DriveAttested
 
-    reading = Reading.of(packs.read_pack(pack.path))
+    reading = Reading.of(pack.pack())
     reading.read_chain()
     return reading.story.of(DriveAttested)[0].place[0]
 
@@ -347,7 +347,7 @@ def test_policy_page_and_hidden_parts_are_found(pack):
 
 
 def test_a_pack_sealed_by_another_key_is_found(pack):
-    reading = Reading.of(packs.read_pack(pack.path))
+    reading = Reading.of(pack.pack())
     body = pack.files[packs.MANIFEST]
     forged = seal_manifest(body, PartyId(WITNESS_ONE), key("nobody"), domain=reading.domains)
     report = pack.check(pack.write(pack.files | {packs.SEAL: forged}))
