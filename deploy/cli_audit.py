@@ -190,12 +190,12 @@ def _tell_many(
             table.writeheader()
             table.writerows(summary.exceptions)
     if not as_json:
-        print(f"{summary.counts[0]} of {count} packs are green")
         if summary.loans:
             print(
                 f"{summary.delivered} delivered; {summary.loans} loans drew "
                 f"¥{yuan_text(summary.drawn_fen)}, ¥{yuan_text(summary.outstanding_fen)} outstanding"
             )
+        print(f"{summary.counts[0]} of {count} packs are green")
     raise typer.Exit(summary.exit_code)
 
 
