@@ -1,7 +1,7 @@
 """trips by the time of loading
 
 Revision: trips_by_loading
-Follows: 0001
+Follows: identity
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "trips_by_loading"
-down_revision: str | Sequence[str] | None = "0001"
+down_revision: str | Sequence[str] | None = "identity"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
