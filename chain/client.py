@@ -1,4 +1,4 @@
-"""The wire to one node: the only place a Web3 object is born.
+"""What a node is asked, and how much of its answers is believed: the only place a Web3 object is born.
 
 What a node says is checked before it is believed: the answer's id, its form, the chain's id and
 first block, the code at each address. A transport failure and a garbled answer are the same to the
@@ -10,29 +10,32 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import itertools
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import requests
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.exceptions import Web3Exception, Web3RPCError
-from web3.providers.rpc import HTTPProvider
 
 from chain.abi import Event, Occurred, address, hash32
-from chain.errors import ChainError, ChainUnavailableError, NotFoundError, WrongChainError
+from chain.errors import ChainUnavailableError, NotFoundError, WrongChainError
 from chain.headers import prove_header, prove_receipts
 from chain.ports import BlockRef, Domain
 from chain.reverts import understand_revert
+from chain.wire import (
+    METHOD_NOT_FOUND,
+    CheckedHttpProvider,
+    NodeError,
+    is_revert,
+    raw_bytes,
+    result_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from web3.types import RPCEndpoint, RPCResponse
 
     from chain.abi import Read
     from chain.deployments import Deployment
@@ -41,88 +44,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
-METHOD_NOT_FOUND = -32601
-KEPT_RECEIPTS = 64
-"""Blocks whose proven receipts are kept at hand."""
+KEPT_BLOCKS = 512
+"""Blocks whose proven headers and receipts are kept at hand: a few rounds, as every call may have its own."""
 
 BATCH = 100
 """Most requests in one round trip; some nodes refuse larger batches."""
-
-
-class NodeError(ChainError):
-    """The node refused a request."""
-
-    code = "node_refused"
-
-    def __init__(self, rpc_code: int, text: str, data: bytes = b"") -> None:
-        super().__init__(f"the node answered: {text}", rpc_code=rpc_code)
-        self.rpc_code = rpc_code
-        self.text = text
-        self.data = data
-
-
-class CheckedHttpProvider(HTTPProvider):
-    """HTTP to a node; an answer must carry the id of its question.
-
-    Retrying belongs to the callers, who know what is safe to say twice.
-    """
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        super().__init__(
-            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
-        )
-        self._ids = itertools.count(1)
-        self._url = url
-        self._timeout_s = timeout_s
-        self._local = threading.local()
-
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """One question, one answer."""
-        number = next(self._ids)
-        answer = self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        if not isinstance(answer, dict) or answer.get("id") != number:
-            raise ChainUnavailableError("the node's answer is not to the question asked")
-        return answer  # type: ignore[return-value]  # the form is checked by what reads it
-
-    def ask_many(self, questions: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
-        """Several questions in one round trip; the answers in the questions' order."""
-        numbered = [
-            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-            for method, params in questions
-        ]
-        answers = self._post(numbered)
-        if isinstance(answers, dict):  # a node that refuses the batch as a whole
-            answers = [answers]
-        by_id = {a.get("id"): a for a in answers if isinstance(a, dict)}
-        try:
-            return [by_id[one["id"]] for one in numbered]
-        except KeyError as error:
-            raise ChainUnavailableError("the node left out answers of a batch") from error
-
-    def _post(self, body: Any) -> Any:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.trust_env = False  # a proxy of the environment must not see our questions
-        try:
-            answer = session.post(
-                self._url,
-                data=json.dumps(body, separators=(",", ":")),
-                headers={"Content-Type": "application/json"},
-                timeout=self._timeout_s,
-            )
-            return answer.json()
-        except (requests.RequestException, ValueError) as error:
-            raise ChainUnavailableError(
-                f"the node does not answer ({type(error).__name__})"
-            ) from error
-
-    def close(self) -> None:
-        """Closes the calling thread's connection."""
-        session = getattr(self._local, "session", None)
-        if session is not None:
-            session.close()
-            self._local.session = None
 
 
 class ChainClient:
@@ -157,6 +83,8 @@ class ChainClient:
         self._knows_block_receipts = True
         # the writer and the indexer of a process look at the same blocks one after the other
         self._proven: dict[str, list[dict[str, Any]]] = {}
+        self._headers: dict[str, dict[str, Any]] = {}
+        self._heights: dict[int, str] = {}
         self._lock = threading.Lock()
         self.provider = CheckedHttpProvider(url, timeout_s)
         self.web3 = Web3(self.provider)
@@ -215,7 +143,7 @@ class ChainClient:
             ChainUnavailableError: no answer, or none that can be read.
             NodeError: the node refused.
         """
-        return self._again(lambda: _result(self.provider.make_request(method, params)))  # type: ignore[arg-type]
+        return self._again(lambda: result_of(self.provider.make_request(method, params)))  # type: ignore[arg-type]
 
     def request_many(self, questions: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """Several raw requests in few round trips; a refused one stands as its NodeError.
@@ -228,7 +156,7 @@ class ChainClient:
             ask = functools.partial(self.provider.ask_many, questions[at : at + BATCH])
             for answer in self._again(ask):
                 try:
-                    results.append(_result(answer))
+                    results.append(result_of(answer))
                 except NodeError as error:
                     results.append(error)
         return results
@@ -278,19 +206,61 @@ class ChainClient:
     def find_bodies(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
         """The blocks at several heights as the node tells them, each proven by its hash."""
         ordered = sorted(set(numbers))
-        answers = self.request_many(
-            [("eth_getBlockByNumber", [hex(number), False]) for number in ordered]
-        )
+        answers = self.request_many([body_at(number) for number in ordered])
         found = {}
-        for number, body in zip(ordered, answers, strict=True):
-            if isinstance(body, NodeError):
-                raise body
+        for number, answer in zip(ordered, answers, strict=True):
+            body = self.believe_body(answer, number)
+            if body is not None:
+                found[number] = body
+        return found
+
+    def believe_body(self, answer: Any, number: int) -> dict[str, Any] | None:
+        """What a node answers to ``body_at(number)``, proven by its hash; None above the head.
+
+        Raises:
+            ChainUnavailableError: it is no block, or another.
+            NodeError: the node refused.
+        """
+        if isinstance(answer, NodeError):
+            raise answer
+        if answer is None:
+            return None
+        if self.believe(answer).number != number:
+            raise ChainUnavailableError("the node's block is not of the height asked")
+        body: dict[str, Any] = answer
+        return body
+
+    def fetch_blocks(
+        self, numbers: Iterable[int]
+    ) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Blocks with all their receipts, in one round trip: as far as the chain reaches, in order.
+
+        Raises:
+            ChainUnavailableError: receipts do not fit, or cannot be had.
+        """
+        ordered = sorted(set(numbers))
+        with self._lock:
+            known = {number: self._heights.get(number, "") for number in ordered}
+            wanted = [n for n in ordered if known[n] not in self._proven]
+        if not self._knows_block_receipts:
+            wanted = []
+        answers = self.request_many(
+            [body_at(number) for number in ordered]
+            + [("eth_getBlockReceipts", [hex(number)]) for number in wanted]
+        )
+        told = dict(zip(wanted, answers[len(ordered) :], strict=True))
+        bodies = []
+        for number, answer in zip(ordered, answers, strict=False):
+            body = self.believe_body(answer, number)
             if body is None:
                 continue
-            if self.believe(body).number != number:
-                raise ChainUnavailableError("the node's block is not of the height asked")
-            found[number] = body
-        return found
+            bodies.append(body)
+            receipts = told.get(number)
+            if isinstance(receipts, NodeError) and receipts.rpc_code == METHOD_NOT_FOUND:
+                self._knows_block_receipts = False
+            if isinstance(receipts, list) and body.get("transactions"):
+                self._take_receipts(body, receipts)
+        return list(zip(bodies, self.fetch_receipts(bodies), strict=True))
 
     def fetch_receipts(self, bodies: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """All receipts of each block, proven by the root in its header.
@@ -299,34 +269,44 @@ class ChainClient:
             ChainUnavailableError: they do not fit, or cannot be had.
         """
         with self._lock:
-            kept = dict(self._proven)
-        busy = [body for body in bodies if body.get("transactions") and body["hash"] not in kept]
+            proven = {
+                body["hash"]: self._proven[body["hash"]]
+                for body in bodies
+                if body["hash"] in self._proven
+            }
+        busy = [body for body in bodies if body.get("transactions") and body["hash"] not in proven]
         answers: list[Any] = []
-        if self._knows_block_receipts:
+        if busy and self._knows_block_receipts:
             answers = self.request_many(
                 [("eth_getBlockReceipts", [{"blockHash": body["hash"]}]) for body in busy]
             )
             self._knows_block_receipts = not any(
                 isinstance(one, NodeError) and one.rpc_code == METHOD_NOT_FOUND for one in answers
             )
-        if not self._knows_block_receipts:  # one by one, on older nodes
+        if busy and not self._knows_block_receipts:  # one by one, on older nodes
             answers = [
                 self.request_many(
                     [("eth_getTransactionReceipt", [one]) for one in body["transactions"]]
                 )
                 for body in busy
             ]
-        proven = {body["hash"]: kept[body["hash"]] for body in bodies if body["hash"] in kept}
         for body, receipts in zip(busy, answers, strict=True):
-            if not isinstance(receipts, list) or any(not isinstance(r, dict) for r in receipts):
-                raise ChainUnavailableError("the node does not give a block's receipts")
-            prove_receipts(body, receipts)
-            proven[body["hash"]] = receipts
-            with self._lock:
-                self._proven[body["hash"]] = receipts
-                if len(self._proven) > KEPT_RECEIPTS:
-                    self._proven.pop(next(iter(self._proven)))
+            proven[body["hash"]] = self._take_receipts(body, receipts)
         return [proven.get(body["hash"], []) for body in bodies]
+
+    def _take_receipts(self, body: dict[str, Any], receipts: Any) -> list[dict[str, Any]]:
+        """Receipts proven by their block's header, kept at hand."""
+        if not isinstance(receipts, list) or any(not isinstance(r, dict) for r in receipts):
+            raise ChainUnavailableError("the node does not give a block's receipts")
+        prove_receipts(body, receipts)
+        with self._lock:
+            self._proven[body["hash"]] = receipts
+            self._heights[int(body["number"], 16)] = body["hash"]
+            if len(self._proven) > KEPT_BLOCKS:
+                self._proven.pop(next(iter(self._proven)))
+            if len(self._heights) > KEPT_BLOCKS:
+                self._heights.pop(next(iter(self._heights)))
+        return receipts
 
     def believe(self, body: Any) -> BlockRef:
         """The reference of a block as the node tells it, its header proven by its hash.
@@ -335,8 +315,12 @@ class ChainClient:
             ChainUnavailableError: the answer is no block, or does not fit its hash.
         """
         block = block_ref(body)
-        if self._proves_headers:
+        if self._proves_headers and self._headers.get(block.hash) != body:
             prove_header(body)
+            with self._lock:  # the very same answer need not be hashed again
+                self._headers[block.hash] = body
+                if len(self._headers) > KEPT_BLOCKS:
+                    self._headers.pop(next(iter(self._headers)))
         return block
 
     def fetch_nonce(self, account: Address) -> int:
@@ -472,52 +456,6 @@ def _asked(ask: Callable[[], T]) -> T:
         raise ChainUnavailableError("the node's answer cannot be read") from error
 
 
-def _result(answer: Any) -> Any:
-    if "error" in answer and answer["error"] is not None:
-        error = answer["error"]
-        if not isinstance(error, dict):
-            raise ChainUnavailableError("the node's error cannot be read")
-        data = error.get("data")
-        if isinstance(data, dict):  # some nodes wrap it once more
-            data = data.get("data") or data.get("result")
-        raw = raw_bytes(data) if isinstance(data, str) and data.startswith("0x") else b""
-        raise NodeError(int(error.get("code", 0)), str(error.get("message", "")), raw)
-    if "result" not in answer:
-        raise ChainUnavailableError("the node's answer has neither result nor error")
-    return answer["result"]
-
-
-def is_revert(error: NodeError) -> bool:
-    """True if the refusal is a contract's, not the node's."""
-    return bool(error.data) or error.rpc_code == 3 or "revert" in error.text.lower()
-
-
-def whole(value: Any) -> int:
-    """A quantity of JSON-RPC (0x hex) as an integer.
-
-    Raises:
-        ChainUnavailableError: it is none.
-    """
-    try:
-        return int(value, 16)
-    except (TypeError, ValueError) as error:
-        raise ChainUnavailableError(
-            "the node's answer holds no number where one belongs"
-        ) from error
-
-
-def raw_bytes(value: Any) -> bytes:
-    """Data of JSON-RPC (0x hex) as bytes.
-
-    Raises:
-        ChainUnavailableError: it is none.
-    """
-    try:
-        return bytes.fromhex(value.removeprefix("0x"))
-    except (AttributeError, ValueError) as error:
-        raise ChainUnavailableError("the node's answer holds no data where some belongs") from error
-
-
 def block_ref(body: Any) -> BlockRef:
     """The reference of a block as the node tells it.
 
@@ -533,6 +471,11 @@ def block_ref(body: Any) -> BlockRef:
         )
     except (TypeError, KeyError) as error:
         raise ChainUnavailableError("the node's answer is not a block") from error
+
+
+def body_at(number: int) -> tuple[str, list[Any]]:
+    """The question for the block at a height."""
+    return "eth_getBlockByNumber", [hex(number), False]
 
 
 def block_parameter(block: int | Hash32 | None) -> Any:

@@ -23,12 +23,13 @@ from sqlmodel import Session, col, delete, func, insert, select, update
 
 from chain.abi import Event, Occurred, address, hash32
 from chain.bindings.events import EVENTS
-from chain.client import block_ref, raw_bytes
+from chain.client import block_ref, body_at
 from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
 from chain.ids import Hash32
 from chain.ports import BlockRef
-from chain.tables import BlockRow, CursorRow, EventLogRow, OwedLogRow
+from chain.tables import BlockRow, ChainIdentityRow, CursorRow, EventLogRow, OwedLogRow
 from chain.transactions import remember_chain
+from chain.wire import NodeError, raw_bytes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -133,18 +134,24 @@ class Indexer:
             WrongChainError: another chain.
         """
         done = Advance()
-        head = self._client.fetch_head()
-        self._check_identity()
+        with self._storage.read() as session:
+            tip = session.exec(select(BlockRow).order_by(col(BlockRow.number).desc())).first()
+            cursor = session.get(CursorRow, CURSOR)
+        done.handled = -1 if cursor is None else cursor.block_number
+        head, known = self._look(tip)
         done.head = head.number
         if self._observe is not None:
             self._observe(head.at)
-        tip = self._agree(head, done)
+        if tip is not None and (known is None or known.hash != tip.hash):
+            tip = self._agree(tip, head, done)
         start = self._client.deployment.first_block if tip is None else tip.number + 1
         end = min(head.number, start + self._batch - 1)
-        if start <= end:
-            self._take(self._read(start, end, tip), head.number, done)
-        self._handle(head.number - self._confirmations, done)
-        done.handled = self._cursor()
+        up_to = head.number - self._confirmations
+        seen = self._read(start, end, tip) if start <= end else []
+        if seen:
+            self._take(seen, tip, up_to, done)
+        else:
+            self._handle(up_to, done)
         return done
 
     def rebuild(self, drop: Callable[[Session], None]) -> Advance:
@@ -170,11 +177,31 @@ class Indexer:
 
     # --- agreeing on where we are ---
 
-    def _check_identity(self) -> None:
+    def _look(self, tip: BlockRow | None) -> tuple[BlockRef, BlockRef | None]:
+        """The chain's head and its block at our own height, in one round trip; another chain is refused."""
+        heights = [0] if tip is None else [0, tip.number]
+        questions = [body_at(height) for height in heights]
+        latest, *rest = self._client.request_many(
+            [("eth_getBlockByNumber", ["latest", False]), *questions]
+        )
+        if isinstance(latest, NodeError):
+            raise latest
+        genesis, *ours = (
+            self._client.believe_body(answer, height)
+            for height, answer in zip(heights, rest, strict=True)
+        )
+        if genesis is None:
+            raise ChainUnavailableError("the node does not give the first block")
+        self._check_identity(block_ref(genesis).hash)
+        head = self._client.believe(latest)
+        return head, block_ref(ours[0]) if ours and ours[0] is not None else None
+
+    def _check_identity(self, found: Hash32) -> None:
         if self._genesis is None:
-            found = self._client.fetch_genesis_hash()
             kept = remember_chain(self._storage, self._client.chain_id, found)
             self._genesis = Hash32(kept.genesis_hash)
+        if found == self._genesis:
+            return
         try:
             self._client.require_genesis(self._genesis)
         except WrongChainError:
@@ -186,12 +213,10 @@ class Indexer:
             row = session.get(CursorRow, CURSOR)
             return -1 if row is None else row.block_number
 
-    def _agree(self, head: BlockRef, done: Advance) -> BlockRow | None:
+    def _agree(self, tip: BlockRow, head: BlockRef, done: Advance) -> BlockRow | None:
         """The highest block that this database and the chain share; takes back what is above."""
-        with self._storage.read() as session:
-            tip = session.exec(select(BlockRow).order_by(col(BlockRow.number).desc())).first()
         # One odd answer proves nothing: a node must deny a block three times.
-        if tip is None or any(self._is_on_chain([tip])[0] for _ in range(3)):
+        if any(self._is_on_chain([tip])[0] for _ in range(2)):
             return tip
         if tip.number > head.number and not self._is_local:
             # A stale head or a real loss: only a block that differs proves a loss.
@@ -238,6 +263,7 @@ class Indexer:
                 handled=cursor,
             )
         with self._storage.write() as session:
+            self._take_turn(session)
             gone = session.execute(delete(BlockRow).where(col(BlockRow.number) > above))
             owe_logs(session, above)
             session.execute(delete(EventLogRow).where(col(EventLogRow.block_number) > above))
@@ -251,6 +277,7 @@ class Indexer:
                         fork.hash,
                         fork.at,
                     )
+            done.handled = -1 if row is None or fork is None else row.block_number
         done.rolled_back += gone.rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
         log.warning("blocks taken back", above=above, handled=cursor, blocks=done.rolled_back)
 
@@ -258,36 +285,31 @@ class Indexer:
 
     def _read(self, start: int, end: int, tip: BlockRow | None) -> list[SeenBlock]:
         """Blocks in order with the logs of our contracts; proven, linked by their parents."""
-        bodies = self._client.find_bodies(range(start, end + 1))
-        linked: list[tuple[BlockRef, dict[str, Any]]] = []
+        ours = {one.address.lower(): one.address for one in self._known_contracts()}
+        seen: list[SeenBlock] = []
         parent = tip.hash if tip is not None else None
-        for number in range(start, end + 1):
-            body = bodies.get(number)
-            if body is None:
-                break  # a node behind a balancer may not have it yet
+        for body, told in self._client.fetch_blocks(range(start, end + 1)):
             block = block_ref(body)
+            if block.number != start + len(seen):
+                break  # a node behind a balancer may not have them all yet
             if parent is not None and block.parent != parent:
                 break  # the chain turned while we read; the next round finds the fork
             parent = block.hash
-            linked.append((block, body))
-        receipts = self._client.fetch_receipts([body for _, body in linked])
-        ours = {one.address.lower(): one.address for one in self._known_contracts()}
-        return [
-            SeenBlock(block, _logs_of(told, ours))
-            for (block, _), told in zip(linked, receipts, strict=True)
-        ]
+            seen.append(SeenBlock(block, _logs_of(told, ours)))
+        return seen
 
     def _known_contracts(self) -> Iterable[Deployed]:
         return self._client.deployment.contracts.values()
 
     # --- writing ---
 
-    def _take(self, seen: list[SeenBlock], head: int, done: Advance) -> None:
+    def _take(self, seen: list[SeenBlock], tip: BlockRow | None, up_to: int, done: Advance) -> None:
         """Remembers blocks, and handles those deep enough in the same database transaction."""
-        if not seen:
-            return
-        up_to = head - self._confirmations
         with self._storage.write() as session:
+            self._take_turn(session)
+            top = session.exec(select(func.max(BlockRow.number))).one()
+            if top != (None if tip is None else tip.number):
+                return  # another worker was faster: the next round begins where it has come to
             self._handle_stored(session, up_to, done)
             session.execute(
                 insert(BlockRow),
@@ -331,7 +353,12 @@ class Indexer:
             ).one()
         if waiting:
             with self._storage.write() as session:
+                self._take_turn(session)
                 self._handle_stored(session, up_to, done)
+
+    def _take_turn(self, session: Session) -> None:
+        """One indexer at a time: without it two workers would handle the same block."""
+        session.exec(select(col(ChainIdentityRow.id)).with_for_update()).all()
 
     def _handle_stored(self, session: Session, up_to: int, done: Advance) -> None:
         blocks = session.exec(
@@ -384,6 +411,7 @@ class Indexer:
                     self._dispatch(session, one.block, entry)
                     done.events += 1
         last = blocks[-1].block
+        done.handled = last.number
         session.merge(
             CursorRow(
                 name=CURSOR, block_number=last.number, block_hash=last.hash, block_time=last.at

@@ -14,6 +14,7 @@ from sqlmodel import col, select
 
 from chain.errors import InvalidValueError, KeyReusedError
 from chain.ids import Hash32
+from chain.intents import CARRIER
 from chain.ports import Outgoing, TransactionState
 from chain.tables import OutgoingTransactionRow
 
@@ -62,8 +63,10 @@ class SqlOutbox:
             KeyReusedError: the key was used for another call.
             InvalidValueError: the key is empty or longer than 200 characters.
         """
-        if not 0 < len(key) <= 200:
-            raise InvalidValueError("a key has 1 to 200 characters", field="key")
+        if not 0 < len(key) <= 200 or key.startswith(CARRIER):
+            raise InvalidValueError(
+                f"a key has 1 to 200 characters and does not begin with {CARRIER}", field="key"
+            )
         body_hash = hash_of(call)
         insert = _INSERTS[self._session.get_bind().dialect.name]
         # Two use cases may race for one key: the second waits for the first and then finds it.
@@ -80,6 +83,7 @@ class SqlOutbox:
                 gas=call.gas,
                 about=about,
                 state=TransactionState.QUEUED.value,
+                is_alone=False,
                 error="",
                 error_facts={},
                 message="",

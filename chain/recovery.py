@@ -12,6 +12,7 @@ import structlog
 from sqlmodel import col, delete, select
 
 from chain.indexer import CURSOR, owe_logs
+from chain.intents import require_move
 from chain.ports import TransactionState
 from chain.tables import (
     BlockRow,
@@ -20,7 +21,6 @@ from chain.tables import (
     EventLogRow,
     OutgoingTransactionRow,
 )
-from chain.transactions import move
 
 if TYPE_CHECKING:
     from chain.ids import Hash32
@@ -51,7 +51,8 @@ def adopt_chain(storage: Storage, chain_id: int, genesis: Hash32) -> int:
             )
         ).all()
         for row in rows:
-            move(row, TransactionState.SENT)
+            require_move(row.key, TransactionState(row.state), TransactionState.SENT)
+            row.state = TransactionState.SENT.value
             row.block_hash = None
             row.settled_at = None
         owe_logs(session, above=-1)

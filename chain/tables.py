@@ -32,7 +32,8 @@ class OutgoingTransactionRow(Row, table=True):
             "state IN (" + ", ".join(f"'{s.value}'" for s in TransactionState) + ")", name="state"
         ),
         sa.CheckConstraint(
-            "state NOT IN ('sent', 'mined', 'final') OR (nonce IS NOT NULL AND raw IS NOT NULL)",
+            "state NOT IN ('sent', 'mined', 'final') OR (nonce IS NOT NULL AND raw IS NOT NULL) "
+            "OR carrier_id IS NOT NULL",
             name="signed",
         ),
         sa.CheckConstraint(
@@ -65,6 +66,12 @@ class OutgoingTransactionRow(Row, table=True):
     error: str = Field(default="", max_length=100)
     error_facts: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
     message: str = Field(default="", sa_type=sa.Text)
+    carrier_id: int | None = Field(
+        default=None, foreign_key="outgoing_transaction.id", index=True, sa_type=BIG
+    )
+    """The merged call in which this one travels: it has the nonce and the bytes."""
+    is_alone: bool = Field(default=False)
+    """True once a merged call with this one in it came to nothing: it is not merged again."""
     queued_at: dt.datetime
     sent_at: dt.datetime | None = None
     settled_at: dt.datetime | None = None

@@ -2,8 +2,8 @@
 
 The rules, each paid for by somebody's incident (see chain/README.md):
 
-- nonce, signature and stored bytes in ONE database transaction, under the lease's fence, before the
-  first send; afterwards only the same bytes are sent, by anybody, as often as need be;
+- nonce and stored bytes in ONE database transaction, under the lease's fence, before the first send;
+  afterwards only the same bytes are sent, by anybody, as often as need be;
 - calls of a key land in the order queued; what a contract would refuse is found by simulating the
   whole queue in order, and costs no nonce;
 - "already known" and "nonce too low" are resolved by looking for our own hashes on chain; a foreign
@@ -17,33 +17,38 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import sqlalchemy as sa
 import structlog
-from eth_utils.crypto import keccak
-from sqlmodel import col, func, select
 
-from chain.abi import address, hash32
-from chain.client import METHOD_NOT_FOUND, NodeError, block_ref, is_revert, raw_bytes, whole
-from chain.errors import ChainUnavailableError, NotFoundError, UnexpectedStateError
-from chain.headers import encode_rlp, whole_bytes
+from chain import intents
+from chain.abi import address
+from chain.errors import NotFoundError, UnexpectedStateError
 from chain.ids import Hash32
+from chain.intents import ATTEMPTS, ROWS, Attempt, Held, Intent, require_move
+from chain.landings import Landing, View, find_landings, look
 from chain.lease import WriterLease
-from chain.outbox import CREATION
-from chain.ports import TRANSACTION_MOVES, TransactionState
+from chain.merging import MOST, Parcel, merge_queue
+from chain.planning import Planned, Planner
+from chain.ports import TransactionState
+from chain.raw_transaction import sign_transaction
 from chain.reverts import understand_revert
-from chain.tables import ChainIdentityRow, OutgoingTransactionRow, TransactionAttemptRow
+from chain.tables import ChainIdentityRow
+from chain.wire import NodeError, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlmodel import Session
 
     from chain.client import ChainClient
     from chain.clock import Clock
     from chain.ids import Address
-    from chain.ports import BlockRef, Signer
+    from chain.ports import Signer
     from chain.storage import Storage
 
 log = structlog.get_logger(__name__)
+
+Changes = dict[int, dict[str, Any]]
 
 KNOWN = ("already known", "already imported", "known transaction", "already in pool")
 NONCE_LOW = ("nonce too low", "nonce is too low", "nonce below")
@@ -65,6 +70,9 @@ VOID_GAS = 21_000
 PATIENCE = 5
 """Rounds in which an odd state must show itself before it is acted upon."""
 
+CHECKED_AT_ONCE = 64
+"""Blocks of mined rows that are looked at in one round, the lowest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriterSettings:
@@ -74,7 +82,8 @@ class WriterSettings:
         confirmations: blocks above its own after which a transaction is final (0 where blocks are
             final at once: QBFT, a local node).
         gas_price: wei a unit of gas; 0 on a consortium network.
-        in_flight: most transactions sent and not yet in a block; what nodes hold for one account.
+        in_flight: most transactions sent and not yet in a block. Nodes of a network with strangers hold
+            no more than 16 for one account when they are full; one that drops ours is told again.
         gas_ceiling: gas limit of one transaction; nothing is paid for what is not used.
         resend_s: seconds after which the same bytes are sent again.
         bump_after_s: seconds without a block after which the oldest pays more; needs gas_price > 0.
@@ -85,7 +94,7 @@ class WriterSettings:
 
     confirmations: int = 0
     gas_price: int = 0
-    in_flight: int = 16
+    in_flight: int = 64
     gas_ceiling: int = 15_000_000
     resend_s: float = 2.0
     bump_after_s: float = 30.0
@@ -128,41 +137,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """The chain at the start of a round."""
+class Signed:
+    """A transaction signed and not stored: until it is stored, it is never sent."""
 
-    genesis: Hash32
-    head: BlockRef
     nonce: int
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """A transaction of ours found in a block of the chain."""
-
-    block: BlockRef
-    position: int
-    transaction_hash: Hash32
-    gas_used: int
-    succeeded: bool
-    is_void: bool
-
-
-def move(row: OutgoingTransactionRow, wanted: TransactionState) -> None:
-    """Moves a transaction along the published table.
-
-    Raises:
-        UnexpectedStateError: the table has no such move.
-    """
-    current = TransactionState(row.state)
-    if wanted not in TRANSACTION_MOVES[current]:
-        raise UnexpectedStateError(
-            f"transaction {row.key} cannot go from {current} to {wanted}",
-            key=row.key,
-            current=current.value,
-            wanted=wanted.value,
-        )
-    row.state = wanted.value
+    gas: int
+    gas_price: int
+    raw: bytes
+    hash: Hash32
+    is_void: bool = False
 
 
 class TransactionWriter:
@@ -185,11 +168,11 @@ class TransactionWriter:
         self._set = settings or WriterSettings()
         self._local = local
         self._lease = WriterLease(storage, signer.address, clock, seconds=self._set.lease_s)
+        self.planner = Planner(client, signer.address, self._set.gas_ceiling)
         self._sent_at: dict[int, float] = {}
         self._missing: dict[int, int] = {}
         self._denied: dict[int, int] = {}
         self._gap_seen = 0
-        self._can_simulate = True
         self._identity: ChainIdentityRow | None = None
 
     def send_once(self) -> Progress:
@@ -203,27 +186,21 @@ class TransactionWriter:
         if not self._lease.hold():
             done.is_writer = False
             return done
-        view = self._look()
+        held = self._read()
+        view = self._look(held)
         self._check_identity(view)
-        self._audit(done)
-        self._settle(view, done)
-        self._restore(done)
-        self._sign(view, done)
-        self._bump(view, done)
-        self._fill_gap(view, done)
-        if self._broadcast(done):
-            self._await_blocks(done)
+        if self._is_gone(held, view):
+            self._take_back(done)
+            return done
+        sent = self._settle(held, view, done)
+        if not self._restore(sent, done):
+            fresh = self._sign(view, sent, done)
+            self._bump(view, sent, held, done)
+            self._fill_gap(view, sent, done)
+            if self._broadcast(sent, fresh, done):
+                self._await_blocks(done)
         with self._storage.read() as session:
-            done.waiting = session.exec(
-                select(func.count())
-                .select_from(OutgoingTransactionRow)
-                .where(
-                    col(OutgoingTransactionRow.signer) == self._signer.address,
-                    col(OutgoingTransactionRow.state).in_(
-                        [TransactionState.QUEUED.value, TransactionState.SENT.value]
-                    ),
-                )
-            ).one()
+            done.waiting = intents.count_waiting(session, self._signer.address)
         return done
 
     def drop(self, key: str) -> None:
@@ -234,64 +211,71 @@ class TransactionWriter:
             UnexpectedStateError: it is signed already; a signed call can only be awaited.
         """
         with self._storage.write() as session:
-            row = session.exec(
-                select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
-            ).first()
-            if row is None:
-                raise NotFoundError(f"there is no transaction {key}", field="key")
-            if row.state != TransactionState.QUEUED.value:
-                raise UnexpectedStateError(
-                    f"transaction {key} is {row.state}: only a queued one can be taken back",
-                    key=key,
-                    current=row.state,
-                )
-            move(row, TransactionState.DROPPED)
-            row.message = "taken back before it was signed"
-            row.settled_at = self._clock.now()
+            intent = self._get(
+                session, key, TransactionState.QUEUED, "only a queued one can be taken back"
+            )
+            require_move(key, intent.state, TransactionState.DROPPED)
+            change = {
+                "state": TransactionState.DROPPED.value,
+                "message": "taken back before it was signed",
+                "settled_at": self._clock.now(),
+            }
+            intents.write_changes(session, {intent.id: change})
 
     def give_up(self, key: str) -> None:
         """Signs an empty transaction for the nonce of a call that is sent but in no block.
 
-        Whichever of the two lands first decides: the call is then mined or dropped, never both.
+        Whichever of the two lands first decides: the call is then mined or dropped, never both. Calls
+        that travel in a batch are given up with it, and queued again one by one.
 
         Raises:
             NotFoundError: no such key.
-            UnexpectedStateError: it has no nonce, or is in a block.
+            UnexpectedStateError: it has no nonce of its own, or is in a block.
         """
+        with self._storage.read() as session:
+            intent = self._get(
+                session, key, TransactionState.SENT, "only a sent one can be given up"
+            )
+        void = self._sign_again(intent, is_void=True)
         with self._storage.write() as session:
             self._lease.fence(session)
-            row = session.exec(
-                select(OutgoingTransactionRow).where(col(OutgoingTransactionRow.key) == key)
-            ).first()
-            if row is None:
-                raise NotFoundError(f"there is no transaction {key}", field="key")
-            if row.state != TransactionState.SENT.value:
-                raise UnexpectedStateError(
-                    f"transaction {key} is {row.state}: only a sent one can be given up",
-                    key=key,
-                    current=row.state,
-                )
-            self._attempt_again(session, row, is_void=True)
+            self._store_again(session, intent, void)
 
     def close(self) -> None:
         """Gives the key back to other workers at once."""
         self._lease.release()
 
+    def _get(self, session: Session, key: str, state: TransactionState, why: str) -> Intent:
+        intent = intents.find_intent(session, key)
+        if intent is None:
+            raise NotFoundError(f"there is no transaction {key}", field="key")
+        found = intents.lock_states(session, [intent.id])[intent.id]
+        if found is not state:
+            raise UnexpectedStateError(
+                f"transaction {key} is {found.value}: {why}", key=key, current=found.value
+            )
+        if state is TransactionState.SENT and intents.is_carried(session, intent.id):
+            raise UnexpectedStateError(
+                f"transaction {key} travels in a batch with others: give up the batch",
+                key=key,
+                current=found.value,
+            )
+        return intent
+
     # --- looking ---
 
-    def _look(self) -> View:
-        genesis, head, nonce = (
-            _told(answer)
-            for answer in self._client.request_many(
-                [
-                    ("eth_getBlockByNumber", ["0x0", False]),
-                    ("eth_getBlockByNumber", ["latest", False]),
-                    ("eth_getTransactionCount", [self._signer.address, "latest"]),
-                ]
-            )
-        )
-        believe = self._client.believe
-        return View(believe(genesis).hash, believe(head), whole(nonce))
+    def _read(self) -> Held:
+        with self._storage.read() as session:
+            return intents.read_held(session, self._signer.address)
+
+    def _look(self, held: Held) -> View:
+        heights = {one.block_number for one in held.stranded if one.block_number is not None}
+        if held.newest is not None and held.newest.block_number is not None:
+            heights.add(held.newest.block_number)
+        mined = {one.block_number for one in held.mined if one.block_number is not None}
+        heights.update(sorted(mined)[:CHECKED_AT_ONCE])
+        hashes = [attempt.hash for tries in held.attempts.values() for attempt in tries]
+        return look(self._client, self._signer.address, heights=heights, hashes=hashes)
 
     def _check_identity(self, view: View) -> None:
         if self._identity is None:
@@ -301,196 +285,200 @@ class TransactionWriter:
             self._identity = None
             self._client.require_genesis(expected)
 
-    def _rows(
-        self, session: Session, *states: TransactionState
-    ) -> Sequence[OutgoingTransactionRow]:
-        return session.exec(
-            select(OutgoingTransactionRow)
-            .where(
-                col(OutgoingTransactionRow.signer) == self._signer.address,
-                col(OutgoingTransactionRow.state).in_([state.value for state in states]),
-            )
-            .order_by(col(OutgoingTransactionRow.nonce))
-        ).all()
+    # --- what was final is looked at again ---
 
-    def _load(
-        self, session: Session, rows: Sequence[OutgoingTransactionRow]
-    ) -> dict[int | None, OutgoingTransactionRow]:
-        """The rows as they are now, in this transaction."""
-        found: dict[int | None, OutgoingTransactionRow] = {}
-        ids = [row.id for row in rows]
-        for at in range(0, len(ids), 500):
-            part = select(OutgoingTransactionRow).where(
-                col(OutgoingTransactionRow.id).in_(ids[at : at + 500])
-            )
-            found.update({row.id: row for row in session.exec(part)})
-        return found
+    def _is_gone(self, held: Held, view: View) -> bool:
+        newest = held.newest
+        return newest is not None and not _stands(newest, view.blocks)
 
-    def _attempts(self, session: Session, ids: list[int]) -> dict[int, list[TransactionAttemptRow]]:
-        found: dict[int, list[TransactionAttemptRow]] = {}
-        if ids:
-            for attempt in session.exec(
-                select(TransactionAttemptRow)
-                .where(col(TransactionAttemptRow.outgoing_id).in_(ids))
-                .order_by(col(TransactionAttemptRow.signed_at))
-            ):
-                found.setdefault(attempt.outgoing_id, []).append(attempt)
-        return found
+    def _take_back(self, done: Progress) -> None:
+        """Rows whose blocks are gone from the chain, found from the top down: they are sent again."""
+        with self._storage.read() as session:
+            rows = intents.list_in_blocks(session, self._signer.address)
+        gone: list[Intent] = []
+        for at in range(0, len(rows), 50):
+            part = rows[at : at + 50]
+            blocks = self._client.find_blocks(one.block_number or 0 for one in part)
+            lost = [one for one in part if not _stands(one, blocks)]
+            gone += lost
+            if len(lost) < len(part):
+                break
+        if not gone:
+            return
+        log.warning("blocks that held our transactions are gone", rows=len(gone))
+        with self._storage.write() as session:
+            present = {
+                row.id: row.block_hash
+                for at in range(0, len(gone), 500)
+                for row in session.execute(
+                    sa.select(ROWS.c.id, ROWS.c.block_hash)
+                    .where(ROWS.c.id.in_([one.id for one in gone[at : at + 500]]))
+                    .with_for_update()
+                )
+            }
+            changes: Changes = {}
+            for one in gone:
+                if present.get(one.id) == one.block_hash:
+                    changes[one.id] = self._returned(one, done)
+            self._write(session, changes, gone)
+
+    def _returned(self, intent: Intent, done: Progress) -> dict[str, Any]:
+        """Its block is gone: the same bytes go out again. Where it stood is kept for ``_restore``."""
+        require_move(intent.key, intent.state, TransactionState.SENT)
+        self._sent_at.pop(intent.id, None)
+        done.returned += 1
+        return {"state": TransactionState.SENT.value, "block_hash": None, "settled_at": None}
 
     # --- what landed ---
 
-    def _settle(self, view: View, done: Progress) -> None:
-        """Sent rows found in blocks become mined or reverted; mined ones deep enough final."""
-        with self._storage.read() as session:
-            sent = self._rows(session, TransactionState.SENT)
-            mined = self._rows(session, TransactionState.MINED)
-            attempts = self._attempts(session, [row.id for row in sent if row.id is not None])
-        landed = self._find_landings(attempts)
-        reasons = self._find_reasons(
-            [(row, landed[row.id]) for row in sent if row.id is not None and row.id in landed]
-        )
-        canonical = self._canonical({row.block_number for row in mined if row.block_number})
-        for row in sent:
-            if row.id in landed or row.nonce is None or row.id is None or view.nonce <= row.nonce:
-                self._missing.pop(row.id or 0, None)
-            else:
-                self._missing[row.id] = self._missing.get(row.id, 0) + 1
-        replaced = [
-            row
-            for row in sent
-            if row.id in self._missing
-            and self._missing[row.id] >= PATIENCE
-            and self._is_replaced(row, attempts.get(row.id, []), view, done)
+    def _settle(self, held: Held, view: View, done: Progress) -> list[Intent]:
+        """Sent rows found in blocks become mined or reverted; mined ones deep enough final.
+
+        Returns:
+            What is still sent.
+        """
+        landed = find_landings(self._client, view, held.attempts)
+        by_id = {one.id: one for one in held.sent}
+        reasons = self._find_reasons([(by_id[number], at) for number, at in landed.items()])
+        replaced = self._find_replaced(held, view, landed, done)
+        changes: Changes = {}
+        for number, landing in landed.items():
+            changes[number] = self._landed(by_id[number], landing, reasons.get(number), view, done)
+        for one in held.mined:
+            if one.block_number not in view.asked:
+                continue  # its turn comes in another round
+            if not _stands(one, view.blocks):
+                changes[one.id] = self._returned(one, done)
+            elif view.head.number - (one.block_number or 0) >= self._set.confirmations:
+                require_move(one.key, one.state, TransactionState.FINAL)
+                changes[one.id] = {
+                    "state": TransactionState.FINAL.value,
+                    "settled_at": self._clock.now(),
+                }
+                done.final += 1
+        stranded = [
+            one.id
+            for one in held.stranded
+            if one.block_number is None
+            or (
+                _stands(one, view.blocks)
+                and view.head.number - one.block_number >= self._set.confirmations
+            )
         ]
-        if not landed and not replaced and not mined:
-            return
-        with self._storage.write() as session:
-            present = self._load(session, (*sent, *mined))
-            for stale in (*sent, *mined):
-                now = present.get(stale.id)
-                if now is None or now.state != stale.state:
-                    continue
-                if now.id in landed:
-                    self._land(now, landed[now.id], reasons.get(now.id), view, done)
-                elif stale in replaced:
-                    self._requeue(now, done)
-                elif now.state == TransactionState.MINED.value and now.block_number is not None:
-                    block = canonical.get(now.block_number)
-                    if block is None or block.hash != now.block_hash:
-                        self._return(now, done)
-                    elif view.head.number - now.block_number >= self._set.confirmations:
-                        move(now, TransactionState.FINAL)
-                        now.settled_at = self._clock.now()
-                        done.final += 1
+        if changes or replaced or stranded:
+            known = {one.id: one.state for one in (*held.sent, *held.mined)}
+            with self._storage.write() as session:
+                present = intents.lock_states(session, [*changes, *(one.id for one in replaced)])
+                current = {n: c for n, c in changes.items() if present.get(n) is known[n]}
+                self._write(session, current, (*held.sent, *held.mined))
+                for one in replaced:
+                    if present.get(one.id) is one.state:
+                        self._requeue(session, one, done)
+                if stranded:
+                    done.returned += intents.free_members(session, stranded, is_alone=True)
+        return [one for one in held.sent if one.id not in landed and one not in replaced]
 
-    def _find_landings(
-        self, attempts: dict[int, list[TransactionAttemptRow]]
-    ) -> dict[int, Landing]:
-        """Where our hashes stand: a receipt says in which block, the block's own root proves it."""
-        every = [attempt for tries in attempts.values() for attempt in tries]
-        answers = self._client.request_many(
-            [("eth_getTransactionReceipt", [attempt.hash]) for attempt in every]
-        )
-        heights = {
-            whole(receipt.get("blockNumber"))
-            for receipt in answers
-            if isinstance(receipt, dict) and receipt.get("blockNumber")
-        }
-        ours = {attempt.hash: attempt for attempt in every}
-        bodies = list(self._client.find_bodies(heights).values())
-        landed: dict[int, Landing] = {}
-        for body, receipts in zip(bodies, self._client.fetch_receipts(bodies), strict=True):
-            for position, receipt in enumerate(receipts):
-                attempt = ours.get(receipt["transactionHash"])
-                if attempt is None:
-                    continue
-                before = whole(receipts[position - 1]["cumulativeGasUsed"]) if position else 0
-                landed[attempt.outgoing_id] = Landing(
-                    block=block_ref(body),
-                    position=position,
-                    transaction_hash=hash32(raw_bytes(attempt.hash)),
-                    gas_used=whole(receipt["cumulativeGasUsed"]) - before,
-                    succeeded=whole(receipt["status"]) == 1,
-                    is_void=attempt.is_void,
-                )
-        return landed
+    def _write(self, session: Session, changes: Changes, rows: Iterable[Intent]) -> None:
+        intents.write_changes(session, changes)
+        carriers = {one.id for one in rows if one.is_carrier}
+        intents.write_members(session, {n: changes[n] for n in changes if n in carriers})
 
-    def _canonical(self, heights: set[int]) -> dict[int, BlockRef]:
-        return self._client.find_blocks(heights)
-
-    def _find_reasons(
-        self, landings: list[tuple[OutgoingTransactionRow, Landing]]
-    ) -> dict[int | None, bytes]:
+    def _find_reasons(self, landings: list[tuple[Intent, Landing]]) -> dict[int, bytes]:
         """Why mined calls failed: the same call once more, on the state before their block."""
-        failed = [(row, at) for row, at in landings if not at.succeeded and not at.is_void]
+        failed = [(one, at) for one, at in landings if not at.succeeded and not at.is_void]
+        if not failed:
+            return {}
         answers = self._client.request_many(
             [
-                ("eth_call", [self._call_object(row), hex(max(landing.block.number - 1, 0))])
-                for row, landing in failed
+                (
+                    "eth_call",
+                    [self.planner.call_object(one), hex(max(landing.block.number - 1, 0))],
+                )
+                for one, landing in failed
             ]
         )
         return {
-            row.id: answer.data
-            for (row, _), answer in zip(failed, answers, strict=True)
+            one.id: answer.data
+            for (one, _), answer in zip(failed, answers, strict=True)
             if isinstance(answer, NodeError)
         }
 
-    def _land(
-        self,
-        row: OutgoingTransactionRow,
-        landing: Landing,
-        reason: bytes | None,
-        view: View,
-        done: Progress,
-    ) -> None:
-        row.transaction_hash = landing.transaction_hash
-        row.block_number = landing.block.number
-        row.block_hash = landing.block.hash
-        row.block_position = landing.position
-        row.block_time = landing.block.at
-        row.gas_used = landing.gas_used
-        row.settled_at = self._clock.now()
-        self._sent_at.pop(row.id or 0, None)
-        self._denied.pop(row.id or 0, None)
+    def _landed(
+        self, intent: Intent, landing: Landing, reason: bytes | None, view: View, done: Progress
+    ) -> dict[str, Any]:
+        self._forget(intent.id)
+        change: dict[str, Any] = {
+            "transaction_hash": landing.transaction_hash,
+            "block_number": landing.block.number,
+            "block_hash": landing.block.hash,
+            "block_position": landing.position,
+            "block_time": landing.block.at,
+            "gas_used": landing.gas_used,
+            "settled_at": self._clock.now(),
+            "error": "",
+            "error_facts": {},
+            "message": "",
+        }
         if landing.is_void:
-            move(row, TransactionState.DROPPED)
-            row.message = "given up: an empty transaction took its nonce"
-            return
+            require_move(intent.key, intent.state, TransactionState.DROPPED)
+            why = "given up: an empty transaction took its nonce"
+            return change | {"state": TransactionState.DROPPED.value, "message": why}
         if not landing.succeeded:
-            move(row, TransactionState.REVERTED)
-            self._write_refusal(row, reason or b"")
             done.refused += 1
-            return
-        move(row, TransactionState.MINED)
-        row.error, row.error_facts, row.message = "", {}, ""
+            return change | self._refused(intent, reason or b"")
+        require_move(intent.key, intent.state, TransactionState.MINED)
         done.mined += 1
-        if view.head.number - landing.block.number >= self._set.confirmations:
-            move(row, TransactionState.FINAL)
+        is_final = view.head.number - landing.block.number >= self._set.confirmations
+        if is_final:
+            require_move(intent.key, TransactionState.MINED, TransactionState.FINAL)
             done.final += 1
+        state = TransactionState.FINAL if is_final else TransactionState.MINED
+        return change | {"state": state.value}
 
-    def _write_refusal(self, row: OutgoingTransactionRow, data: bytes) -> None:
+    def _refused(self, intent: Intent, data: bytes) -> dict[str, Any]:
+        require_move(intent.key, intent.state, TransactionState.REVERTED)
         refusal = understand_revert(data)
-        row.error = refusal.name[:100]
-        row.error_facts = dict(refusal.facts)
-        row.message = f"{row.contract}.{row.function} was refused: {refusal.text}"
-        row.settled_at = self._clock.now()
-        log.info("call refused", key=row.key, error=refusal.name, facts=row.error_facts)
+        facts = dict(refusal.facts)
+        log.info("call refused", key=intent.key, error=refusal.name, facts=facts)
+        return {
+            "state": TransactionState.REVERTED.value,
+            "error": refusal.name[:100],
+            "error_facts": facts,
+            "message": f"{intent.contract}.{intent.function} was refused: {refusal.text}",
+            "settled_at": self._clock.now(),
+        }
+
+    def _forget(self, number: int) -> None:
+        self._sent_at.pop(number, None)
+        self._denied.pop(number, None)
+        self._missing.pop(number, None)
+
+    def _find_replaced(
+        self, held: Held, view: View, landed: Mapping[int, Landing], done: Progress
+    ) -> list[Intent]:
+        """Sent rows whose nonce is used though none of their hashes is found, seen often enough."""
+        found = []
+        for one in held.sent:
+            if one.id in landed or one.nonce is None or view.nonce <= one.nonce:
+                self._missing.pop(one.id, None)
+                continue
+            self._missing[one.id] = self._missing.get(one.id, 0) + 1
+            tries = held.attempts.get(one.id, [])
+            if self._missing[one.id] >= PATIENCE and self._is_replaced(one, tries, view, done):
+                found.append(one)
+        return found
 
     def _is_replaced(
-        self,
-        row: OutgoingTransactionRow,
-        attempts: list[TransactionAttemptRow],
-        view: View,
-        done: Progress,
+        self, intent: Intent, attempts: Sequence[Attempt], view: View, done: Progress
     ) -> bool:
         """True if a foreign transaction is SHOWN in a final block under the row's nonce."""
-        assert row.nonce is not None
+        assert intent.nonce is not None
         low, high = 0, view.head.number - self._set.confirmations
-        if high < 0 or self._nonce_at(high) <= row.nonce:
+        if high < 0 or self._nonce_at(high) <= intent.nonce:
             return False
         while low < high:  # the first block after which the nonce is used
             middle = (low + high) // 2
-            if self._nonce_at(middle) > row.nonce:
+            if self._nonce_at(middle) > intent.nonce:
                 high = middle
             else:
                 low = middle + 1
@@ -498,12 +486,12 @@ class TransactionWriter:
         for one in (body or {}).get("transactions", ()):
             if (
                 address(one["from"]) == self._signer.address
-                and whole(one["nonce"]) == row.nonce
+                and whole(one["nonce"]) == intent.nonce
                 and one["hash"] not in {attempt.hash for attempt in attempts}
             ):
                 done.problems.append(
-                    f"nonce {row.nonce} of {row.signer} was used by a foreign transaction "
-                    f"{one['hash']}; {row.key} is queued again"
+                    f"nonce {intent.nonce} of {self._signer.address} was used by a foreign "
+                    f"transaction {one['hash']}; {intent.key} is queued again"
                 )
                 return True
         return False
@@ -513,422 +501,367 @@ class TransactionWriter:
             self._client.request("eth_getTransactionCount", [self._signer.address, hex(height)])
         )
 
-    def _requeue(self, row: OutgoingTransactionRow, done: Progress) -> None:
-        move(row, TransactionState.REPLACED)
-        move(row, TransactionState.QUEUED)
-        row.nonce = row.raw = row.transaction_hash = row.sent_at = None
-        self._missing.pop(row.id or 0, None)
-        self._sent_at.pop(row.id or 0, None)
+    def _requeue(self, session: Session, intent: Intent, done: Progress) -> None:
+        """Its nonce is lost to a foreign transaction, for good: the call gets a new one."""
+        require_move(intent.key, intent.state, TransactionState.REPLACED)
+        self._forget(intent.id)
+        freed = intents.free_members(session, [intent.id], is_alone=False)
+        wanted = TransactionState.REPLACED if freed else TransactionState.QUEUED
+        if not freed:
+            require_move(intent.key, TransactionState.REPLACED, wanted)
+        change = {"state": wanted.value, "nonce": None, "raw": None, "sent_at": None}
+        intents.write_changes(session, {intent.id: change | {"transaction_hash": None}})
         done.returned += 1
 
-    def _return(self, row: OutgoingTransactionRow, done: Progress) -> None:
-        """Its block is gone: the same bytes go out again. Where it stood is kept for ``_restore``."""
-        move(row, TransactionState.SENT)
-        row.block_hash = None
-        row.settled_at = None
-        self._sent_at.pop(row.id or 0, None)
-        done.returned += 1
+    # --- a local node that lost blocks ---
 
-    # --- what was final is looked at again ---
-
-    def _audit(self, done: Progress) -> None:
-        with self._storage.read() as session:
-            newest = session.exec(self._in_blocks().limit(1)).first()
-        if newest is None or self._still_there([newest])[0]:
-            return
-        log.warning("a block that held our transactions is gone", number=newest.block_number)
-        with self._storage.read() as session:
-            rows = session.exec(self._in_blocks()).all()
-        gone: list[OutgoingTransactionRow] = []
-        for at in range(0, len(rows), 50):
-            part = rows[at : at + 50]
-            still = self._still_there(part)
-            gone += [row for row, there in zip(part, still, strict=True) if not there]
-            if any(still):
-                break
-        with self._storage.write() as session:
-            present = self._load(session, gone)
-            for stale in gone:
-                row = present.get(stale.id)
-                if row is not None and row.block_hash == stale.block_hash:
-                    self._return(row, done)
-
-    def _in_blocks(self) -> Any:
-        return (
-            select(OutgoingTransactionRow)
-            .where(
-                col(OutgoingTransactionRow.signer) == self._signer.address,
-                col(OutgoingTransactionRow.block_hash).is_not(None),
-            )
-            .order_by(
-                col(OutgoingTransactionRow.block_number).desc(),
-                col(OutgoingTransactionRow.block_position).desc(),
-            )
-        )
-
-    def _still_there(self, rows: Sequence[OutgoingTransactionRow]) -> list[bool]:
-        blocks = self._canonical({row.block_number or 0 for row in rows})
-        return [
-            (found := blocks.get(row.block_number or 0)) is not None
-            and found.hash == row.block_hash
-            for row in rows
-        ]
-
-    def _restore(self, done: Progress) -> None:
-        """On a local node that lost blocks: the same bytes in the same blocks at the same times."""
+    def _restore(self, sent: Sequence[Intent], done: Progress) -> bool:
+        """The same bytes in the same blocks at the same times; True if there was anything to restore."""
         if self._local is None:
-            return
+            return False
+        lost = [one for one in sent if one.block_time is not None]
+        if not lost:
+            return False
         with self._storage.read() as session:
-            rows = [
-                row
-                for row in self._rows(session, TransactionState.SENT)
-                if row.block_time is not None
-            ]
-        if not rows:
-            return
-        if self._find_landings(self._attempts_of(rows)):
-            return  # some are on the chain: the next round settles them first
-        blocks: dict[int, list[OutgoingTransactionRow]] = {}
-        for row in rows:
-            blocks.setdefault(row.block_number or 0, []).append(row)
-        log.warning("sending lost transactions again", count=len(rows))
+            query = sa.select(ROWS.c.id, ROWS.c.raw).where(ROWS.c.id.in_([one.id for one in lost]))
+            raws = {row.id: row.raw for row in session.execute(query)}
+        blocks: dict[int, list[Intent]] = {}
+        for one in lost:
+            blocks.setdefault(one.block_number or 0, []).append(one)
+        log.warning("sending lost transactions again", count=len(lost))
         for number in sorted(blocks):
-            held = sorted(blocks[number], key=lambda row: (row.block_position or 0, row.nonce or 0))
-            time_of = held[0].block_time
-            assert time_of is not None
-            self._local.mine_again(
-                [row.raw for row in held if row.raw is not None], int(time_of.timestamp())
+            ordered = sorted(
+                blocks[number], key=lambda one: (one.block_position or 0, one.nonce or 0)
             )
+            time_of = ordered[0].block_time
+            assert time_of is not None
+            self._local.mine_again([raws[one.id] for one in ordered], int(time_of.timestamp()))
         now = time.monotonic()
-        self._sent_at.update({row.id: now for row in rows if row.id is not None})
-        self._settle(self._look(), done)
-
-    def _attempts_of(
-        self, rows: Sequence[OutgoingTransactionRow]
-    ) -> dict[int, list[TransactionAttemptRow]]:
-        with self._storage.read() as session:
-            return self._attempts(session, [row.id for row in rows if row.id is not None])
+        self._sent_at.update({one.id: now for one in lost})
+        done.returned += len(lost)
+        held = self._read()
+        self._settle(held, self._look(held), done)
+        return True
 
     # --- signing ---
 
-    def _sign(self, view: View, done: Progress) -> None:
+    def _sign(self, view: View, sent: Sequence[Intent], done: Progress) -> dict[int, Signed]:
+        """Signs what is queued and stores it, nonce and bytes in one commit; what may be sent now.
+
+        The signatures are made before that transaction begins: a key may live behind a slow service. A
+        signature that is then not stored is never sent, and its nonce goes to the next call.
+        """
+        room = self._set.in_flight - len(sent)
+        if room <= 0:
+            return {}
         with self._storage.read() as session:
-            sent = self._rows(session, TransactionState.SENT)
-            room = self._set.in_flight - len(sent)
-            queued = session.exec(
-                select(OutgoingTransactionRow)
-                .where(
-                    col(OutgoingTransactionRow.signer) == self._signer.address,
-                    col(OutgoingTransactionRow.state) == TransactionState.QUEUED.value,
-                )
-                .order_by(col(OutgoingTransactionRow.id))
-                .limit(max(room, 0))
-            ).all()
+            queued = intents.list_queued(session, self._signer.address, room * MOST)
+            last = intents.last_nonce(session, self._signer.address) if queued else -1
         if not queued:
-            return
-        plan = self._plan(sent, queued)
-        if not plan or not self._is_nonce_sound(view):
-            return
+            return {}
+        plan = self.planner.plan(sent, merge_queue(queued)[:room])
+        if not plan or not self._is_nonce_sound(view, last):
+            return {}
+        first = max(view.nonce, last + 1)
+        signed = self._sign_plan(plan, first, room)
+        stored: dict[int, Signed] = {}
         with self._storage.write() as session:
             self._lease.fence(session)
-            nonce = max(view.nonce, self._last_nonce(session) + 1)
-            now = self._clock.now()
-            present = self._load(session, [row for row, _ in plan])
-            for stale, verdict in plan:
-                row = present.get(stale.id)
-                if row is None or row.state != TransactionState.QUEUED.value:
-                    continue
-                if isinstance(verdict, bytes):
-                    move(row, TransactionState.REVERTED)
-                    self._write_refusal(row, verdict)
+            if intents.last_nonce(session, self._signer.address) != last:
+                return {}
+            members = [one for planned, _ in signed for one in planned.parcel.members]
+            states = intents.lock_states(session, [one.id for one in members])
+            changes: Changes = {}
+            for planned, made in signed:
+                parcel = planned.parcel
+                if any(states.get(m.id) is not TransactionState.QUEUED for m in parcel.members):
+                    if made is None:
+                        continue
+                    break  # taken back meanwhile: the nonces after it would have a gap
+                if made is None:
+                    assert isinstance(planned.verdict, bytes)
+                    changes[parcel.first.id] = self._refused(parcel.first, planned.verdict)
                     done.refused += 1
                     continue
-                raw, transaction_hash = sign_transaction(
-                    self._signer,
-                    chain_id=self._client.chain_id,
-                    nonce=nonce,
-                    gas_price=self._set.gas_price,
-                    gas=verdict,
-                    to=self._target(row),
-                    data=row.data,
-                )
-                row.nonce, row.raw, row.transaction_hash = nonce, raw, transaction_hash
-                row.gas_limit, row.gas_price, row.sent_at = verdict, self._set.gas_price, now
-                move(row, TransactionState.SENT)
-                session.add(
-                    TransactionAttemptRow(
-                        hash=transaction_hash,
-                        outgoing_id=row.id or 0,
-                        signer=self._signer.address,
-                        nonce=nonce,
-                        raw=raw,
-                        gas_price=self._set.gas_price,
-                        signed_at=now,
-                    )
-                )
-                nonce += 1
-                done.signed += 1
+                number = parcel.first.id if parcel.call is None else self._carry(session, parcel)
+                changes[number] = self._sent_row(parcel, made)
+                stored[number] = made
+            intents.write_changes(session, changes)
+            intents.write_members(
+                session, {n: changes[n] for n in stored if n not in {m.id for m in members}}
+            )
+            self._add_attempts(session, stored)
+        done.signed += len(stored)
+        return stored
 
-    def _attempt_again(
-        self, session: Session, row: OutgoingTransactionRow, *, is_void: bool = False
-    ) -> None:
-        """Another attempt under the same nonce, paying more; every earlier one may still land."""
-        assert row.nonce is not None
-        price = row.gas_price or 0
-        higher = max(-(-price * (100 + self._set.bump_percent) // 100), price + 1)
-        price = min(higher, self._set.most_gas_price) if price else 0
+    def _sign_plan(
+        self, plan: Sequence[Planned], nonce: int, room: int
+    ) -> list[tuple[Planned, Signed | None]]:
+        """Signatures for a plan, as many as are made while the lease is sure to last."""
+        signed: list[tuple[Planned, Signed | None]] = []
+        until = time.monotonic() + self._set.lease_s / 3
+        for planned in plan:
+            if isinstance(planned.verdict, bytes):
+                signed.append((planned, None))
+                continue
+            if not room or (time.monotonic() > until and any(made for _, made in signed)):
+                break
+            parcel = planned.parcel
+            call = parcel.call
+            made = self._sign_bytes(
+                nonce=nonce,
+                gas=planned.verdict,
+                gas_price=self._set.gas_price,
+                to=self.planner.target(parcel.first),
+                data=parcel.first.data if call is None else call.data,
+            )
+            signed.append((planned, made))
+            nonce += 1
+            room -= 1
+        return signed
+
+    def _sign_bytes(
+        self,
+        *,
+        nonce: int,
+        gas: int,
+        gas_price: int,
+        to: Address | None,
+        data: bytes,
+        is_void: bool = False,
+    ) -> Signed:
         raw, transaction_hash = sign_transaction(
             self._signer,
             chain_id=self._client.chain_id,
-            nonce=row.nonce,
-            gas_price=price,
-            gas=VOID_GAS if is_void else row.gas_limit or self._set.gas_ceiling,
-            to=self._signer.address if is_void else self._target(row),
-            data=b"" if is_void else row.data,
+            nonce=nonce,
+            gas_price=gas_price,
+            gas=gas,
+            to=to,
+            data=data,
         )
-        row.raw, row.transaction_hash, row.gas_price = raw, transaction_hash, price
-        if session.get(TransactionAttemptRow, transaction_hash) is None:
-            session.add(
-                TransactionAttemptRow(
-                    hash=transaction_hash,
-                    outgoing_id=row.id or 0,
-                    signer=self._signer.address,
-                    nonce=row.nonce,
-                    raw=raw,
-                    gas_price=price,
-                    is_void=is_void,
-                    signed_at=self._clock.now(),
-                )
-            )
-        self._sent_at.pop(row.id or 0, None)
+        return Signed(nonce, gas, gas_price, raw, transaction_hash, is_void)
 
-    def _bump(self, view: View, done: Progress) -> None:
+    def _sent_row(self, parcel: Parcel, made: Signed) -> dict[str, Any]:
+        for one in parcel.members:
+            require_move(one.key, one.state, TransactionState.SENT)
+        return {
+            "state": TransactionState.SENT.value,
+            "nonce": made.nonce,
+            "raw": made.raw,
+            "transaction_hash": made.hash,
+            "gas_limit": made.gas,
+            "gas_price": made.gas_price,
+            "sent_at": self._clock.now(),
+        }
+
+    def _carry(self, session: Session, parcel: Parcel) -> int:
+        """The row of a merged call, made in the transaction that signs it; its members point to it."""
+        assert parcel.call is not None
+        now = self._clock.now()
+        number = intents.add_row(
+            session,
+            key=parcel.key,
+            signer=self._signer.address,
+            contract=parcel.call.contract,
+            function=parcel.call.function,
+            data=parcel.call.data,
+            queued_at=now,
+        )
+        session.execute(
+            sa.update(ROWS)
+            .where(ROWS.c.id.in_([one.id for one in parcel.members]))
+            .values(carrier_id=number)
+        )
+        return number
+
+    def _add_attempts(self, session: Session, made: Mapping[int, Signed]) -> None:
+        if not made:
+            return
+        now = self._clock.now()
+        session.connection().execute(
+            sa.insert(ATTEMPTS),
+            [
+                {
+                    "hash": one.hash,
+                    "outgoing_id": number,
+                    "signer": self._signer.address,
+                    "nonce": one.nonce,
+                    "raw": one.raw,
+                    "gas_price": one.gas_price,
+                    "is_void": one.is_void,
+                    "signed_at": now,
+                }
+                for number, one in made.items()
+            ],
+        )
+
+    def _is_nonce_sound(self, view: View, last: int) -> bool:
+        """A nonce beyond our own count means a foreign sender, or a wrong answer: ask again."""
+        if view.nonce <= last + 1:
+            return True
+        return all(self._look(Held(None, [], [])).nonce == view.nonce for _ in range(2))
+
+    # --- another attempt under the same nonce ---
+
+    def _sign_again(self, intent: Intent, *, is_void: bool) -> Signed:
+        """Another attempt, paying more; every earlier one may still land."""
+        assert intent.nonce is not None
+        price = intent.gas_price or 0
+        higher = max(-(-price * (100 + self._set.bump_percent) // 100), price + 1)
+        return self._sign_bytes(
+            nonce=intent.nonce,
+            gas_price=min(higher, self._set.most_gas_price) if price else 0,
+            gas=VOID_GAS if is_void else intent.gas_limit or self._set.gas_ceiling,
+            to=self._signer.address if is_void else self.planner.target(intent),
+            data=b"" if is_void else intent.data,
+            is_void=is_void,
+        )
+
+    def _store_again(self, session: Session, intent: Intent, made: Signed) -> bool:
+        """Keeps a further attempt, if its row is still sent."""
+        states = intents.lock_states(session, [intent.id])
+        if states.get(intent.id) is not TransactionState.SENT:
+            return False
+        change = {"raw": made.raw, "transaction_hash": made.hash, "gas_price": made.gas_price}
+        intents.write_changes(session, {intent.id: change})
+        if not intents.read_raws(session, [made.hash]):
+            self._add_attempts(session, {intent.id: made})
+        self._sent_at.pop(intent.id, None)
+        return True
+
+    def _bump(self, view: View, sent: Sequence[Intent], held: Held, done: Progress) -> None:
         """The next transaction to be mined pays more if no block has taken it for long."""
         if not self._set.gas_price:
             return
-        with self._storage.read() as session:
-            rows = self._rows(session, TransactionState.SENT)
-            first = next((row for row in rows if row.nonce == view.nonce), None)
-            if first is None or first.id is None:
-                return
-            last = self._attempts(session, [first.id])[first.id][-1]
+        first = next((one for one in sent if one.nonce == view.nonce), None)
+        if first is None or first.id not in held.attempts:
+            return
+        last = held.attempts[first.id][-1]
         waited = (self._clock.now() - last.signed_at).total_seconds()
         if waited < self._set.bump_after_s or last.gas_price >= self._set.most_gas_price:
             return
+        made = self._sign_again(first, is_void=last.is_void)
         with self._storage.write() as session:
             self._lease.fence(session)
-            row = session.get(OutgoingTransactionRow, first.id)
-            if row is not None and row.state == TransactionState.SENT.value:
-                self._attempt_again(session, row, is_void=last.is_void)
-                done.signed += 1
+            done.signed += self._store_again(session, first, made)
 
-    def _fill_gap(self, view: View, done: Progress) -> None:
+    def _fill_gap(self, view: View, sent: Iterable[Intent], done: Progress) -> None:
         """Nonces of ours that nothing holds would block all later ones: empty transactions fill them."""
+        lowest = min((one.nonce for one in sent if one.nonce is not None), default=None)
+        if lowest is None or view.nonce >= lowest:
+            self._gap_seen = 0
+            return
         with self._storage.read() as session:
-            rows = self._rows(session, TransactionState.SENT)
-            lowest = min((row.nonce for row in rows if row.nonce is not None), default=None)
-            if lowest is None or view.nonce >= lowest:
-                self._gap_seen = 0
-                return
-            held = set(
-                session.exec(
-                    select(OutgoingTransactionRow.nonce).where(
-                        col(OutgoingTransactionRow.signer) == self._signer.address,
-                        col(OutgoingTransactionRow.nonce) >= view.nonce,
-                    )
-                )
-            )
-        missing = [nonce for nonce in range(view.nonce, lowest) if nonce not in held]
+            taken = intents.held_nonces(session, self._signer.address, view.nonce)
+        missing = [nonce for nonce in range(view.nonce, lowest) if nonce not in taken]
         self._gap_seen += 1
         if not missing or self._gap_seen < PATIENCE:
             return
         done.problems.append(f"nonces {missing} of {self._signer.address} were empty; filled")
+        me = self._signer.address
+        voids = [
+            self._sign_bytes(
+                nonce=nonce,
+                gas=VOID_GAS,
+                gas_price=self._set.gas_price,
+                to=me,
+                data=b"",
+                is_void=True,
+            )
+            for nonce in missing
+        ]
         now = self._clock.now()
         with self._storage.write() as session:
             self._lease.fence(session)
-            for nonce in missing:
-                row = OutgoingTransactionRow(
-                    key=f"{VOID}:{self._signer.address}:{nonce}",
-                    body_hash="",
-                    signer=self._signer.address,
+            taken = intents.held_nonces(session, me, view.nonce)
+            for made in voids:
+                if made.nonce in taken:
+                    continue
+                number = intents.add_row(
+                    session,
+                    key=f"{VOID}:{me}:{made.nonce}",
+                    signer=me,
                     contract="",
                     function=VOID,
-                    to=self._signer.address,
+                    to=me,
                     data=b"",
-                    nonce=nonce,
-                    gas_limit=VOID_GAS,
-                    gas_price=self._set.gas_price,
                     queued_at=now,
-                    sent_at=now,
                 )
-                session.add(row)
-                session.flush()
-                self._attempt_again(session, row, is_void=True)
-                move(row, TransactionState.SENT)
+                change = {
+                    "state": TransactionState.SENT.value,
+                    "nonce": made.nonce,
+                    "raw": made.raw,
+                    "transaction_hash": made.hash,
+                    "gas_limit": made.gas,
+                    "gas_price": made.gas_price,
+                    "sent_at": now,
+                }
+                intents.write_changes(session, {number: change})
+                self._add_attempts(session, {number: made})
                 done.signed += 1
-
-    def _is_nonce_sound(self, view: View) -> bool:
-        """A nonce beyond our own count means a foreign sender, or a wrong answer: ask again."""
-        with self._storage.read() as session:
-            last = self._last_nonce(session)
-        if view.nonce <= last + 1:
-            return True
-        return all(self._look().nonce == view.nonce for _ in range(2))
-
-    def _last_nonce(self, session: Session) -> int:
-        last = session.exec(
-            select(func.max(OutgoingTransactionRow.nonce)).where(
-                col(OutgoingTransactionRow.signer) == self._signer.address
-            )
-        ).one()
-        return -1 if last is None else last
-
-    def _plan(
-        self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
-    ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
-        """For each queued call its gas limit, or the revert data with which it would be refused."""
-        if all(row.gas is not None for row in queued):
-            return [(row, row.gas or 0) for row in queued]
-        if any(row.function == CREATION for row in sent):
-            return []  # what is being created must stand before it can be called
-        made = next((at for at, row in enumerate(queued) if row.function == CREATION), None)
-        if made is not None:
-            queued = queued[: max(made, 1)]  # creations go by themselves, with their own gas
-            if made == 0:
-                return self._estimate(sent, queued)
-        if self._can_simulate:
-            try:
-                return self._simulate_twice(sent, queued)
-            except NodeError as error:
-                self._can_simulate = error.rpc_code != METHOD_NOT_FOUND
-                log.warning("the node cannot simulate a queue", error=error.text)
-        return self._estimate(sent, queued)
-
-    def _simulate_twice(
-        self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
-    ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
-        """A refusal ends a call for good, so the node must say it twice in the same words."""
-        plan = self._simulate(sent, queued)
-        refusals = [verdict for _, verdict in plan if isinstance(verdict, bytes)]
-        if refusals:
-            again = self._simulate(sent, queued)
-            if refusals != [verdict for _, verdict in again if isinstance(verdict, bytes)]:
-                return []
-        return plan
-
-    def _simulate(
-        self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
-    ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
-        """The whole queue in order on top of the latest block, by ``eth_simulateV1``."""
-        rows = [*sent, *queued]
-        calls = [self._call_object(row) for row in rows]
-        room = sum(whole(call["gas"]) for call in calls)
-        # The next block's time: a node would simulate at the last one's, which may be hours ago.
-        pending = self._client.request("eth_getBlockByNumber", ["pending", False])
-        overrides = {"gasLimit": hex(room)}
-        if isinstance(pending, dict) and pending.get("timestamp"):
-            overrides["time"] = hex(whole(pending["timestamp"]))
-        block = {"blockOverrides": overrides, "calls": calls}
-        blocks = self._client.request(
-            "eth_simulateV1", [{"blockStateCalls": [block], "validation": False}, "latest"]
-        )
-        try:
-            results = blocks[0]["calls"]
-        except (TypeError, KeyError, IndexError) as error:
-            raise ChainUnavailableError("the node's simulation cannot be read") from error
-        if len(results) != len(rows):
-            raise ChainUnavailableError("the node's simulation is not complete")
-        plan: list[tuple[OutgoingTransactionRow, int | bytes]] = []
-        for row, result in zip(queued, results[len(sent) :], strict=True):
-            if row.gas is not None:
-                plan.append((row, row.gas))
-            elif whole(result["status"]) == 1:
-                plan.append((row, self._set.gas_ceiling))
-            else:
-                plan.append((row, raw_bytes(result.get("returnData", "0x"))))
-        return plan
-
-    def _estimate(
-        self, sent: Sequence[OutgoingTransactionRow], queued: Sequence[OutgoingTransactionRow]
-    ) -> list[tuple[OutgoingTransactionRow, int | bytes]]:
-        """One by one, each on the state its predecessors have left: slower, on any node."""
-        first = queued[0]
-        if first.gas is not None:
-            return [(first, first.gas)]
-        if sent:
-            return []  # it may depend on what is not in a block yet
-        try:
-            self._client.request("eth_estimateGas", [self._call_object(first), "pending"])
-        except NodeError as error:
-            if not is_revert(error):
-                raise
-            return [(first, error.data)]
-        return [(first, self._set.gas_ceiling)]
-
-    def _target(self, row: OutgoingTransactionRow) -> Address | None:
-        if row.function == CREATION:
-            return None
-        return address(row.to) if row.to else self._client.address_of(row.contract)
-
-    def _call_object(self, row: OutgoingTransactionRow) -> dict[str, str]:
-        target = self._target(row)
-        call = {
-            "from": self._signer.address,
-            "gas": hex(row.gas or self._set.gas_ceiling),
-            "input": "0x" + row.data.hex(),
-        }
-        return call if target is None else {**call, "to": target}
 
     # --- sending ---
 
-    def _broadcast(self, done: Progress) -> bool:
+    def _broadcast(
+        self, sent: Sequence[Intent], fresh: Mapping[int, Signed], done: Progress
+    ) -> bool:
         """Sends stored bytes that were not sent lately; True if something new may land at once."""
         now = time.monotonic()
-        with self._storage.read() as session:
-            rows = [
-                row
-                for row in self._rows(session, TransactionState.SENT)
-                if now - self._sent_at.get(row.id or 0, -1e9) > self._set.resend_s
-            ]
-            attempts = self._attempts(session, [row.id for row in rows if row.id is not None])
-        if not rows:
+        stale = [
+            one.id for one in sent if now - self._sent_at.get(one.id, -1e9) > self._set.resend_s
+        ]
+        raws = {}
+        if stale:
+            with self._storage.read() as session:
+                query = sa.select(ROWS.c.id, ROWS.c.raw).where(
+                    ROWS.c.id.in_(stale), ROWS.c.state == TransactionState.SENT.value
+                )
+                raws = {row.id: row.raw for row in session.execute(query.order_by(ROWS.c.nonce))}
+        raws |= {number: made.raw for number, made in fresh.items()}
+        if not raws:
             return False
-        newest = [attempts[row.id][-1] for row in rows if row.id is not None]
         answers = self._client.request_many(
-            [("eth_sendRawTransaction", ["0x" + one.raw.hex()]) for one in newest]
+            [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws.values()]
         )
-        for row, answer in zip(rows, answers, strict=True):
-            self._sent_at[row.id or 0] = now
+        for number, answer in zip(raws, answers, strict=True):
+            self._sent_at[number] = now
             if isinstance(answer, NodeError):
-                self._take_denial(row, answer.text, done)
+                self._take_denial(number, answer.text, done)
             else:
-                self._denied.pop(row.id or 0, None)
+                self._denied.pop(number, None)
         return True
 
-    def _take_denial(self, row: OutgoingTransactionRow, text: str, done: Progress) -> None:
+    def _take_denial(self, number: int, text: str, done: Progress) -> None:
         """A node that will not take our bytes: known already, in need of help, or without hope."""
         said = text.lower()
         if any(word in said for word in (*KNOWN, *NONCE_LOW)):
             return  # our own hashes are looked for in every round
-        done.problems.append(f"{row.key}: {text}")
-        log.warning("the node refuses a transaction", key=row.key, error=text)
+        with self._storage.read() as session:
+            key = session.execute(sa.select(ROWS.c.key).where(ROWS.c.id == number)).scalar_one()
+        done.problems.append(f"{key}: {text}")
+        log.warning("the node refuses a transaction", key=key, error=text)
         if not any(word in said for word in HOPELESS):
             return
-        self._denied[row.id or 0] = self._denied.get(row.id or 0, 0) + 1
-        if self._denied[row.id or 0] >= PATIENCE:
-            self._denied.pop(row.id or 0, None)
-            self.give_up(row.key)
+        self._denied[number] = self._denied.get(number, 0) + 1
+        if self._denied[number] >= PATIENCE:
+            self._denied.pop(number, None)
+            self.give_up(key)
 
     def _await_blocks(self, done: Progress) -> None:
         """Where blocks come at once, the landing is seen in this round."""
         for pause in (0.0, 0.004, 0.008, 0.016, 0.032):
             time.sleep(pause)
             before = done.mined + done.refused
-            self._settle(self._look(), done)
-            if done.mined + done.refused > before:
-                with self._storage.read() as session:
-                    if not self._rows(session, TransactionState.SENT):
-                        return
+            held = self._read()
+            left = self._settle(held, self._look(held), done)
+            if done.mined + done.refused > before and not left:
+                return
+
+
+def _stands(intent: Intent, blocks: Mapping[int, Any]) -> bool:
+    """True if the row's block is on the chain."""
+    block = blocks.get(intent.block_number or 0)
+    return block is not None and block.hash == intent.block_hash
 
 
 def remember_chain(storage: Storage, chain_id: int, genesis: Hash32) -> ChainIdentityRow:
@@ -939,33 +872,3 @@ def remember_chain(storage: Storage, chain_id: int, genesis: Hash32) -> ChainIde
             row = ChainIdentityRow(chain_id=chain_id, genesis_hash=genesis)
             session.add(row)
         return row
-
-
-def sign_transaction(
-    signer: Signer,
-    *,
-    chain_id: int,
-    nonce: int,
-    gas_price: int,
-    gas: int,
-    to: Address | None,
-    data: bytes,
-) -> tuple[bytes, Hash32]:
-    """The bytes of a signed transaction and their hash.
-
-    The form before EIP-1559, bound to the chain by EIP-155: every network of the EVM takes it, and a
-    price of zero is just zero.
-    """
-    numbers = [whole_bytes(number) for number in (nonce, gas_price, gas)]
-    body = [*numbers, bytes.fromhex(to[2:]) if to else b"", b"", data]
-    signature = signer.sign_digest(keccak(encode_rlp([*body, whole_bytes(chain_id), b"", b""])))
-    v = whole_bytes(signature[64] - 27 + 35 + 2 * chain_id)
-    r, s = signature[:32].lstrip(b"\x00"), signature[32:64].lstrip(b"\x00")
-    raw = encode_rlp([*body, v, r, s])
-    return raw, hash32(keccak(raw))
-
-
-def _told(answer: Any) -> Any:
-    if isinstance(answer, NodeError):
-        raise answer
-    return answer

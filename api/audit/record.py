@@ -20,10 +20,10 @@ from api.verifier.story import read_story
 from chain.abi import hash32
 from chain.bindings import events, structs
 from chain.bindings.freight_settlement import FreightSettlement
-from chain.client import NodeError, raw_bytes, whole
 from chain.errors import ChainUnavailableError
 from chain.headers import FIELDS, LATER_FIELDS, NUMBERS, UnprovenAnswerError
 from chain.ids import NOBODY, Hash32, PartyId, TripId, WaybillId
+from chain.wire import NodeError, raw_bytes, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -149,6 +149,26 @@ def test_calls_land_and_their_events_are_handled(both):
     assert both.client.fetch(total()) == sum(range(1, 31))
 
 
+def test_two_indexers_that_race_handle_each_event_once(both):
+    indexers = [make(both, confirmations=1, batch=2) for _ in range(2)]
+    for number in range(1, 31):
+        both.queue(pay(number, number), f"pay:{number}")
+    both.run()
+    barrier = threading.Barrier(2)
+
+    def work(indexer):
+        barrier.wait()
+        for _ in range(60):
+            indexer.index_once()
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in indexers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [amount for _, amount in seen(both)] == list(range(1, 30))
+
+
 def test_a_reorganisation_is_survived(both):
     indexer = make(both, is_local=True)
     for number in range(1, 6):

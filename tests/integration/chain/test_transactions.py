@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -69,7 +70,7 @@ def test_calls_that_depend_on_queued_ones_land_in_order(desk):
 
 
 def test_a_node_that_cannot_simulate_is_served_by_estimates(desk):
-    desk.writer._can_simulate = False
+    desk.writer.planner.can_simulate = False
     desk.queue(pay(1), "pay:1")
     desk.queue(pay_after(2, 1), "pay:2")
     desk.queue(pay_after(4, 3), "pay:4")
@@ -92,7 +93,7 @@ def test_a_call_with_its_own_gas_limit_that_fails_in_its_block_is_reverted_with_
 
 
 def test_a_crash_between_storing_and_sending_sends_the_same_bytes(desk, monkeypatch):
-    monkeypatch.setattr(desk.writer, "_broadcast", lambda done: False)
+    monkeypatch.setattr(desk.writer, "_broadcast", lambda *_: False)
     desk.queue(pay(1), "pay:1")
     desk.writer.send_once()
     stored = desk.row("pay:1")
@@ -152,9 +153,9 @@ def test_confirmations_hold_a_row_at_mined_until_it_is_deep_enough(chain, tmp_pa
 
 
 def test_a_nonce_used_by_a_foreign_transaction_gives_the_call_a_new_one(desk, monkeypatch):
-    from chain.transactions import sign_transaction
+    from chain.raw_transaction import sign_transaction
 
-    monkeypatch.setattr(desk.writer, "_broadcast", lambda done: False)
+    monkeypatch.setattr(desk.writer, "_broadcast", lambda *_: False)
     desk.queue(pay(1), "pay:1")
     desk.writer.send_once()
     taken = desk.row("pay:1").nonce
@@ -270,7 +271,7 @@ def test_whichever_attempt_lands_counts(chain, tmp_path, monkeypatch):
     desk.writer.send_once()
     first = attempts_of(desk, "pay:1")[0]
     time.sleep(0.3)
-    monkeypatch.setattr(desk.writer, "_broadcast", lambda done: False)
+    monkeypatch.setattr(desk.writer, "_broadcast", lambda *_: False)
     desk.writer.send_once()  # a second attempt is signed and stored, and never sent
     assert len(attempts_of(desk, "pay:1")) == 2
     desk.client.request("evm_mine", [])
@@ -302,9 +303,9 @@ def test_a_call_given_up_is_dropped_or_mined_and_never_both(chain, tmp_path):
 def test_a_gap_before_our_nonces_is_filled(desk, monkeypatch):
     real = desk.writer._look
 
-    def lying():
-        view = real()
-        return type(view)(view.genesis, view.head, view.nonce + 2)
+    def lying(held):
+        view = real(held)
+        return dataclasses.replace(view, nonce=view.nonce + 2)
 
     monkeypatch.setattr(desk.writer, "_look", lying)
     monkeypatch.setattr(desk.writer, "_await_blocks", lambda done: None)
@@ -348,7 +349,7 @@ def test_creations_and_calls_may_be_queued_together(desk):
     desk.queue(pay_after(2, 1), "pay:2")
     desk.run()
     assert [desk.find(key).state.value for key in ("pay:1", "again", "pay:2")] == ["final"] * 3
-    assert desk.writer._can_simulate
+    assert desk.writer.planner.can_simulate
 
 
 def test_a_node_without_block_receipts_is_asked_one_by_one(desk, monkeypatch):

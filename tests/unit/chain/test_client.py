@@ -12,7 +12,7 @@ from eth_abi.abi import encode
 
 from chain.bindings.errors import WaybillUnknown
 from chain.bindings.waybill_registry import WaybillRegistry
-from chain.client import ChainClient, NodeError
+from chain.client import ChainClient
 from chain.deployments import Deployed, Deployment, find_deployment, save_deployment
 from chain.errors import (
     ChainUnavailableError,
@@ -21,6 +21,7 @@ from chain.errors import (
     WrongChainError,
 )
 from chain.ids import ZERO32, Address, Hash32, TripId
+from chain.wire import NodeError
 
 PLACE = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 GENESIS = Hash32("0x" + "aa" * 32)
