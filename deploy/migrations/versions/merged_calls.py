@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002_merged_calls"
-down_revision = "0001"
+revision = "merged_calls"
+down_revision = "trips_by_loading"
 branch_labels = None
 depends_on = None
 
