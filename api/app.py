@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.portals import assets, door, pages, shell
+from api.portals import assets, door, firm, pages, shell
 from api.ports import Container
 from api.routes import ALL_ROUTERS
 
@@ -114,5 +114,6 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(assets.router)
     app.include_router(door.router)
     app.include_router(pages.router)
+    app.include_router(firm.router)
     app.add_middleware(Edge)
     return app

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from api import flow
 from api.auth import ApiKeys
+from api.board import Board
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.attempts import Attempts
@@ -24,6 +25,7 @@ from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
 from api.receipts.links import ReceiptLinks
+from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
 from chain.bindings.events import EVENTS
@@ -77,6 +79,8 @@ class Services:
     routes: PlannedRoutes
     receipts: ReceiptLinks
     timeline: Timeline
+    board: Board
+    views: SavedViews
     documents: Documents
 
 
@@ -198,6 +202,8 @@ class Container:
             routes=PlannedRoutes(session, self.wall),
             receipts=ReceiptLinks(session, self.clock),
             timeline=Timeline(session),
+            board=Board(session),
+            views=SavedViews(session, self.wall),
             documents=Documents(session, self.wall),
         )
 
@@ -234,7 +240,11 @@ class Container:
             handlers={
                 event: [
                     self._handler(use_case)
-                    for use_case in (flow.file_away, *flow.ON.get(event, ()))
+                    for use_case in (
+                        flow.file_away,
+                        *flow.ON.get(event, ()),
+                        *flow.AFTER.get(event, ()),
+                    )
                 ]
                 for event in EVENTS.values()
             },

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from api.trip_stories import note_on_board
 from chain.abi import Event, Occurred
 from chain.bindings import events
 from chain.bindings.enums import TripState
@@ -90,6 +91,19 @@ def trip_void(to: Services, seen: Occurred[events.TripVoided]) -> None:
     to.tracking.on_trip_moved(seen.event.trip, TripState.VOID)
 
 
+def note_trip(to: Services, seen: Occurred[Any]) -> None:
+    """What an event says of a trip, of its leaf or of its advance, goes on the boards."""
+    trip = getattr(seen.event, "trip", None)
+    if trip is None and hasattr(seen.event, "waybill"):
+        waybill = to.records.find_waybill(seen.event.waybill)
+        trip = waybill.form.trip if waybill is not None and waybill.is_leaf else None
+    if trip is None and hasattr(seen.event, "advance"):
+        advance = to.books.find_advance(seen.event.advance)
+        trip = None if advance is None else advance.trip
+    if trip is not None:
+        note_on_board(to, [trip])
+
+
 ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     # parties
     events.PartyRegistered: (lambda to, seen: to.registry.on_party_registered(seen),),
@@ -147,3 +161,15 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     events.PayoutPaid: (lambda to, seen: to.finance.on_payout_paid(seen),),
 }
 """In product order; every event, named here or not, is filed first (``file_away``)."""
+
+AFTER: Mapping[type[Event], tuple[UseCase, ...]] = dict.fromkeys(
+    (
+        events.WaybillIssued, events.WaybillAmended, events.WaybillCancelled, events.WaybillPaid,
+        events.TripLoaded, events.DeliveryConfirmed, events.DeliveryCompleted, events.DeliveryDisputed,
+        events.DisputeResolved, events.TripVoided, events.AdvanceRequested, events.AdvanceApproved,
+        events.AdvanceDeclined, events.AdvanceReleasable, events.AdvanceReleased, events.AdvanceVoided,
+        events.AdvanceClosed, events.AdvanceDefaulted, events.AdvanceWrittenOff,
+    ),
+    (note_trip,),
+)  # fmt: skip
+"""What changes where a trip stands is noted on the boards, after everything else has been done."""

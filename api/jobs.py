@@ -13,6 +13,7 @@ import numpy as np
 import structlog
 
 from api.bootstrap import Container, Services
+from api.trip_stories import note_on_board
 from chain.bindings.enums import TripState
 from chain.clock import beijing_day
 from chain.errors import YundanError
@@ -137,6 +138,7 @@ def _judge(container: Container, trip: TripId) -> int:
         if any(batch.committed is None for batch in services.tracks.list_batches(trip)):
             return 0  # its turn comes when the chain has them
         verdict = services.tracking.judge_trip(trip)
+        note_on_board(services, [trip])
     _log.info("trip_judged", trip=trip, verdict=verdict.verdict)
     return 1
 
@@ -197,6 +199,20 @@ def free_stale_holds(container: Container) -> int:
         return services.finance.release_stale_holds()
 
 
+def fill_boards(container: Container) -> int:
+    """Puts trips on the boards that stood before there were any; how many."""
+    after, noted = "", 0
+    while True:
+        with container.write() as services:
+            page = services.records.list_trips(limit=500, after=after)
+            missing = services.board.missing([trip.id for trip in page])
+            note_on_board(services, missing)
+        noted += len(missing)
+        if len(page) < 500:
+            return noted
+        after = page[-1].id
+
+
 def pack_raw(container: Container) -> int:
     """Packs the raw frames of past days by terminal; how many frames."""
     with container.write() as services:
@@ -225,6 +241,7 @@ JOBS = (
     Job("reconcile", 30.0, reconcile),
     Job("close days", 60.0, close_days),
     Job("free stale holds", 60.0, free_stale_holds),
+    Job("fill boards", 3600.0, fill_boards),
     Job("pack raw frames", 3600.0, pack_raw),
     Job("forget old positions", 3600.0, forget_old),
 )

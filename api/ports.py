@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from api.auth import ApiKeys
+from api.board import Board
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.door import Door
@@ -14,6 +15,7 @@ from api.identity.people import People
 from api.identity.sessions import Sessions
 from api.planned_routes import PlannedRoutes
 from api.receipts.links import ReceiptLinks
+from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
 from chain.clock import Clock
@@ -42,6 +44,12 @@ class Shelf(Records, Protocol):
         self, party: PartyId | None, *, also: Collection[TripId] = (), after: str = "", limit: int
     ) -> list[tuple[HeldTrip, list[HeldWaybill]]]:
         """A page of trips by id, each with its waybills from the leaf up; all trips if no party."""
+        ...
+
+    def list_trips_by_id(
+        self, trips: Collection[TripId]
+    ) -> dict[TripId, tuple[HeldTrip, list[HeldWaybill]]]:
+        """Trips by id, each with its waybills from the leaf up."""
         ...
 
 
@@ -121,6 +129,16 @@ class Services(Protocol):
     @property
     def receipts(self) -> ReceiptLinks:
         """Receipt links, signed receipts, and what drivers say on their way."""
+        ...
+
+    @property
+    def board(self) -> Board:
+        """Every party's trips at a glance."""
+        ...
+
+    @property
+    def views(self) -> SavedViews:
+        """Filters of lists kept by name."""
         ...
 
     @property

@@ -105,3 +105,43 @@ class DocumentContentRow(Row, table=True):
 
     document_id: str = Field(primary_key=True, max_length=28)
     content: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class BoardRow(Row, table=True):
+    """A trip on the board of one party (``api.board``); ``*`` stands for an observer."""
+
+    __tablename__ = "board"
+    __table_args__ = (
+        sa.Index("ix_board_party_loads_at", "party", "loads_at", "trip"),
+        sa.Index(
+            "ix_board_party_stage", "party", "stage", "loads_at", "trip", "freight_fen", "waits_fen"
+        ),
+        sa.Index("ix_board_party_day", "party", "day", "stage", "freight_fen", "waits_fen"),
+        sa.Index("ix_board_party_note", "party", "note"),
+        sa.Index("ix_board_party_vehicle", "party", "vehicle"),
+    )
+
+    party: str = Field(primary_key=True, max_length=20)
+    trip: str = Field(primary_key=True, max_length=66, index=True)
+    stage: str = Field(max_length=12)
+    loads_at: dt.datetime
+    deliver_by: dt.datetime
+    day: int
+    note: str = Field(max_length=66)
+    vehicle: str = Field(max_length=66)
+    freight_fen: int = Field(sa_type=sa.BigInteger)
+    released_fen: int = Field(sa_type=sa.BigInteger)
+    waits_fen: int = Field(sa_type=sa.BigInteger)
+    hold: str = Field(default="", max_length=20)
+
+
+class SavedViewRow(Row, table=True):
+    """A filter of a list that a party uses again and again, by a name of its own."""
+
+    __tablename__ = "saved_view"
+
+    party: str = Field(primary_key=True, max_length=20)
+    page: str = Field(primary_key=True, max_length=40)
+    name: str = Field(primary_key=True, max_length=40)
+    query: str = Field(max_length=500)
+    created_at: dt.datetime

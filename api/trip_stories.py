@@ -158,5 +158,22 @@ def tell(services: Services, trip: HeldTrip, leaf: HeldWaybill) -> TripStory:
     )
 
 
+def note_on_board(services: Services, trips: Collection[TripId]) -> None:
+    """Brings the boards up to date with what is known of some trips."""
+    paths = services.records.list_trips_by_id(trips)
+    verdicts = services.tracks.list_verdicts(list(paths))
+    for trip, path in paths.values():
+        advance = services.books.find_advance_of_trip(trip.id)
+        line = services.books.find_line(advance.line) if advance else None
+        verdict = verdicts.get(trip.id)
+        services.board.note(
+            trip,
+            path,
+            verdict.verdict if verdict else "",
+            advance,
+            tolerance_bps=line.tolerance_bps if line else 0,
+        )
+
+
 def _sent(services: Services, ids: Collection[str]) -> list[Outgoing]:
     return [one for about in sorted(ids) for one in services.outbox.list_about(about)]

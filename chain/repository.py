@@ -233,6 +233,21 @@ class SqlRecords:
         by_id = {row.waybill_id: row for row in rows}
         return [(held_trip(trip), _path(trip.leaf_id, by_id)) for trip, _ in found]
 
+    def list_trips_by_id(
+        self, trips: Collection[TripId]
+    ) -> dict[TripId, tuple[HeldTrip, list[HeldWaybill]]]:
+        """Trips by id, each with its waybills from the leaf up; one question for each tier."""
+        rows = self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(sorted(trips))))
+        held = [held_trip(row) for row in rows]
+        known: dict[str, WaybillRow] = {}
+        wanted = {str(trip.leaf) for trip in held}
+        while wanted:
+            query = select(WaybillRow).where(col(WaybillRow.waybill_id).in_(sorted(wanted)))
+            found = self._session.exec(query).all()
+            known |= {row.waybill_id: row for row in found}
+            wanted = {row.parent_id for row in found if row.parent_id} - known.keys()
+        return {trip.id: (trip, _path(trip.leaf, known)) for trip in held}
+
     def add_trip(self, trip: HeldTrip) -> None:
         """A new trip."""
         self._session.add(TripRow(**_trip_values(trip)))

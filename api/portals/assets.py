@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+from markupsafe import Markup
 
 from api.settings import ROOT
 from chain.errors import NotFoundError
@@ -132,8 +133,6 @@ def load(path: str) -> Asset:
     Raises:
         NotFoundError: nothing may be fetched there, or it is not installed.
     """
-    if path == "icons.svg":
-        return _asset(_sprite(), ".svg")
     file = _file_of(path)
     if file is None or not file.is_file():
         raise NotFoundError("there is no such file", field="path")
@@ -149,14 +148,13 @@ def _asset(body: bytes, suffix: str) -> Asset:
     )
 
 
-def _sprite() -> bytes:
-    """Every icon as a symbol of one file."""
-    symbols = []
-    for name, drawn in ICONS.items():
-        svg = (NODE_MODULES / "@tabler/icons/icons/outline" / f"{drawn}.svg").read_text("utf-8")
-        paths = "".join(line.strip() for line in _SVG_INSIDE.findall(svg)[0].splitlines())
-        symbols.append(f'<symbol id="{name}" viewBox="0 0 24 24">{paths}</symbol>')
-    return f'<svg xmlns="http://www.w3.org/2000/svg">{"".join(symbols)}</svg>'.encode()
+@functools.cache
+def icon(name: str) -> Markup:
+    """An icon as part of a page: drawn where it stands, so that it is there with the first paint."""
+    file = NODE_MODULES / "@tabler/icons/icons/outline" / f"{ICONS[name]}.svg"
+    inside = _SVG_INSIDE.findall(file.read_text("utf-8"))[0]
+    paths = "".join(line.strip() for line in inside.splitlines())
+    return Markup(f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{paths}</svg>')  # noqa: S704  a file of an npm package
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from api.portals.assets import asset
+from api.portals.assets import asset, icon
 from api.portals.status import status_of
 from api.portals.views import (
     BEIJING,
@@ -36,6 +36,7 @@ def _environment(lang: str) -> jinja2.Environment:
         lang=lang,
         t=functools.partial(word, lang=lang),
         asset=asset,
+        drawn=icon,
         money=functools.partial(money_text, lang=lang),
         share=share_text,
         distance=distance_text,

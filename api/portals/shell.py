@@ -20,7 +20,7 @@ from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import render
 from api.portals.words import choose_language, word
 from api.ports import Container
-from chain.errors import YundanError
+from chain.errors import NotFoundError, YundanError
 from chain.party import Party
 
 _log = structlog.get_logger()
@@ -171,7 +171,7 @@ def show(
     container: Container = request.app.state.container
     handled = container.find_handled_block()
     theme = theme_of(request)
-    face = viewer.face if viewer else None
+    face = _face(request, viewer)
     page = HTMLResponse(
         render(
             template,
@@ -181,6 +181,7 @@ def show(
             face=face.value if face else "",
             navigation=NAVIGATION[face] if face else (),
             party_name=_name(viewer, lang),
+            viewer_party="" if viewer is None or viewer.party is None else str(viewer.party.id),
             theme=theme,
             theme_urls={name: _other(request, theme=name) for name in THEMES},
             other_lang_url=_other(request, lang="en" if lang == "zh" else "zh"),
@@ -196,6 +197,24 @@ def show(
                 secure=container.settings.secure_cookies,
             )  # fmt: skip
     return page
+
+
+def _face(request: Request, viewer: Viewer | None) -> Face | None:
+    """Whose way between pages is shown: the viewer's own; an observer's follows the page he is on."""
+    if viewer is None or viewer.face is not None:
+        return None if viewer is None else viewer.face
+    first = request.url.path.split("/")[1]
+    return Face(first) if first in set(Face) else None
+
+
+def require_face(viewer: Viewer, face: Face) -> None:
+    """Passes those whose pages these are, and an observer.
+
+    Raises:
+        NotFoundError: they are another's.
+    """
+    if viewer.face not in {None, face}:
+        raise NotFoundError("there is no such page")
 
 
 def _name(viewer: Viewer | None, lang: str) -> str:

@@ -17,16 +17,15 @@ from api.portals.views import (
     Loan,
     Moment,
     Observation,
-    Stage,
     Tone,
     TripCard,
     TripPage,
 )
 from api.portals.words import word
+from api.stages import stage_of
 from api.timeline import Filed
 from api.trip_stories import TripStory
 from chain.bindings.enums import TripState
-from chain.waybill import Stage as WaybillStage
 from finance.accrual import date_of
 from finance.advance import AdvanceState
 from finance.records import AdvanceRecord
@@ -61,7 +60,13 @@ class TripPages:
             driver=self.name(story, story.leaf.form.performer),
             origin=str(papers.get("origin", "")),
             destination=str(papers.get("destination", "")),
-            stage=stage_of(story, advance, held=bool(reasons)),
+            stage=stage_of(
+                story.trip,
+                story.leaf,
+                story.verdict.verdict if story.verdict else "",
+                advance,
+                held=bool(reasons),
+            ),
             verdict=story.verdict.verdict if story.verdict else "",
             freight_fen=story.leaf.freight,
             released_fen=advance.released_fen if advance else 0,
@@ -256,26 +261,6 @@ def _judged_at(story: TripStory) -> dt.datetime:
     judged = dt.datetime.fromtimestamp(story.verdict.judged, dt.UTC)
     attested = [one.at for one in story.filed if one.event == "DriveAttested"]
     return min([judged, *attested])
-
-
-def stage_of(story: TripStory, advance: AdvanceRecord | None, *, held: bool) -> Stage:
-    """Where a trip stands for people."""
-    if advance is not None and advance.state is AdvanceState.REPAID:
-        return Stage.REPAID
-    if advance is not None and advance.released_fen:
-        return Stage.PAID
-    if story.trip.state is TripState.VOID:
-        return Stage.VOID
-    if held:
-        return Stage.HELD
-    if story.trip.state is TripState.DELIVERED:
-        paid = story.leaf.stage is WaybillStage.PAID
-        return Stage.PAID if paid else Stage.DELIVERED
-    if story.trip.state is TripState.LOADED:
-        return Stage.ARRIVED if story.verdict else Stage.LOADED
-    if advance is not None and advance.state is AdvanceState.APPROVED:
-        return Stage.APPROVED
-    return Stage.SIGNED
 
 
 # -- one sentence for each event --------------------------------------------------------------------

@@ -12,25 +12,10 @@ from enum import StrEnum
 
 from api.portals.status import Tone as Tone  # noqa: PLC0414  pages look for it here
 from api.portals.status import status_of
+from api.stages import Stage as Stage  # noqa: PLC0414  pages look for it here
 from chain.money import yuan_text
 
 BEIJING = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
-
-
-class Stage(StrEnum):
-    """Where a trip stands for people; the order is that of a good day."""
-
-    DRAFTED = "drafted"
-    SIGNED = "signed"
-    APPROVED = "approved"
-    LOADED = "loaded"
-    ARRIVED = "arrived"
-    DELIVERED = "delivered"
-    PAID = "paid"
-    REPAID = "repaid"
-    HELD = "held"
-    """Nothing moves until a person decides; the reasons say what."""
-    VOID = "void"
 
 
 STEPS = (

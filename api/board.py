@@ -1,0 +1,252 @@
+"""Every party's trips at a glance: one row for each trip and party, kept up as events come in.
+
+A projection for lists, counters and the exceptions inbox, so that they stay quick with any number of trips.
+It holds ids, keyed hashes, amounts and times, never a name, a number or a plate: those are read with the
+few rows that are shown. ``api.flow`` refreshes a trip after each event about it, the judge's job after a
+verdict; ``catch_up`` fills in trips that stood before there was a board.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import sqlmodel
+from sqlmodel import Session, col
+
+from api.stages import OPEN, Hold, Stage, holds_of, stage_of
+from api.tables import BoardRow
+from chain.clock import beijing_day
+from chain.delivery import HeldTrip
+from chain.ids import PartyId, TripId
+from chain.waybill import HeldWaybill
+from finance.records import AdvanceRecord
+
+EVERYBODY = "*"
+"""The party of the rows that an observer sees."""
+
+LATE_PICKUP_S = 3600
+"""A truck that is not loaded this long after its window opened is an exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A trip on a party's board. Amounts in fen.
+
+    Attributes:
+        loads_at: when its window opens. deliver_by: when it closes.
+        waits_fen: what the driver is still to receive.
+        hold: the gravest reason why nothing moves, "" if there is none.
+    """
+
+    trip: TripId
+    stage: Stage
+    loads_at: dt.datetime
+    deliver_by: dt.datetime
+    freight_fen: int
+    released_fen: int
+    waits_fen: int
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which trips of a board.
+
+    Attributes:
+        stages: any of these; every stage if empty.
+        first_day: Beijing day on which its window opens, at the earliest. last_day: at the latest.
+        named: keyed hashes: of the shipping note or of the plate, any of them.
+        late: only those that are late to load or to deliver at this instant.
+    """
+
+    stages: Sequence[Stage] = ()
+    first_day: int | None = None
+    last_day: int | None = None
+    named: Sequence[str] = ()
+    late: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Trips of one stage. Amounts in fen."""
+
+    trips: int
+    freight_fen: int
+    waits_fen: int
+
+
+class Board:
+    """The boards in one database session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def note(
+        self,
+        trip: HeldTrip,
+        path: Sequence[HeldWaybill],
+        verdict: str,
+        advance: AdvanceRecord | None,
+        *,
+        tolerance_bps: int = 0,
+    ) -> None:
+        """Writes a trip as it now is on the board of everyone it concerns.
+
+        Args:
+            trip: as the chain has it.
+            path: its waybills from the leaf up.
+            verdict: "" before there is one.
+            advance: on this trip.
+            tolerance_bps: of the advance's line.
+        """
+        leaf = path[0]
+        holds = holds_of(trip, verdict, advance, tolerance_bps=tolerance_bps)
+        loads_at = dt.datetime.fromtimestamp(leaf.form.load_from, dt.UTC)
+        values = {
+            "stage": stage_of(trip, leaf, verdict, advance, held=bool(holds)).value,
+            "loads_at": loads_at,
+            "deliver_by": dt.datetime.fromtimestamp(leaf.form.deliver_by, dt.UTC),
+            "day": beijing_day(loads_at),
+            "note": leaf.form.shipping_note,
+            "vehicle": leaf.form.vehicle,
+            "freight_fen": leaf.freight,
+            "released_fen": advance.released_fen if advance else 0,
+            "waits_fen": max(0, leaf.freight - leaf.credited - leaf.paid),
+            "hold": holds[0].value if holds else "",
+        }
+        parties = {
+            str(party)
+            for one in path
+            for party in (one.form.issuer, one.form.performer, one.form.consignee)
+        }
+        if advance is not None:
+            parties.add(str(advance.lender))
+        known = set(
+            self._session.exec(
+                sqlmodel.select(BoardRow.party).where(col(BoardRow.trip) == trip.id)
+            ).all()
+        )
+        table = BoardRow.__table__  # type: ignore[attr-defined]  # every table class has it
+        if known:
+            self._session.execute(sa.update(table).where(table.c.trip == trip.id).values(**values))
+        new = [
+            {"party": party, "trip": trip.id, **values}
+            for party in sorted({EVERYBODY, *parties} - known)
+        ]
+        if new:
+            self._session.execute(sa.insert(table), new)
+
+    def page(
+        self,
+        party: PartyId | None,
+        wanted: Wanted,
+        *,
+        before: tuple[dt.datetime, str] | None = None,
+        limit: int,
+    ) -> list[Noted]:
+        """A page of a party's trips, the latest window first; every trip if no party.
+
+        Args:
+            party: whose board.
+            wanted: which trips.
+            before: (loads_at, trip) of the last one of the page before.
+            limit: most of them.
+        """
+        query = sqlmodel.select(BoardRow).where(*_conditions(party, wanted))
+        if before is not None:
+            at, trip = before
+            query = query.where(
+                sa.or_(
+                    col(BoardRow.loads_at) < at,
+                    sa.and_(col(BoardRow.loads_at) == at, col(BoardRow.trip) < trip),
+                )
+            )
+        rows = self._session.exec(
+            query.order_by(col(BoardRow.loads_at).desc(), col(BoardRow.trip).desc()).limit(limit)
+        )
+        return [
+            Noted(
+                trip=TripId(row.trip),
+                stage=Stage(row.stage),
+                loads_at=row.loads_at,
+                deliver_by=row.deliver_by,
+                freight_fen=row.freight_fen,
+                released_fen=row.released_fen,
+                waits_fen=row.waits_fen,
+                hold=row.hold,
+            )
+            for row in rows
+        ]
+
+    def count(self, party: PartyId | None, wanted: Wanted | None = None) -> dict[Stage, Count]:
+        """How many trips of a party stand in each stage, with their money."""
+        query = (
+            sa.select(
+                col(BoardRow.stage),
+                sa.func.count(),
+                sa.func.sum(col(BoardRow.freight_fen)),
+                sa.func.sum(col(BoardRow.waits_fen)),
+            )
+            .where(*_conditions(party, wanted or Wanted()))
+            .group_by(col(BoardRow.stage))
+        )
+        found = self._session.execute(query).all()
+        counts = {
+            Stage(stage): Count(int(trips), int(freight), int(waits))
+            for stage, trips, freight, waits in found
+        }
+        return {stage: counts.get(stage, Count(0, 0, 0)) for stage in Stage}
+
+    def list_holds(self, party: PartyId | None) -> Mapping[Hold, int]:
+        """How many trips of a party are held, by the gravest reason."""
+        query = (
+            sa.select(col(BoardRow.hold), sa.func.count())
+            .where(*_conditions(party, Wanted(stages=(Stage.HELD, Stage.VOID))))
+            .group_by(col(BoardRow.hold))
+        )
+        return {Hold(hold): int(trips) for hold, trips in self._session.execute(query) if hold}
+
+    def find_last_day(self, party: PartyId | None, until: int) -> int | None:
+        """The last Beijing day up to one on which a trip of a party loads."""
+        query = sa.select(sa.func.max(col(BoardRow.day))).where(
+            *_conditions(party, Wanted(last_day=until))
+        )
+        return self._session.execute(query).scalar()
+
+    def missing(self, trips: Iterable[TripId]) -> list[TripId]:
+        """Those of some trips that are on no board."""
+        asked = list(trips)
+        query = sqlmodel.select(BoardRow.trip).where(
+            col(BoardRow.party) == EVERYBODY, col(BoardRow.trip).in_(asked)
+        )
+        known = set(self._session.exec(query).all())
+        return [trip for trip in asked if trip not in known]
+
+
+def _conditions(party: PartyId | None, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = [
+        col(BoardRow.party) == (EVERYBODY if party is None else str(party))
+    ]
+    if wanted.stages:
+        found.append(col(BoardRow.stage).in_([stage.value for stage in wanted.stages]))
+    if wanted.first_day is not None:
+        found.append(col(BoardRow.day) >= wanted.first_day)
+    if wanted.last_day is not None:
+        found.append(col(BoardRow.day) <= wanted.last_day)
+    if wanted.named:
+        names = list(wanted.named)
+        found.append(sa.or_(col(BoardRow.note).in_(names), col(BoardRow.vehicle).in_(names)))
+    if wanted.late is not None:
+        waiting = (Stage.SIGNED.value, Stage.APPROVED.value)
+        under_way = [stage.value for stage in OPEN if stage is not Stage.DELIVERED]
+        opened = wanted.late - dt.timedelta(seconds=LATE_PICKUP_S)
+        found.append(
+            sa.or_(
+                sa.and_(col(BoardRow.stage).in_(waiting), col(BoardRow.loads_at) < opened),
+                sa.and_(col(BoardRow.stage).in_(under_way), col(BoardRow.deliver_by) < wanted.late),
+            )
+        )
+    return found
