@@ -1,7 +1,7 @@
 """boards
 
 Revision: boards
-Follows: trips_by_loading
+Follows: merged_calls
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 
 
 revision: str = "boards"
-down_revision: str | Sequence[str] | None = "trips_by_loading"
+down_revision: str | Sequence[str] | None = "merged_calls"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
