@@ -28,6 +28,12 @@ from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
+from api.webhook_sender import Sender
+from api.webhooks.addresses import read_networks
+from api.webhooks.deliveries import Deliveries
+from api.webhooks.endpoints import Endpoints
+from api.webhooks.events import Events
+from api.webhooks.secrets import Sealer
 from chain.bindings.events import EVENTS
 from chain.client import ChainClient
 from chain.clock import ChainClock, Clock, SystemClock
@@ -82,6 +88,9 @@ class Services:
     board: Board
     views: SavedViews
     documents: Documents
+    events: Events
+    endpoints: Endpoints
+    deliveries: Deliveries
 
 
 class Container:
@@ -155,6 +164,16 @@ class Container:
         """Secret of the keyed hashes of numbers and plates."""
         return bytes.fromhex(self.settings.hash_key.get_secret_value().removeprefix("0x"))
 
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Seals the signing secrets of webhooks."""
+        return Sealer(self.hash_key)
+
+    @cached_property
+    def webhooks(self) -> Sender:
+        """Sends webhooks."""
+        return Sender(self, read_networks(self.settings.webhook_networks))
+
     # -- use cases ----------------------------------------------------------------------------
 
     def services(self, session: Session) -> Services:
@@ -205,6 +224,9 @@ class Container:
             board=Board(session),
             views=SavedViews(session, self.wall),
             documents=Documents(session, self.wall),
+            events=Events(session, self.wall),
+            endpoints=Endpoints(session, self.wall, self.sealer),
+            deliveries=Deliveries(session, self.wall),
         )
 
     @contextlib.contextmanager
@@ -244,6 +266,7 @@ class Container:
                         flow.file_away,
                         *flow.ON.get(event, ()),
                         *flow.AFTER.get(event, ()),
+                        flow.tell,
                     )
                 ]
                 for event in EVENTS.values()
@@ -303,6 +326,8 @@ class Container:
 
     def close(self) -> None:
         """Gives connections back."""
+        if "webhooks" in self.__dict__:
+            self.webhooks.close()
         self.storage.close()
         if "client" in self.__dict__:
             self.client.close()

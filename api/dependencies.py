@@ -194,7 +194,7 @@ class Once:
         ] = None,
     ) -> None:
         self._container = container
-        self._key = require_key(idempotency_key)
+        self.key = require_key(idempotency_key)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         content_type = request.headers.get("content-type", "")
         self._request = request_hash(request.method, path, content_type, body)
@@ -213,12 +213,12 @@ class Once:
             status: HTTP status of the answer.
         """
         with self._container.write() as services:
-            kept = services.answers.begin(caller, self._key, self._request)
+            kept = services.answers.begin(caller, self.key, self._request)
             if kept is not None:
                 headers = {"Idempotent-Replayed": "true"}
                 return Response(kept.body, kept.status, headers, media_type="application/json")
             body = work(services).model_dump_json(by_alias=True)
-            services.answers.keep(caller, self._key, int(status), body)
+            services.answers.keep(caller, self.key, int(status), body)
         return Response(body, status, media_type="application/json")
 
 

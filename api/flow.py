@@ -6,13 +6,17 @@ event is handled once or not at all.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from api.object_ids import About
+from api.sight import concerned_by
 from api.trip_stories import note_on_board
-from chain.abi import Event, Occurred
+from api.webhooks.happenings import HAPPENINGS
+from chain.abi import Event, Occurred, json_value
 from chain.bindings import events
 from chain.bindings.enums import TripState
 from chain.errors import YundanError
@@ -32,6 +36,26 @@ LATENESS_S = 12 * 3600
 def file_away(to: Services, seen: Occurred[Any]) -> None:
     """Every event is filed under what it is about: the story of a trip, in the order of the chain."""
     to.timeline.file(seen)
+
+
+def tell(to: Services, seen: Occurred[Any]) -> None:
+    """Whoever an event concerns is told of it, after everything that it set in motion."""
+    happening = HAPPENINGS.get(type(seen.event))
+    if happening is None:
+        return
+    about = About(happening.kind, happening.id_of(seen.event))
+    to.events.publish(
+        happening.type,
+        about,
+        concerned_by(to, about),
+        facts={
+            field.name: json_value(getattr(seen.event, field.name))
+            for field in dataclasses.fields(seen.event)
+        }
+        | {"transaction": seen.transaction_hash, "block": seen.block_number},
+        source=f"{seen.transaction_hash}:{seen.log_index}",
+        at=seen.at,
+    )
 
 
 def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:

@@ -213,6 +213,11 @@ def fill_boards(container: Container) -> int:
         after = page[-1].id
 
 
+def send_webhooks(container: Container) -> int:
+    """Hands webhooks that are due to the sender's threads; how many."""
+    return len(container.webhooks.send_due())
+
+
 def pack_raw(container: Container) -> int:
     """Packs the raw frames of past days by terminal; how many frames."""
     with container.write() as services:
@@ -240,6 +245,7 @@ JOBS = (
     Job("tell refusals", 2.0, tell_refusals),
     Job("reconcile", 30.0, reconcile),
     Job("close days", 60.0, close_days),
+    Job("send webhooks", 1.0, send_webhooks),
     Job("free stale holds", 60.0, free_stale_holds),
     Job("fill boards", 3600.0, fill_boards),
     Job("pack raw frames", 3600.0, pack_raw),

@@ -28,6 +28,8 @@ class Scope(StrEnum):
     """Read raw evidence that waits for a verdict, and attest."""
     DOCUMENTS = "documents:write"
     """Send photos and papers, and take their content away."""
+    WEBHOOKS = "webhooks:write"
+    """Receivers of webhooks, their secrets and their log."""
     KEYS = "keys:write"
     """See and revoke the party's API keys."""
     MEMBERS = "members:write"

@@ -18,6 +18,9 @@ from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
+from api.webhooks.deliveries import Deliveries
+from api.webhooks.endpoints import Endpoints
+from api.webhooks.events import Events
 from chain.clock import Clock
 from chain.delivery import HeldTrip
 from chain.ids import PartyId, TripId
@@ -149,6 +152,21 @@ class Services(Protocol):
     @property
     def documents(self) -> Documents:
         """Photos and papers."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """What happened, as parties are told it."""
+        ...
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Receivers of webhooks."""
+        ...
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Webhooks on their way, and their log."""
         ...
 
 

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         master_key: wraps the data keys of personal data; 32 bytes as hex. After a change: new,old.
         master_key_file: a file that holds it instead, outside the database and its backups.
         trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
+        webhook_networks: private networks that webhooks may go to, e.g. 10.1.0.0/16; none unless named.
         poll_seconds: pause between two looks at the chain.
         job_pace: factor on the pauses of the jobs; a demo whose time runs faster takes a small one.
     """
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     master_key: SecretStr = SecretStr("")
     master_key_file: Path | None = None
     trusted_proxies: str = ""
+    webhook_networks: str = ""
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
     job_pace: float = Field(default=1.0, gt=0, le=60)
 

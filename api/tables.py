@@ -70,6 +70,102 @@ class MomentRow(Row, table=True):
     block_hash: str = Field(max_length=66)
 
 
+class EventRow(Row, table=True):
+    """One thing that happened, as one party is told it."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        sa.UniqueConstraint("source", "party_id"),
+        sa.Index("ix_event_party_number", "party_id", "number"),
+        sa.Index("ix_event_party_object", "party_id", "object_id", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    event_id: str = Field(max_length=28, unique=True)
+    party_id: str = Field(max_length=20)
+    type: str = Field(max_length=40)
+    object_kind: str = Field(max_length=20)
+    object_id: str = Field(max_length=66)
+    payload: str = Field(sa_type=sa.Text)
+    source: str = Field(max_length=120)
+    at: dt.datetime
+    told_at: dt.datetime
+
+
+class WebhookEndpointRow(Row, table=True):
+    """A receiver of a party's events."""
+
+    __tablename__ = "webhook_endpoint"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('enabled', 'disabled', 'deleted')", name="state"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    endpoint_id: str = Field(max_length=28, unique=True)
+    party_id: str = Field(max_length=20, index=True)
+    url: str = Field(max_length=500)
+    types: str = Field(max_length=2000)
+    description: str = Field(max_length=200)
+    state: str = Field(max_length=10)
+    why: str = Field(default="", max_length=200)
+    created_at: dt.datetime
+    changed_at: dt.datetime
+
+
+class WebhookSecretRow(Row, table=True):
+    """A signing secret, sealed; its fingerprint stays for ever, so that no secret signs twice."""
+
+    __tablename__ = "webhook_secret"
+
+    fingerprint: str = Field(max_length=64, primary_key=True)
+    endpoint_id: str = Field(max_length=28, index=True)
+    sealed: bytes = Field(sa_type=sa.LargeBinary)
+    created_at: dt.datetime
+    retires_at: dt.datetime | None = None
+
+
+class WebhookDeliveryRow(Row, table=True):
+    """One event on its way to one receiver."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="state"),
+        sa.Index("ix_webhook_delivery_due", "state", "next_at"),
+        sa.Index("ix_webhook_delivery_order", "endpoint_id", "object_id", "state", "number"),
+        sa.Index("ix_webhook_delivery_log", "endpoint_id", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    delivery_id: str = Field(max_length=28, unique=True)
+    endpoint_id: str = Field(max_length=28)
+    event_id: str = Field(max_length=28, index=True)
+    type: str = Field(max_length=40)
+    object_id: str = Field(max_length=66)
+    state: str = Field(max_length=10)
+    attempts: int = 0
+    created_at: dt.datetime
+    next_at: dt.datetime
+    claimed_until: dt.datetime | None = None
+    settled_at: dt.datetime | None = None
+    last_status: int | None = None
+    last_error: str = Field(default="", max_length=200)
+
+
+class WebhookAttemptRow(Row, table=True):
+    """One attempt to deliver, and what came of it."""
+
+    __tablename__ = "webhook_attempt"
+
+    delivery_id: str = Field(max_length=28, primary_key=True)
+    attempt: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: dt.datetime
+    address: str = Field(max_length=45)
+    status: int | None = None
+    ms: int
+    error: str = Field(default="", max_length=200)
+    answer: str = Field(default="", max_length=1000)
+
+
 class DocumentRow(Row, table=True):
     """A photo or paper; its content lies apart, so that lists never read it."""
 

@@ -22,6 +22,7 @@ from api.routes import (
     system,
     trips,
     waybills,
+    webhooks,
 )
 
 ALL_ROUTERS = (
@@ -44,4 +45,5 @@ ALL_ROUTERS = (
     settlements.router,
     custody.router,
     audit.router,
+    webhooks.router,
 )
