@@ -51,9 +51,16 @@ from chain.signers import LocalSigner
 from chain.storage import Storage
 from chain.tables import BlockRow, CursorRow
 from chain.transactions import TransactionWriter, WriterSettings
+from finance.account_book import AccountBook
+from finance.bank import HttpBank
 from finance.custody import Custody
 from finance.day_end import DayEnd
+from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
+from finance.payout_jobs import Custodian
+from finance.payout_repository import SqlPayoutDesk
+from finance.payout_seal import RecordSeal
+from finance.payout_service import PayoutService
 from finance.repository import SqlBooks
 from finance.service import FinanceService
 from tracking.ingest.arrivals import Answer, Arrival
@@ -77,6 +84,8 @@ class Services:
     finance: FinanceService
     day_end: DayEnd
     custody: Custody
+    payouts: PayoutService
+    accounts: AccountBook
     keys: ApiKeys
     people: People
     sessions: Sessions
@@ -174,6 +183,41 @@ class Container:
         """Sends webhooks."""
         return Sender(self, read_networks(self.settings.webhook_networks))
 
+    # -- the bank -----------------------------------------------------------------------------
+
+    @cached_property
+    def bank(self) -> HttpBank | None:
+        """The bank's door; None where no bank is joined."""
+        if not self.settings.bank_url:
+            return None
+        return HttpBank(
+            self.settings.bank_url, token=self.settings.bank_token.get_secret_value(), timeout_s=10
+        )
+
+    @cached_property
+    def house(self) -> BankAccount | None:
+        """The custodian's account at the bank."""
+        settings = self.settings
+        if not settings.house_number:
+            return None
+        return BankAccount(settings.house_holder, settings.house_number, settings.house_bank)
+
+    @cached_property
+    def custodian(self) -> Custodian | None:
+        """The custodian's two signers, in the one process that signs for him."""
+        first = self.settings.custodian_key.get_secret_value()
+        second = self.settings.second_custodian_key.get_secret_value()
+        if not first or not second:
+            return None
+        domain = self.client.domain("SettlementToken")
+        return Custodian(LocalSigner(first), LocalSigner(second), domain)
+
+    @cached_property
+    def seal(self) -> RecordSeal:
+        """Keeps account numbers unreadable at rest."""
+        secret = self.settings.seal_key.get_secret_value()
+        return RecordSeal(bytes.fromhex(secret.removeprefix("0x")) or self.hash_key)
+
     # -- use cases ----------------------------------------------------------------------------
 
     def services(self, session: Session) -> Services:
@@ -183,6 +227,7 @@ class Container:
         records, tracks, books = SqlRecords(session), SqlTracks(session), SqlBooks(session)
         people = People(session, self.wall, self.keyring)
         sessions = Sessions(session, self.wall)
+        desk = SqlPayoutDesk(session)
         return Services(
             session=session,
             outbox=outbox,
@@ -207,6 +252,21 @@ class Container:
             ),
             day_end=DayEnd(books=books, clock=self.clock),
             custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
+            payouts=PayoutService(
+                desk=desk,
+                outbox=outbox,
+                seal=self.seal,
+                clock=self.clock,
+                wall=self.wall,
+                house=self.house,
+            ),
+            accounts=AccountBook(
+                desk=desk,
+                parties=records,
+                seal=self.seal,
+                signatures=contracts,
+                clock=self.clock,
+            ),
             keys=ApiKeys(session, self.wall),
             people=people,
             sessions=sessions,
@@ -331,6 +391,8 @@ class Container:
         self.storage.close()
         if "client" in self.__dict__:
             self.client.close()
+        if self.__dict__.get("bank") is not None:
+            self.__dict__["bank"].close()
 
     def _handler(self, use_case: flow.UseCase) -> Handler:
         return lambda session, seen: use_case(self.services(session), seen)

@@ -33,6 +33,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "trip_state": 409,
     "trip_taken": 409,
     "terminal_taken": 409,
+    "payout_unknown": 404,
+    "payout_unexpected_state": 409,
     "evidence_empty": 409,
     "too_many_documents": 409,
     "content_gone": 410,

@@ -21,6 +21,7 @@ from chain.bindings import events
 from chain.bindings.enums import TripState
 from chain.errors import YundanError
 from chain.ids import Hash32
+from finance.payouts import account_of_party, collection_account
 
 if TYPE_CHECKING:
     from api.bootstrap import Services
@@ -81,6 +82,16 @@ def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
         _log.warning("trip_not_watched", trip=leaf.form.trip, code=error.code, why=str(error))
 
 
+def open_collection(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
+    """A waybill stands on chain: its debtor gets a reference to pay under, always the same."""
+    to.payouts.open_pay_in(collection_account(seen.event.waybill), seen.event.waybill)
+
+
+def open_own_account(to: Services, seen: Occurred[events.PartyRegistered]) -> None:
+    """A party is registered: money it pays in under its reference stands on its own account."""
+    to.payouts.open_pay_in(account_of_party(seen.event.party), f"party:{seen.event.party}")
+
+
 def amend_watch(to: Services, seen: Occurred[events.WaybillAmended]) -> None:
     """A leaf was amended: its trip is judged by the new version."""
     leaf = to.records.find_waybill(seen.event.waybill)
@@ -130,11 +141,18 @@ def note_trip(to: Services, seen: Occurred[Any]) -> None:
 
 ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     # parties
-    events.PartyRegistered: (lambda to, seen: to.registry.on_party_registered(seen),),
+    events.PartyRegistered: (
+        lambda to, seen: to.registry.on_party_registered(seen),
+        open_own_account,
+    ),
     events.KeyRotated: (lambda to, seen: to.registry.on_key_rotated(seen),),
     events.KeyRevoked: (lambda to, seen: to.registry.on_key_revoked(seen),),
     # waybills
-    events.WaybillIssued: (lambda to, seen: to.registry.on_waybill_issued(seen), watch_trip),
+    events.WaybillIssued: (
+        lambda to, seen: to.registry.on_waybill_issued(seen),
+        open_collection,
+        watch_trip,
+    ),
     events.WaybillAmended: (lambda to, seen: to.registry.on_waybill_amended(seen), amend_watch),
     events.WaybillMoved: (lambda to, seen: to.registry.on_waybill_moved(seen),),
     events.WaybillCancelled: (lambda to, seen: to.registry.on_waybill_cancelled(seen),),
@@ -182,7 +200,13 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     events.AdvanceWrittenOff: (lambda to, seen: to.finance.on_advance_written_off(seen),),
     # the token and the bank
     events.Transfer: (lambda to, seen: to.finance.on_token_moved(seen),),
-    events.PayoutPaid: (lambda to, seen: to.finance.on_payout_paid(seen),),
+    events.Minted: (lambda to, seen: to.payouts.on_minted(seen),),
+    events.PayoutQueued: (lambda to, seen: to.payouts.on_payout_queued(seen),),
+    events.PayoutRedirected: (lambda to, seen: to.payouts.on_payout_redirected(seen),),
+    events.PayoutPaid: (
+        lambda to, seen: to.payouts.on_payout_paid(seen),
+        lambda to, seen: to.finance.on_payout_paid(seen),
+    ),
 }
 """In product order; every event, named here or not, is filed first (``file_away``)."""
 

@@ -23,6 +23,8 @@ from chain.waybill import Stage
 from finance.advance import AdvanceState
 from finance.day_end import DayEnd
 from finance.jobs import close_days as close_business_days
+from finance.payout_jobs import run_payouts
+from finance.payout_service import PayoutService
 from tracking.corridor import distance_mm, in_gate
 from tracking.fix import Fix
 from tracking.plan import Plan
@@ -218,6 +220,23 @@ def send_webhooks(container: Container) -> int:
     return len(container.webhooks.send_due())
 
 
+def carry_out_payouts(container: Container) -> int:
+    """What the chain has queued goes to the bank, what the bank says comes in; how much was done.
+
+    Where this process holds the custodian's keys, it also burns what the bank has paid and mints what came in.
+    """
+    bank = container.bank
+    if bank is None:
+        return 0
+
+    @contextlib.contextmanager
+    def begin() -> Iterator[PayoutService]:
+        with container.write() as services:
+            yield services.payouts
+
+    return run_payouts(begin, bank, container.wall, container.custodian)
+
+
 def pack_raw(container: Container) -> int:
     """Packs the raw frames of past days by terminal; how many frames."""
     with container.write() as services:
@@ -242,6 +261,7 @@ def forget_old(container: Container) -> int:
 JOBS = (
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
+    Job("payouts", 1.0, carry_out_payouts),
     Job("tell refusals", 2.0, tell_refusals),
     Job("reconcile", 30.0, reconcile),
     Job("close days", 60.0, close_days),

@@ -27,7 +27,9 @@ from chain.ids import PartyId, TripId
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
+from finance.account_book import AccountBook
 from finance.custody import Custody
+from finance.payout_service import PayoutService
 from finance.ports import Books
 from finance.service import FinanceService
 from tracking.ports import Records as Tracks
@@ -92,6 +94,16 @@ class Services(Protocol):
     @property
     def custody(self) -> Custody:
         """Bank money received, payouts carried out."""
+        ...
+
+    @property
+    def payouts(self) -> PayoutService:
+        """What the chain queued for the bank, and what the bank says of it."""
+        ...
+
+    @property
+    def accounts(self) -> AccountBook:
+        """Where payees want their money."""
         ...
 
     @property

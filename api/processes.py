@@ -11,6 +11,7 @@ import contextlib
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,10 +20,11 @@ import structlog
 import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 
 from api.app import create_app
 from api.bootstrap import Container
-from api.jobs import JOBS, Job
+from api.jobs import JOBS, Job, carry_out_payouts
 from api.settings import Settings
 from chain.errors import YundanError
 from chain.jobs import ChainLoop
@@ -195,6 +197,36 @@ def run_attestor(*, once: bool = False) -> None:
         if once:
             return
         time.sleep(settings.poll_seconds)
+
+
+def run_custodian(*, once: bool = False) -> None:
+    """Runs the custodian: pays by his bank what the chain has queued, and gives his word on what the bank says.
+
+    Raises:
+        SettingsRefusedError: no bank, or not both of his keys.
+    """
+    settings = load_settings()
+    configure_logs()
+    container = Container(settings)
+    if container.bank is None or container.house is None or container.custodian is None:
+        raise SettingsRefusedError(
+            "a custodian needs YUNDAN_BANK_URL, YUNDAN_HOUSE_NUMBER, YUNDAN_CUSTODIAN_KEY and "
+            "YUNDAN_SECOND_CUSTODIAN_KEY"
+        )
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        while not stopping.is_set():
+            try:
+                carry_out_payouts(container)
+            except (YundanError, OperationalError) as error:
+                _log.warning("custodian_put_off", why=type(error).__name__)
+            if once:
+                return
+            stopping.wait(settings.poll_seconds)
+    finally:
+        container.close()
 
 
 def configure_logs() -> None:

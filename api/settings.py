@@ -47,7 +47,15 @@ class Settings(BaseSettings):
         public_url: where people reach the pages, for links and cookies.
         gateway_host: address the JT/T 808 gateway listens on.
         gateway_port: port of it.
-        bank_url: the bank's API.
+        bank_url: the bank's API; empty where no bank is joined: payouts then wait for the custodian's word.
+        bank_token: bearer token of the bank's API.
+        house_holder: the custodian's account at the bank, from which payouts are made: its holder.
+        house_number: its number.
+        house_bank: the bank's 12 CNAPS digits.
+        custodian_key: the custodian's first signer; only in the process that signs for him.
+        second_custodian_key: the custodian's second signer.
+        seal_key: secret under which account numbers are sealed, at least 32 bytes, as hex; empty means
+            that it is derived from hash_key.
         relayer_key: key that sends transactions; it has no authority. 0x and 64 hex digits.
         registrar_key: key that countersigns registrations (know your customer).
         attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`.
@@ -82,7 +90,14 @@ class Settings(BaseSettings):
     public_url: str = ""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=6808, ge=0, le=65535)
-    bank_url: str = "http://127.0.0.1:8100"
+    bank_url: str = ""
+    bank_token: SecretStr = SecretStr("")
+    house_holder: str = ""
+    house_number: str = ""
+    house_bank: str = ""
+    custodian_key: SecretStr = SecretStr("")
+    second_custodian_key: SecretStr = SecretStr("")
+    seal_key: SecretStr = SecretStr("")
     relayer_key: SecretStr = SecretStr("")
     registrar_key: SecretStr = SecretStr("")
     attestor_key: SecretStr = SecretStr("")
@@ -115,6 +130,18 @@ class Settings(BaseSettings):
             ),
             *self._master_reasons(),
         ]
+        if self.seal_key.get_secret_value():
+            reasons += _secret_reasons("YUNDAN_SEAL_KEY", self.seal_key)
+        if self.bank_url and not (self.house_holder and self.house_number and self.house_bank):
+            reasons.append(
+                "YUNDAN_HOUSE_HOLDER, _NUMBER and _BANK name the account that YUNDAN_BANK_URL pays from"
+            )
+        for name, secret in (
+            ("YUNDAN_CUSTODIAN_KEY", self.custodian_key),
+            ("YUNDAN_SECOND_CUSTODIAN_KEY", self.second_custodian_key),
+        ):
+            if secret.get_secret_value():
+                reasons += _key_reasons(name, secret)
         if self.host not in LOCAL_HOSTS and not self.public_url.startswith("https://"):
             reasons.append(
                 "YUNDAN_PUBLIC_URL must begin with https:// when YUNDAN_HOST is not this machine alone"

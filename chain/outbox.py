@@ -145,6 +145,7 @@ def outgoing_of(row: OutgoingTransactionRow) -> Outgoing:
         block_number=row.block_number,
         block_hash=Hash32(row.block_hash) if row.block_hash else None,
         block_time=row.block_time,
+        queued_at=row.queued_at,
         gas_used=row.gas_used,
         error=row.error,
         error_facts=dict(row.error_facts),

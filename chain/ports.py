@@ -73,6 +73,7 @@ class Outgoing:
         error_facts: its arguments by name, JSON values.
         message: one sentence for people about a refusal.
         block_time: time of the block it is in.
+        queued_at: the machine's time at which it was written down.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Outgoing:
     block_number: int | None = None
     block_hash: Hash32 | None = None
     block_time: dt.datetime | None = None
+    queued_at: dt.datetime | None = None
     gas_used: int | None = None
     error: str = ""
     error_facts: Mapping[str, Any] = field(default_factory=dict)

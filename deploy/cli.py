@@ -196,6 +196,16 @@ def attestor(
 
 
 @app.command()
+def custodian(
+    once: Annotated[bool, typer.Option(help="look once and end")] = False,
+) -> None:
+    """The custodian: instructs his bank, hears it, and signs what it paid and received."""
+    from api.processes import run_custodian
+
+    run_custodian(once=once)
+
+
+@app.command()
 def bank(
     port: Annotated[int, typer.Option(help="port to listen on")] = 8100,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
@@ -253,7 +263,7 @@ def demo(
         bool, typer.Option("--serve/--no-serve", help="serve the portals after the story")
     ] = True,
     kill: Annotated[
-        str, typer.Option(help="PROCESS@POINT: SIGKILL worker or anvil there, to see a resumption")
+        str, typer.Option(help="PROCESS@POINT: SIGKILL worker, anvil, bank or custodian there")
     ] = "",
 ) -> None:
     """The whole product on this machine, on real positions, told as a story."""

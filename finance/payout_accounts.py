@@ -11,17 +11,20 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import rfc8785
 from eth_utils.crypto import keccak
 
-from chain.abi import bytes32, hash32
+from chain.abi import Struct, bytes32, hash32
+from chain.ids import Hash32, PartyId
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
+    from typing import Self
 
-    from chain.ids import Address, Hash32, PartyId
+    from chain.ids import Address
     from chain.party import Party
     from finance.iso20022 import BankAccount
 
@@ -57,6 +60,64 @@ class PayoutAccount:
     sealed: bytes
     vouched_by: str = ""
     forgotten_at: dt.datetime | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether money may be sent there: in the payee's name, or vouched for; not forgotten."""
+        vouched = self.relation is Relation.SELF or bool(self.vouched_by)
+        return vouched and self.forgotten_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConsent(Struct):
+    """A payee agrees that an account is used to pay him. Signed under SettlementToken's domain.
+
+    Attributes:
+        account: salted hash of the account.
+        relation: ``Relation``: whose it is.
+        terms: hash of the words he agreed to (``CONSENT``).
+        expires: last second at which the signature is taken.
+    """
+
+    EIP712: ClassVar[str] = (
+        "AccountConsent(uint64 party,bytes32 account,string relation,bytes32 terms,"
+        "uint64 expires,bytes32 salt)"
+    )
+
+    party: PartyId
+    account: Hash32
+    relation: str
+    terms: Hash32
+    expires: int
+    salt: Hash32
+
+    def to_abi(self) -> tuple[Any, ...]:
+        """The values in order."""
+        return (
+            self.party,
+            bytes32(self.account),
+            self.relation,
+            bytes32(self.terms),
+            self.expires,
+            bytes32(self.salt),
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        """The consent from its values in order."""
+        party, account, relation, terms, expires, salt = values
+        return cls(PartyId(party), hash32(account), relation, hash32(terms), expires, hash32(salt))
+
+
+CONSENT: Final = {
+    "version": "2026-01",
+    "zh": "我同意运单平台和存管银行把这个账户用于向我支付运费, 只作此用; 我可以随时要求删除。",
+    "en": "I agree that Yundan and the custodian bank use this account to pay me freight, for nothing else;"
+    " I may have it deleted at any time.",
+}
+"""What a payee agrees to; its hash stands in what he signs."""
+
+CONSENT_HASH: Final = hash32(keccak(rfc8785.dumps(CONSENT)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection
 
+    from chain.abi import Struct
     from chain.ids import Hash32, PartyId
     from chain.party import Party
     from finance.payout_accounts import PayIn, PayoutAccount
@@ -120,6 +121,10 @@ class PayoutDesk(Protocol):
         """An account as it now is."""
         ...
 
+    def list_accounts(self, party: PartyId) -> list[PayoutAccount]:
+        """A party's accounts, oldest first."""
+        ...
+
     # -- the bank's bookings
 
     def find_cursor(self, account: str) -> int:
@@ -192,6 +197,14 @@ class Parties(Protocol):
 
     def find_party(self, party: PartyId) -> Party | None:
         """A party by its id."""
+        ...
+
+
+class Signatures(Protocol):
+    """Whose key signed what."""
+
+    def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:
+        """Whether the party's present key signed the form for the contract."""
         ...
 
 

@@ -129,20 +129,13 @@ class SqlPayoutDesk:
     def find_account(self, account: Hash32) -> PayoutAccount | None:
         """An account by its salted hash."""
         row = self._session.get(PayoutAccountRow, account)
-        if row is None:
-            return None
-        return PayoutAccount(
-            account=Hash32(row.account),
-            party=PartyId(int(row.party)),
-            relation=Relation(row.relation),
-            consent=row.consent,
-            consented_at=row.consented_at,
-            recorded_at=row.recorded_at,
-            key=row.record_key,
-            sealed=row.sealed,
-            vouched_by=row.vouched_by,
-            forgotten_at=row.forgotten_at,
-        )
+        return None if row is None else _account(row)
+
+    def list_accounts(self, party: PartyId) -> list[PayoutAccount]:
+        """A party's accounts, oldest first."""
+        query = select(PayoutAccountRow).where(PayoutAccountRow.party == str(party))
+        query = query.order_by(col(PayoutAccountRow.recorded_at), col(PayoutAccountRow.account))
+        return [_account(row) for row in self._session.exec(query)]
 
     def save_account(self, account: PayoutAccount) -> None:
         """An account as it now is."""
@@ -291,6 +284,21 @@ def _payout(row: PayoutRow) -> Payout:
     values = {name: getattr(row, name) for name in _PAYOUT}
     return Payout(
         **values | {"party": PartyId(int(row.party)), "state": PayoutState(row.state)},
+    )
+
+
+def _account(row: PayoutAccountRow) -> PayoutAccount:
+    return PayoutAccount(
+        account=Hash32(row.account),
+        party=PartyId(int(row.party)),
+        relation=Relation(row.relation),
+        consent=row.consent,
+        consented_at=row.consented_at,
+        recorded_at=row.recorded_at,
+        key=row.record_key,
+        sealed=row.sealed,
+        vouched_by=row.vouched_by,
+        forgotten_at=row.forgotten_at,
     )
 
 

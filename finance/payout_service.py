@@ -17,14 +17,11 @@ from chain.clock import beijing_day
 from chain.errors import InvalidValueError
 from chain.ids import Address, Hash32
 from chain.ports import TransactionState
+from finance.account_book import open_account
 from finance.accrual import date_of, day_number
-from finance.iso20022 import BankAccount, PaymentOrder, read_notice, read_status, write_order
+from finance.iso20022 import PaymentOrder, read_notice, read_status, write_order
 from finance.payout_accounts import (
     PayIn,
-    PayoutAccount,
-    Relation,
-    account_hash,
-    is_name_of,
     pay_in_reference,
     references_in,
 )
@@ -63,8 +60,8 @@ if TYPE_CHECKING:
     from chain.clock import Clock
     from chain.ids import PartyId
     from chain.ports import Domain, Outbox, Outgoing, Signer
-    from finance.iso20022 import BankEntry
-    from finance.payout_ports import Parties, PayoutDesk, Seal
+    from finance.iso20022 import BankAccount, BankEntry
+    from finance.payout_ports import PayoutDesk, Seal
     from finance.payouts import Stage, Step
 
 _FAILED: Final = (TransactionState.REVERTED, TransactionState.DROPPED)
@@ -74,16 +71,15 @@ _MOST_TEXT: Final = 500
 
 
 class PayoutService:
-    """Payouts, account book and money received. One object serves one database transaction.
+    """Payouts and money received. One object serves one database transaction.
 
     Args:
         desk: the rows.
         outbox: where calls to the chain are written.
-        parties: who the payees are, for their names.
         seal: keeps account numbers unreadable at rest.
         clock: the chain's time, of the stages.
         wall: the machine's time, for patience and latency.
-        house: the custodian's account at the bank, from which payouts are made.
+        house: the custodian's account at the bank, from which payouts are made; None where no bank is joined.
     """
 
     def __init__(
@@ -91,105 +87,17 @@ class PayoutService:
         *,
         desk: PayoutDesk,
         outbox: Outbox,
-        parties: Parties,
         seal: Seal,
         clock: Clock,
         wall: Clock,
-        house: BankAccount,
+        house: BankAccount | None,
     ) -> None:
         self._desk = desk
         self._outbox = outbox
-        self._parties = parties
         self._seal = seal
         self._clock = clock
         self._wall = wall
         self._house = house
-
-    # -- the account book -------------------------------------------------------------------------
-
-    def register_account(
-        self,
-        party: PartyId,
-        account: BankAccount,
-        *,
-        salt: Hash32,
-        consent: str,
-        consented_at: dt.datetime,
-        relation: Relation = Relation.SELF,
-        vouched_by: str = "",
-    ) -> Hash32:
-        """Enters a payee's account; the hash that comes back is what he signs and the chain holds.
-
-        Args:
-            party: the payee.
-            account: where he wants his money.
-            salt: 32 random bytes that only payee and book know.
-            consent: what shows that he agreed to its use (the hash of what he signed).
-            consented_at: when he did.
-            relation: SELF, or VEHICLE_OWNER where another holds it.
-            vouched_by: the person who saw the papers of a vehicle's owner.
-
-        Raises:
-            AccountRefusedError: the holder's name is not the payee's, or nobody vouches for another's.
-        """
-        if not consent:
-            raise AccountRefusedError("the payee has not agreed to its use", field="consent")
-        known = self._parties.find_party(party)
-        if known is None:
-            raise AccountRefusedError("no such party", field="party", given=str(party))
-        if relation is Relation.SELF and not is_name_of(account.holder, known):
-            raise AccountRefusedError(
-                "the account is not held in the payee's name", field="holder", party=str(party)
-            )
-        if relation is Relation.VEHICLE_OWNER and not vouched_by:
-            raise AccountRefusedError(
-                "a person must vouch for the account of a vehicle's owner", field="vouched_by"
-            )
-        hashed = account_hash(account, salt)
-        key = self._seal.new_key()
-        body = {
-            "bank": account.bank,
-            "holder": account.holder,
-            "number": account.number,
-            "salt": salt,
-        }
-        self._desk.add_account(
-            PayoutAccount(
-                account=hashed,
-                party=party,
-                relation=relation,
-                consent=consent,
-                consented_at=consented_at,
-                recorded_at=self._clock.now(),
-                key=key,
-                sealed=self._seal.seal(key, json.dumps(body).encode(), hashed),
-                vouched_by=vouched_by if relation is Relation.VEHICLE_OWNER else "",
-            )
-        )
-        return hashed
-
-    def forget_account(self, account: Hash32) -> None:
-        """Makes an account unreadable for ever, the orders sent to it included; its hash stays.
-
-        Raises:
-            AccountRefusedError: unknown, or a payout to it is still on its way.
-        """
-        held = self._desk.find_account(account)
-        if held is None:
-            raise AccountRefusedError("no such account", field="account", given=account)
-        under_way = [
-            payout
-            for payout in self._desk.list_payouts(party=held.party)
-            if payout.state is not PayoutState.CONFIRMED
-            and account
-            in {payout.account, *(leg.account for leg in self._desk.list_legs(payout.payout))}
-        ]
-        if under_way:
-            raise AccountRefusedError(
-                "a payout to it is on its way", field="account", payout=under_way[0].payout
-            )
-        now = self._clock.now()
-        self._desk.save_account(replace(held, key=b"", sealed=b"", forgotten_at=now))
 
     # -- what the chain says ----------------------------------------------------------------------
 
@@ -340,12 +248,18 @@ class PayoutService:
 
     @property
     def house(self) -> BankAccount:
-        """The custodian's account at the bank."""
+        """The custodian's account at the bank.
+
+        Raises:
+            InvalidValueError: no bank is joined to this system.
+        """
+        if self._house is None:
+            raise InvalidValueError("no bank is joined to this system", field="bank_url")
         return self._house
 
     def cursor(self) -> int:
         """The place of the last notice taken."""
-        return self._desk.find_cursor(self._house.number)
+        return self._desk.find_cursor(self.house.number)
 
     def take_notice(self, message: bytes, cursor: int) -> None:
         """Takes a notice of bookings (camt.054); each booking counts once, however often it is told.
@@ -355,7 +269,7 @@ class PayoutService:
         """
         notice = read_notice(message)
         for entry in notice.entries:
-            if entry.account != self._house.number:
+            if entry.account != self.house.number:
                 raise MessageInvalidError(
                     "a booking on an account that is not ours", field="Acct", at=entry.reference
                 )
@@ -487,7 +401,7 @@ class PayoutService:
 
     def _pass(self, cursor: int) -> None:
         if cursor > self.cursor():
-            self._desk.save_cursor(self._house.number, cursor)
+            self._desk.save_cursor(self.house.number, cursor)
 
     # -- to the chain -----------------------------------------------------------------------------
 
@@ -580,6 +494,36 @@ class PayoutService:
         """A payee's payouts, oldest first."""
         return self._desk.list_payouts(party=party)
 
+    def list_open(self, limit: int = 100) -> list[Payout]:
+        """Payouts that the chain has not confirmed, oldest first."""
+        states = [state for state in PayoutState if state is not PayoutState.CONFIRMED]
+        return self._desk.list_payouts(states=states, limit=limit)
+
+    def require_bank_word(self, payout: Hash32, sequence: Hash32, value_day: int) -> None:
+        """Passes a receipt that says what the bank has said.
+
+        Where no bank is joined the custodian's word is all there is.
+
+        Raises:
+            PayoutStateError: the bank has not booked it, or under another sequence or day.
+            UnknownPayoutError: there is no such payout.
+        """
+        held = self._get(payout)
+        if held.state is PayoutState.CONFIRMED or (self._house is None and not held.leg):
+            return
+        said = (held.sequence, held.value_day)
+        if held.state is not PayoutState.PAID or said != (sequence, value_day):
+            raise PayoutStateError(
+                "the bank has not said that it paid this under this sequence and day",
+                payout=payout,
+                current=held.state.value,
+                sequence=held.sequence,
+            )
+
+    def questions_of(self, payout: Hash32) -> list[Question]:
+        """What waits for a person about one payout, oldest first."""
+        return self._desk.list_questions(payout=payout)
+
     def questions(self) -> list[Question]:
         """What waits for a person, oldest first."""
         return self._desk.list_questions()
@@ -588,7 +532,7 @@ class PayoutService:
 
     def _begin(self, payout: Payout, *, approved_by: str) -> Payout:
         now = self._clock.now()
-        payee, key = self._open_account(payout)
+        payee, key = open_account(self._desk, self._seal, payout.account, payout.party)
         begun = begin_leg(payout, now)
         sequence = Hash32(begun.sequence)
         known_as = end_to_end_id(sequence)
@@ -596,7 +540,7 @@ class PayoutService:
             PaymentOrder(
                 end_to_end_id=known_as,
                 uetr=uetr_of(sequence),
-                payer=self._house,
+                payer=self.house,
                 payee=payee,
                 amount_fen=payout.amount_fen,
                 created_at=now,
@@ -622,18 +566,6 @@ class PayoutService:
             QuestionKind.NO_ACCOUNT.value, payout.payout, by="account book", at=now
         )
         return begun
-
-    def _open_account(self, payout: Payout) -> tuple[BankAccount, bytes]:
-        held = self._desk.find_account(payout.account)
-        if held is None:
-            raise AccountRefusedError("the payee's account is not in the account book")
-        if held.party != payout.party:
-            raise AccountRefusedError("the account is in the book for another party")
-        body = json.loads(self._seal.open(held.key, held.sealed, held.account))
-        account = BankAccount(body["holder"], body["number"], body["bank"])
-        if account_hash(account, Hash32(body["salt"])) != payout.account:
-            raise AccountRefusedError("the account in the book is not the one consented to")
-        return account, held.key
 
     def _settle(self, step: Step, before: Payout) -> PayoutState:
         if step.payout != before:

@@ -71,6 +71,8 @@ class QuestionKind(StrEnum):
 
     NO_ACCOUNT = "no_account"
     """The payee's account is not in the account book, or was forgotten."""
+    OWNER_ACCOUNT = "owner_account"
+    """A payee named the account of his vehicle's owner: somebody must look at the papers."""
     REJECTED = "rejected"
     RETURNED = "returned"
     """A payment that was made came back; it stands on the payee's account again."""

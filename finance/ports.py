@@ -143,10 +143,6 @@ class Books(Protocol):
         """Who is paid by a payout."""
         ...
 
-    def list_waiting_payouts(self, *, limit: int) -> list[PayeeRecord]:
-        """Payees who were paid on chain and whose bank has not confirmed, oldest first."""
-        ...
-
     def save_receivable(self, receivable: ReceivableRecord) -> None:
         """Writes a receivable, new or known."""
         ...

@@ -444,16 +444,6 @@ class SqlBooks:
         row = self._session.exec(select(PayeeRow).where(PayeeRow.payout == payout)).first()
         return None if row is None else _payee(row)
 
-    def list_waiting_payouts(self, *, limit: int) -> list[PayeeRecord]:
-        """Payees who were paid on chain and whose bank has not confirmed, oldest first."""
-        rows = self._session.exec(
-            select(PayeeRow)
-            .where(PayeeRow.state == PayeeState.PAID.value)
-            .order_by(PayeeRow.paid_at, PayeeRow.payout)  # type: ignore[arg-type]  # columns
-            .limit(limit)
-        )
-        return [_payee(row) for row in rows]
-
     def save_receivable(self, receivable: ReceivableRecord) -> None:
         """Writes a receivable, new or known."""
         self._session.merge(

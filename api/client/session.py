@@ -22,6 +22,7 @@ from chain.errors import YundanError
 from chain.ids import Address, PartyId
 from chain.ports import Domain, Signer
 from chain.typed_data import struct_types, typed_message
+from finance.payout_accounts import AccountConsent
 
 TRIES = 5
 """How often a request is sent while the server is busy or away; safe, for its key stays the same."""
@@ -164,7 +165,8 @@ class YundanClient:
             NotSignedError: the form is unknown here, altered, or speaks for another party.
         """
         name = str(to_sign["primaryType"])
-        kind = ApiKeyRequest if name == "ApiKeyRequest" else getattr(structs, name, None)
+        own = {form.__name__: form for form in (ApiKeyRequest, AccountConsent)}
+        kind = own.get(name) or getattr(structs, name, None)
         if not (isinstance(kind, type) and issubclass(kind, Struct)):
             raise NotSignedError(f"this client knows no form {name}")
         ours = struct_types(kind.EIP712)

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Requires, TheContainer
 from api.errors import ForbiddenScopeError
 from api.ports import Services
+from api.routes.payouts import show_account
 from api.schemas.deliveries import Accepted
-from api.schemas.money import PayoutList, PayoutShown, ReceiptSigned
+from api.schemas.money import (
+    AccountShown,
+    CreditAssigned,
+    OpenPayout,
+    OpenPayoutList,
+    QuestionList,
+    QuestionShown,
+    ReceiptSigned,
+    SubjectNamed,
+)
 from api.schemas.signing import read_message
+from api.schemas.values import HashText
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt, PayoutReceipt
+from chain.ids import Hash32, PartyId, WaybillId
+from finance.payouts import (
+    Payout,
+    Question,
+    QuestionKind,
+    account_of_party,
+    collection_account,
+)
 
 router = APIRouter(prefix="/custody", tags=["custody"])
 
@@ -52,6 +71,7 @@ def confirm_payout(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> R
     form = read_message(PayoutReceipt, given.message)
 
     def work(services: Services) -> Accepted:
+        services.payouts.require_bank_word(form.payout, form.sequence, form.value_day)
         services.custody.confirm_payout(form, given.first, given.second)
         return Accepted(about=form.payout, status="/v1/custody/payouts")
 
@@ -63,19 +83,104 @@ def list_payouts(
     _: Custodian,
     container: TheContainer,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> PayoutList:
-    """Payouts that wait for the bank, oldest first."""
+) -> OpenPayoutList:
+    """Payouts that the chain has not confirmed, oldest first; what the bank has paid can be signed."""
     with container.read() as services:
-        waiting = services.books.list_waiting_payouts(limit=limit)
-    return PayoutList(
-        data=[
-            PayoutShown(
-                payout=payee.payout,
-                party=str(payee.party),
-                account=payee.account,
-                amount_fen=payee.paid_fen,
-                queued_at=payee.paid_at,
-            )
-            for payee in waiting
-        ]
+        waiting = services.payouts.list_open(limit)
+    return OpenPayoutList(data=[show_open(one) for one in waiting])
+
+
+def show_open(payout: Payout) -> OpenPayout:
+    """A payout as the custodian sees it."""
+    return OpenPayout(
+        payout=payout.payout,
+        party=str(payout.party),
+        account=payout.account,
+        amount_fen=payout.amount_fen,
+        state=payout.state.value,
+        sequence=payout.sequence,
+        value_day=payout.value_day,
+        reason=f"{payout.reason} {payout.reason_text}".strip(),
+        queued_at=payout.queued_at,
     )
+
+
+# -- what waits for a person ----------------------------------------------------------------------
+
+
+@router.get("/questions")
+def list_questions(_: Custodian, container: TheContainer) -> QuestionList:
+    """What only a person can settle: rejected accounts, money nobody claims, the bank's contradictions."""
+    with container.read() as services:
+        asked = services.payouts.questions()
+    return QuestionList(data=[show_question(one) for one in asked])
+
+
+def show_question(question: Question) -> QuestionShown:
+    """A question as callers see it."""
+    return QuestionShown(
+        kind=question.kind.value,
+        subject=question.subject,
+        text=question.text,
+        payout=question.payout,
+        raised_at=question.raised_at,
+    )
+
+
+@router.post("/questions/{kind}", status_code=200, response_model=QuestionList)
+def close_question(
+    kind: QuestionKind, given: SubjectNamed, caller: Custodian, once: OnceOnly
+) -> Response:
+    """A person has settled a question outside the system; what it blocked goes on."""
+
+    def work(services: Services) -> QuestionList:
+        services.payouts.close_question(kind, given.subject, by=_who(caller))
+        return QuestionList(data=[show_question(one) for one in services.payouts.questions()])
+
+    return once.run(caller.name, work, 200)
+
+
+@router.post("/payouts/{payout}/leg", status_code=201, response_model=OpenPayout)
+def begin_leg(payout: HashText, caller: Custodian, once: OnceOnly) -> Response:
+    """Lets a payout that the bank rejected be tried once more, under a new leg and sequence."""
+
+    def work(services: Services) -> OpenPayout:
+        return show_open(services.payouts.approve_new_leg(Hash32(payout), by=_who(caller)))
+
+    return once.run(caller.name, work)
+
+
+@router.post("/credits/{reference}", status_code=201, response_model=Accepted)
+def assign_credit(
+    reference: Annotated[str, Path(pattern=r"^[A-Za-z0-9]{1,60}$")],
+    given: CreditAssigned,
+    caller: Custodian,
+    once: OnceOnly,
+) -> Response:
+    """Says for which waybill or party money in suspense came in."""
+    target = (
+        collection_account(WaybillId(given.waybill))
+        if given.waybill is not None
+        else account_of_party(PartyId(int(given.party or 0)))
+    )
+
+    def work(services: Services) -> Accepted:
+        services.payouts.assign_credit(reference, target, by=_who(caller))
+        return Accepted(about=target, status="/v1/custody/questions")
+
+    return once.run(caller.name, work)
+
+
+@router.post("/accounts/{account}/vouch", status_code=200, response_model=AccountShown)
+def vouch(account: HashText, caller: Custodian, once: OnceOnly) -> Response:
+    """A person has seen the papers of a vehicle's owner: his account may be paid to."""
+
+    def work(services: Services) -> AccountShown:
+        return show_account(services.accounts.vouch(Hash32(account), by=_who(caller)), "")
+
+    return once.run(caller.name, work, 200)
+
+
+def _who(caller: Caller) -> str:
+    """Who settles it, as the record names him."""
+    return f"party {caller.require_self()} key {caller.name}"

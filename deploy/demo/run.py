@@ -15,12 +15,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from api.settings import ROOT, Settings
+from chain.clock import rfc3339
 from chain.errors import YundanError
 from deploy.demo.cast import Keys, party_id
 from deploy.demo.errors import DemoError
 from deploy.demo.stages import STAGES, Stage, World
 from deploy.demo.supervisor import Supervisor
-from deploy.demo.world import STARTS
+from deploy.demo.world import HOUSE, STARTS
 from deploy.node import LocalChain, free_port
 
 if TYPE_CHECKING:
@@ -28,24 +29,26 @@ if TYPE_CHECKING:
 
 ATTESTORS = ("attestor-1", "attestor-2", "attestor-3")
 
+KILLABLE = ("worker", "anvil", "bank", "custodian")
+"""What ``--kill`` can end as a power cut would."""
+
 
 class Demo:
     """One run of the demo in one folder.
 
     Args:
         folder: where everything of the run is kept.
-        kill: ``PROCESS@STAGE``: which process to kill (worker or anvil) when a stage begins; "" for none.
+        kill: ``PROCESS@STAGE``: which process to kill (``KILLABLE``) when a stage begins; "" for none.
     """
 
     def __init__(self, folder: Path, kill: str = "") -> None:
         self.folder = folder
         self.kill_what, _, self.kill_at = kill.partition("@")
         if kill and (
-            self.kill_what not in {"worker", "anvil"}
-            or self.kill_at not in {stage.label for stage in STAGES}
+            self.kill_what not in KILLABLE or self.kill_at not in {stage.label for stage in STAGES}
         ):
             labels = ", ".join(stage.label for stage in STAGES)
-            raise DemoError(f"--kill takes worker@STAGE or anvil@STAGE; stages: {labels}")
+            raise DemoError(f"--kill takes {'|'.join(KILLABLE)}@STAGE; stages: {labels}")
         self._state = folder / "run.json"
         if self._read().get("finished"):
             shutil.rmtree(folder)
@@ -54,7 +57,9 @@ class Demo:
         self.keys = Keys(folder / "keys.json")
         self.supervisor = Supervisor(folder)
         self.chain = LocalChain(folder / "node", first_block_at=STARTS)
-        self._ports = self._read().get("ports") or {"api": free_port(), "gateway": free_port()}
+        self._ports = self._read().get("ports") or {
+            name: free_port() for name in ("api", "gateway", "bank")
+        }
         self._write(finished=False, ports=self._ports)
 
     # -- what a run remembers of itself -------------------------------------------------------
@@ -76,6 +81,11 @@ class Demo:
         """Where the platform answers."""
         return f"http://127.0.0.1:{self._ports['api']}"
 
+    @property
+    def bank_url(self) -> str:
+        """Where the sandbox bank answers."""
+        return f"http://127.0.0.1:{self._ports['bank']}"
+
     def environment(self, **more: str) -> dict[str, str]:
         """The settings of every process of the run."""
         secret = self._read().get("hash_key") or secrets.token_hex(32)
@@ -93,6 +103,9 @@ class Demo:
             "YUNDAN_RELAYER_KEY": self.keys.secret("relayer"),
             "YUNDAN_REGISTRAR_KEY": self.keys.secret("registrar"),
             "YUNDAN_HASH_KEY": secret,
+            "YUNDAN_HOUSE_HOLDER": HOUSE.holder,
+            "YUNDAN_HOUSE_NUMBER": HOUSE.number,
+            "YUNDAN_HOUSE_BANK": HOUSE.bank,
             **more,
         }
 
@@ -141,6 +154,22 @@ class Demo:
         )
         self.supervisor.start("worker", ["serve"], environment)
 
+    def start_bank(self) -> None:
+        """Starts the sandbox bank, with books of its own."""
+        store = str(self.folder / "bank.db")
+        arguments = ["bank", "--port", str(self._ports["bank"]), "--store", store]
+        self.supervisor.start("bank", [*arguments, "--starts-at", rfc3339(STARTS)], {})
+
+    def start_custodian(self) -> None:
+        """Starts the custodian: its two keys and the bank's door are in its process alone."""
+        environment = self.environment(
+            YUNDAN_BANK_URL=self.bank_url,
+            YUNDAN_CUSTODIAN_KEY=self.keys.secret("custodian-1"),
+            YUNDAN_SECOND_CUSTODIAN_KEY=self.keys.secret("custodian-2"),
+            YUNDAN_POLL_SECONDS="0.3",
+        )
+        self.supervisor.start("custodian", ["custodian"], environment)
+
     def start_attestors(self) -> None:
         """Starts the three attestors, each with its own key."""
         for handle in ATTESTORS:
@@ -156,7 +185,7 @@ class Demo:
         if self.kill_what == "anvil":
             self.chain.kill()
         else:
-            self.supervisor.kill("worker")
+            self.supervisor.kill(self.kill_what)
         raise DemoError(
             f"{self.kill_what} was killed at {self.kill_at}, as asked; run again to resume"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,41 +12,40 @@ from typing import TYPE_CHECKING, Any
 from chain.bindings.access_manager import AccessManager
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import Minted
-from chain.bindings.freight_settlement import FreightSettlement
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
-from chain.bindings.structs import MintReceipt, PayoutReceipt
-from chain.clock import SystemClock, beijing_day
+from chain.clock import SystemClock
 from chain.deployments import find_deployment
-from chain.ids import Address, Hash32, WaybillId
 from chain.local_node import LocalNode
 from chain.outbox import SqlOutbox
 from chain.ports import Outgoing, TransactionState
 from chain.storage import Storage
 from chain.transactions import TransactionWriter
-from chain.typed_data import typed_message
+from deploy.bank.client import BankAdmin
 from deploy.contracts import ContractSettings, deploy_contracts, rebuild_local_chain
 from deploy.demo import story
 from deploy.demo.accounts import open_accounts
-from deploy.demo.cast import driver_handle, everyone, party_id
+from deploy.demo.cast import driver_handle, drivers, everyone, party_id
 from deploy.demo.desk import Desk, Drawer
 from deploy.demo.errors import StageFailedError
 from deploy.demo.roads import ALL_DRIVES, ROUTE_RUN, Drive, fixes_of, load_runs, planned_line
 from deploy.demo.terminals import Terminals
 from deploy.demo.world import (
     DRIVER_FEN,
+    HOUSE,
     LINE,
     MIDDLE_FEN,
     QUANTITY_KG,
     ROOT_FEN,
     TERM_DAYS,
     VAULT_FEN,
-    account_hash,
+    bank_account,
     phone,
     planned_routes,
     waybills_csv,
 )
 from deploy.migrate import migrate
+from finance.payouts import mint_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.signers import LocalSigner
     from deploy.demo.run import Demo
+    from finance.iso20022 import BankAccount
     from tracking.fix import Fix
 
 TICK_S = 150
@@ -84,11 +85,16 @@ class World:
     trips: dict[str, str] = field(default_factory=dict)
     advances: dict[str, str] = field(default_factory=dict)
     line: str = ""
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Salted hashes of payout accounts by handle."""
     latencies: list[float] = field(default_factory=list)
+    bank_latencies: list[float] = field(default_factory=list)
+    """Seconds from the consignee's signature to the bank's acceptance."""
     tracks: dict[str, list[Fix]] = field(default_factory=dict)
     road: list[tuple[float, float]] = field(default_factory=list)
     _client: ChainClient | None = None
     _storage: Storage | None = None
+    _bank: BankAdmin | None = None
 
     def __post_init__(self) -> None:
         runs = load_runs()
@@ -115,6 +121,13 @@ class World:
                 f"sqlite:///{self.demo.folder / 'yundan.db'}", outlives_power_cuts=False
             )
         return self._storage
+
+    @property
+    def bank(self) -> BankAdmin:
+        """The sandbox bank's back door: opens accounts, pays in, moves its clock."""
+        if self._bank is None:
+            self._bank = BankAdmin(self.demo.bank_url)
+        return self._bank
 
     @property
     def relayer(self) -> LocalSigner:
@@ -148,6 +161,7 @@ class World:
     def move_clock(self, to: dt.datetime) -> None:
         """Moves the clock forward, never back, and waits until the platform has seen it."""
         LocalNode(self.client).advance_to(to)
+        self.bank.set_clock(to)
         door = self.desk("subcontractor")
         self.wait(
             "the platform's look at the clock",
@@ -198,6 +212,8 @@ class World:
         """Closes every connection."""
         for desk in self.desks.values():
             desk.close()
+        if self._bank is not None:
+            self._bank.close()
         if self._storage is not None:
             self._storage.close()
         if self._client is not None:
@@ -252,8 +268,11 @@ def deploy(world: World) -> None:
 
 
 def open_doors(world: World) -> None:
-    """API, worker and gateway."""
+    """API, worker and gateway; the sandbox bank beside them."""
+    world.demo.start_bank()
     world.demo.start_platform()
+    world.bank.wait_until_up(60)
+    world.bank.open_account(HOUSE)
     world.wait("the platform's readiness", lambda: _is_ready(world.demo.url), seconds=90)
     pid = world.demo.supervisor.pid("worker")
     print(
@@ -271,7 +290,10 @@ def _is_ready(url: str) -> bool:
 
 
 def enrol(world: World) -> None:
-    """Every party enrols with its own key; the administrator names attestors and custodian."""
+    """Every party enrols with its own key; the administrator names attestors and custodian.
+
+    Every driver enters the account he wants his money on, and signs that it may be used for that.
+    """
     for member in everyone():
         kind = member.role
         world.desk(member.handle).register(
@@ -298,9 +320,31 @@ def enrol(world: World) -> None:
         ]
     )
     world.demo.start_attestors()
+    world.demo.start_custodian()
+    _enter_accounts(world)
     print(
         f"     {len(everyone())} parties, 3 attestors (2 needed, one of them the lender's choice)"
     )
+
+
+def _enter_accounts(world: World) -> None:
+    """Each driver's account, in his own name, under his own signature; of it the chain sees a salted hash."""
+    for member in drivers():
+        desk, account = world.desk(member.handle), bank_account(member)
+        world.bank.open_account(account)
+
+        def prepare(desk: Desk = desk, account: BankAccount = account) -> dict[str, Any]:
+            named = {
+                "holder": account.holder,
+                "number": account.number,
+                "bank": account.bank,
+                "salt": "0x" + secrets.token_hex(32),
+            }
+            form = desk.client.post("/v1/payout-accounts/form", named)
+            return named | desk.client.sign(form["to_sign"])
+
+        entered = desk.send(f"account.{member.handle}", "/v1/payout-accounts", prepare)
+        world.accounts[member.handle] = entered["account"]
 
 
 # -- business -------------------------------------------------------------------------------------
@@ -357,9 +401,7 @@ def sign_waybills(world: World) -> None:
 def open_line(world: World) -> None:
     """The lender's money comes in and his line opens, signed by both sides."""
     lender, borrower = world.desk("lender"), world.desk("subcontractor")
-    deposit_bank_money(
-        world, "vault", world.client.fetch(PartyRegistry.account_of(lender.party)), VAULT_FEN
-    )
+    deposit_bank_money(world, "vault", lender.get("/v1/pay-in"), VAULT_FEN, payer="lender")
     lender.send(
         "vault.in",
         "/v1/vault",
@@ -396,30 +438,20 @@ def open_line(world: World) -> None:
     print(f"     line of {story.yuan(int(LINE['limit_fen']))} for {story.name('subcontractor')}")
 
 
-def deposit_bank_money(world: World, name: str, account: Address, amount: int) -> None:
-    """Bank money arrives: both people of the custodian sign, and the token for it stands on an account."""
-    first, second = world.desk("custodian-1"), world.desk("custodian-2")
-    domain = world.client.domain("SettlementToken")
-    form = MintReceipt(
-        bank_reference=Hash32(
-            "0x" + hashlib.sha256(f"demo bank entry {name}".encode()).hexdigest()
-        ),
-        account=account,
-        amount=amount,
-        value_day=beijing_day(world.now()),
+def deposit_bank_money(
+    world: World, name: str, pay_in: dict[str, Any], amount: int, *, payer: str
+) -> None:
+    """Somebody pays in at the bank under a reference; the custodian hears of it and mints it where it belongs."""
+    booked = world.bank.deposit(
+        key=name,
+        account=pay_in["number"],
+        amount_fen=amount,
+        remittance=f"运费 {pay_in['reference']}",
+        payer_name=story.name(payer),
     )
-
-    def sign() -> dict[str, Any]:
-        return {
-            "message": typed_message(form, domain)["message"],
-            "first_signature": "0x" + first.signer.sign_typed_data(form, domain).hex(),
-            "second_signature": "0x" + second.signer.sign_typed_data(form, domain).hex(),
-        }
-
-    first.send(f"mint.{name}", "/v1/custody/mints", sign)
     world.wait(
         f"the receipt of bank money ({name})",
-        lambda: bool(world.client.fetch_events(Minted, about=form.bank_reference)),
+        lambda: bool(world.client.fetch_events(Minted, about=mint_reference(booked))),
     )
 
 
@@ -438,7 +470,7 @@ def ask_for_advances(world: World) -> None:
                 {
                     "party": str(party_id(driver_handle(drive))),
                     "waybill": leaf,
-                    "account": account_hash(driver_handle(drive)),
+                    "account": world.accounts[driver_handle(drive)],
                     "amount_fen": DRIVER_FEN,
                 }
             ],
@@ -587,36 +619,29 @@ def _sign_receipt(world: World, drive: Drive) -> None:
 
 
 def pay_out(world: World) -> None:
-    """The custodian's bank pays the drivers out, each payout once under its payment sequence."""
-    custodian, second = world.desk("custodian-1"), world.desk("custodian-2")
-    domain = world.client.domain("SettlementToken")
-    paid = 0
-    while waiting := custodian.get("/v1/custody/payouts")["data"]:
-        for payout in waiting:
-            form = PayoutReceipt(
-                payout=payout["payout"],
-                sequence=Hash32(
-                    "0x" + hashlib.sha256(f"leg 1 {payout['payout']}".encode()).hexdigest()
-                ),
-                value_day=beijing_day(world.now()),
-            )
-            body = {
-                "message": typed_message(form, domain)["message"],
-                "first_signature": "0x" + custodian.signer.sign_typed_data(form, domain).hex(),
-                "second_signature": "0x" + second.signer.sign_typed_data(form, domain).hex(),
-            }
-            name = f"payout.{payout['payout'][2:14]}"
-            custodian.send(name, "/v1/custody/payouts", lambda body=body: body)  # type: ignore[misc]  # bound now
-            paid += 1
-        gone = {payout["payout"] for payout in waiting}
-        world.wait(
-            "the bank's confirmations",
-            lambda gone=gone: (
-                not gone  # type: ignore[misc]  # bound now
-                & {one["payout"] for one in custodian.get("/v1/custody/payouts")["data"]}
-            ),
-        )
-    print(f"     {paid} payouts confirmed by the bank, their token burned")
+    """The custodian's bank has paid each driver once, under its payment sequence; the custodian burned the token."""
+    custodian = world.desk("custodian-1")
+    paid = [drive for drive in world.drives() if world.trip(drive)["paid_fen"] > 0]
+
+    def is_done() -> bool:
+        return not custodian.get("/v1/custody/payouts")["data"]
+
+    world.wait("the bank's payment of every driver", is_done, seconds=2 * PATIENCE_S)
+    asked = custodian.get("/v1/custody/questions")["data"]
+    if asked:
+        raise StageFailedError(f"the bank left a question: {asked[0]['text']}")
+    balances = world.bank.balances()
+    told = [
+        payout
+        for member in drivers()
+        for payout in world.desk(member.handle).get("/v1/payouts")["data"]
+    ]
+    if len(told) != len(paid) or sum(one["amount_fen"] for one in told) != sum(
+        balances[bank_account(member).number] for member in drivers()
+    ):
+        raise StageFailedError("what the bank holds for the drivers is not what they were paid")
+    world.bank_latencies = [one["bank_seconds"] for one in told if one["bank_seconds"] is not None]
+    print(f"     {len(told)} payouts on the drivers' bank accounts, their token burned")
 
 
 def repay(world: World) -> None:
@@ -633,8 +658,8 @@ def repay(world: World) -> None:
             continue
         if not world.drawer.has(f"cascade.{drive.key}"):
             _sign_cascade(world, drive)
-        account = world.client.fetch(FreightSettlement.collection_account(WaybillId(root)))
-        deposit_bank_money(world, f"freight.{drive.key}", account, ROOT_FEN)
+        pay_in = carrier.get(f"/v1/waybills/{root}/pay-in")
+        deposit_bank_money(world, f"freight.{drive.key}", pay_in, ROOT_FEN, payer="consignor")
         carrier.client.post(
             f"/v1/waybills/{root}/settlements",
             {"reference": f"freight.{drive.key}"},

@@ -109,6 +109,13 @@ def _tell_time(world: World) -> None:
         f"\n  From the consignee's POST to the API showing the driver's money: "
         f"p50 {statistics.median(ordered):.2f} s, p95 {p95:.2f} s ({len(ordered)} receipts)"
     )
+    if world.bank_latencies:
+        ordered = sorted(world.bank_latencies)
+        p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
+        print(
+            f"  From the consignee's signature to the bank's acceptance of the payout: "
+            f"p50 {statistics.median(ordered):.2f} s, p95 {p95:.2f} s ({len(ordered)} payouts)"
+        )
 
 
 def _tell_gas(world: World) -> None:

@@ -9,7 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from chain.clock import rfc3339
-from deploy.demo.cast import driver_handle, party_id
+from deploy.demo.cast import Member, driver_handle, party_id
 from deploy.demo.roads import (
     CORRIDOR_M,
     GATE_RADIUS_M,
@@ -18,6 +18,7 @@ from deploy.demo.roads import (
     line_between,
     point_at,
 )
+from finance.iso20022 import BankAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,6 +153,16 @@ def waybills_csv(drives: Sequence[Drive], tracks: dict[str, list[Fix]]) -> str:
     return out.getvalue()
 
 
-def account_hash(handle: str) -> str:
-    """Salted hash of a party's payout account, as its consent names it."""
-    return "0x" + hashlib.sha256(f"yundan demo account {handle}".encode()).hexdigest()
+BANK = "102100099996"
+"""The CNAPS number of the demo's one bank; invented accounts stand there alone."""
+
+HOUSE = BankAccount("存管银行", "6222999900000001", BANK)
+"""The custodian's account, from which drivers are paid and into which debtors pay."""
+
+
+def bank_account(member: Member) -> BankAccount:
+    """A party's invented account at the demo's bank, in its own name."""
+    digits = int(
+        hashlib.sha256(f"yundan demo account {member.handle}".encode()).hexdigest()[:12], 16
+    )
+    return BankAccount(member.name_zh, f"62220{digits % 10**14:014d}", BANK)

@@ -241,6 +241,16 @@ def test_the_confirmation_pays_the_driver_in_that_transaction(cast, day):
     assert len([a for a in trip["attestations"] if a["on_chain"]]) == 2
 
 
+def test_the_drivers_money_tells_its_stages_from_the_receipt_on(cast, day):
+    (told,) = cast["driver"].get("/v1/payouts")["data"]
+    assert (told["trip"], told["advance"]) == (day["trip"], day["advance"])
+    assert (told["amount_fen"], told["state"]) == (86_400, "queued")
+    assert [stage["name"] for stage in told["stages"] if stage["at"]] == ["signed", "queued"]
+    assert told["bank_seconds"] is None
+    for side in ("lender", "haulier"):
+        assert cast[side].get(f"/v1/payouts/{told['id']}") == told
+
+
 def test_a_receipt_is_signed_once(cast, day):
     form = cast["consignee"].get(f"/v1/deliveries/{day['trip']}/confirmation")
     with pytest.raises(ClientError) as refused:

@@ -46,6 +46,8 @@ SAMPLE = {
     "code": "no-code", "token": "t" * 43, "paper": "0x" + "05" * 32,
     "endpoint": "we_" + "0b" * 12, "event": "evt_" + "0c" * 12, "delivery": "whd_" + "0d" * 12,
     "document": "doc_" + "0a" * 12,
+    "payout": "0x" + "05" * 32, "account": "0x" + "06" * 32, "reference": "BK1",
+    "kind": "bad_message",
 }  # fmt: skip
 
 

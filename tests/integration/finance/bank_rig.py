@@ -22,7 +22,9 @@ from chain.party import Party, PartyStage
 from chain.ports import Domain
 from chain.repository import SqlRecords
 from chain.signers import LocalSigner
+from chain.typed_data import recover
 from deploy.bank.client import BankAdmin
+from finance.account_book import AccountBook
 from finance.bank import HttpBank
 from finance.iso20022 import BankAccount
 from finance.payout_errors import BankUnavailableError
@@ -77,6 +79,18 @@ class BankProcess:
             self.process.wait(20)
 
 
+class Keys:
+    """Whose key signed, without a chain: the party's own row says which key is his."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def is_signed(self, party, contract, form, signature):
+        assert contract == "SettlementToken"
+        held = self.records.find_party(party)
+        return held is not None and recover(form, CUSTODIAN.domain, signature) == held.key
+
+
 NUMBERS = itertools.count(1)
 """Of payees and payouts: no two tests that share a bank share an account."""
 
@@ -104,12 +118,25 @@ class Rig:
         return PayoutService(
             desk=SqlPayoutDesk(session),
             outbox=SqlOutbox(session, signer=CUSTODIAN.first.address, clock=self.wall),
-            parties=SqlRecords(session),
             seal=self.seal,
             clock=self.clock,
             wall=self.wall,
             house=HOUSE,
         )
+
+    def book(self, session):
+        return AccountBook(
+            desk=SqlPayoutDesk(session),
+            parties=SqlRecords(session),
+            seal=self.seal,
+            signatures=Keys(SqlRecords(session)),
+            clock=self.clock,
+        )
+
+    @contextlib.contextmanager
+    def begin_book(self):
+        with self.storage.write() as session:
+            yield self.book(session)
 
     @contextlib.contextmanager
     def begin(self):
@@ -120,12 +147,9 @@ class Rig:
         with self.storage.read() as session:
             return work(SqlPayoutDesk(session))
 
-    def payee(self, number, *, name="张师傅", holder=None, open_at_bank=True):
-        """A driver with an account in the book; gives (party, account, hash)."""
+    def party(self, number, *, name="张师傅", key=None):
+        """A driver without an account."""
         party = PartyId(2**63 + number)
-        account = BankAccount(holder or name, f"62220000{number:08d}", BANK)
-        if open_at_bank:
-            self.process.admin.open_account(account)
         with self.storage.write() as session:
             SqlRecords(session).add_party(
                 Party(
@@ -134,11 +158,20 @@ class Rig:
                     name_en=f"Driver {number}",
                     kind="driver",
                     stage=PartyStage.PENDING,
-                    key=None,
+                    key=key,
                     profile=Hash32("0x" + "00" * 32),
                 )
             )
-            hashed = self.service(session).register_account(
+        return party
+
+    def payee(self, number, *, name="张师傅", holder=None, open_at_bank=True):
+        """A driver with an account in the book; gives (party, account, hash)."""
+        party = self.party(number, name=name)
+        account = BankAccount(holder or name, f"62220000{number:08d}", BANK)
+        if open_at_bank:
+            self.process.admin.open_account(account)
+        with self.storage.write() as session:
+            hashed = self.book(session).register_account(
                 party,
                 account,
                 salt=Hash32("0x" + os.urandom(32).hex()),

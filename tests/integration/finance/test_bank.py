@@ -9,16 +9,19 @@ from dataclasses import replace
 import pytest
 from sqlmodel import select
 
+from chain.abi import hash32
 from chain.bindings.events import Minted, PayoutRedirected
 from chain.clock import FixedClock
-from chain.errors import InvalidValueError
+from chain.errors import InvalidValueError, YundanError
 from chain.ids import Address, Hash32, PartyId, WaybillId
 from chain.outbox import SqlOutbox
+from chain.signers import LocalSigner
 from chain.storage import Storage
 from chain.tables import OutgoingTransactionRow
+from chain.typed_data import struct_hash
 from finance.bank import HttpBank
 from finance.iso20022 import BankAccount, BankEntry, Notice, write_notice
-from finance.payout_accounts import Relation
+from finance.payout_accounts import CONSENT_HASH, AccountConsent, Relation, account_hash
 from finance.payout_errors import (
     AccountRefusedError,
     BankRefusedError,
@@ -140,18 +143,68 @@ def test_an_account_in_another_name_is_refused_unless_a_person_vouches_for_the_o
     party, _, _ = rig.payee(next(rig.numbers))
     owners = BankAccount("车主王", f"6222{next(rig.numbers):010d}", BANK)
     given = {"salt": Hash32("0x" + "07" * 32), "consent": "0xc0", "consented_at": START}
-    with rig.begin() as payouts:
+    with rig.begin_book() as book:
         with pytest.raises(AccountRefusedError, match="name"):
-            payouts.register_account(party, owners, **given)
+            book.register_account(party, owners, **given)
         with pytest.raises(AccountRefusedError, match="vouch"):
-            payouts.register_account(party, owners, relation=Relation.VEHICLE_OWNER, **given)
+            book.register_account(party, owners, relation=Relation.VEHICLE_OWNER, **given)
         with pytest.raises(AccountRefusedError, match="agreed"):
-            payouts.register_account(party, owners, **given | {"consent": ""})
+            book.register_account(party, owners, **given | {"consent": ""})
         with pytest.raises(AccountRefusedError, match="party"):
-            payouts.register_account(PartyId(99), owners, **given)
-        payouts.register_account(
+            book.register_account(PartyId(99), owners, **given)
+        book.register_account(
             party, owners, relation=Relation.VEHICLE_OWNER, vouched_by="clerk Wu", **given
         )
+
+
+def test_a_payees_own_signature_enters_his_account_and_a_forged_or_late_one_does_not(rig):
+    key, stranger = LocalSigner("0x" + "33" * 32), LocalSigner("0x" + "44" * 32)
+    party = rig.party(next(rig.numbers), key=key.address)
+    account, salt = BankAccount("张 师傅", f"6222{next(rig.numbers):010d}", BANK), hash32(b"s" * 32)
+    form = AccountConsent(
+        party, account_hash(account, salt), "self", CONSENT_HASH, int(START.timestamp()) + 60, salt
+    )
+    late = replace(form, expires=form.expires - 61)
+    domain = CUSTODIAN.domain
+    with rig.begin_book() as book:
+        for signer, given, salted, code in (
+            (stranger, form, salt, "signature_refused"),
+            (key, late, salt, "signature_refused"),
+            (key, form, hash32(b"t" * 32), "payout_account_refused"),
+        ):
+            with pytest.raises(YundanError) as refused:
+                book.enter(given, signer.sign_typed_data(given, domain), account, salt=salted)
+            assert refused.value.code == code
+        assert book.list_of(party) == []
+        entered = book.enter(form, key.sign_typed_data(form, domain), account, salt=salt)
+        assert entered.consent == struct_hash(form)
+        assert book.enter(form, key.sign_typed_data(form, domain), account, salt=salt) == entered
+        assert book.list_of(party) == [(entered, account.number[-4:])]
+
+
+def test_the_account_of_a_vehicles_owner_is_paid_only_once_a_person_has_seen_the_papers(rig):
+    key = LocalSigner("0x" + "33" * 32)
+    party = rig.party(next(rig.numbers), key=key.address)
+    account = BankAccount("车主王", f"6222{next(rig.numbers):010d}", BANK)
+    rig.process.admin.open_account(account)
+    salt = hash32(b"v" * 32)
+    hashed = account_hash(account, salt)
+    form = AccountConsent(
+        party, hashed, "vehicle_owner", CONSENT_HASH, int(START.timestamp()) + 60, salt
+    )
+    with rig.begin_book() as book:
+        book.enter(form, key.sign_typed_data(form, CUSTODIAN.domain), account, salt=salt)
+    payout = rig.queue(500, (party, account, hashed))
+    turn(rig)
+    assert rig.find(payout).state is PayoutState.QUEUED
+    assert asked(rig) == [QuestionKind.OWNER_ACCOUNT, QuestionKind.NO_ACCOUNT]
+    with rig.begin_book() as book:
+        with pytest.raises(AccountRefusedError, match="who has seen"):
+            book.vouch(hashed, by=" ")
+        book.vouch(hashed, by="clerk Wu")
+    turn(rig)
+    assert rig.find(payout).state is PayoutState.PAID
+    assert asked(rig) == []
 
 
 def test_an_account_of_another_party_is_never_paid(rig):
@@ -166,11 +219,11 @@ def test_a_forgotten_account_is_unreadable_and_one_in_use_is_not_forgotten(rig):
     payout = rig.queue(100)
     hashed = rig.find(payout).account
     turn(rig)
-    with rig.begin() as payouts, pytest.raises(AccountRefusedError, match="on its way"):
-        payouts.forget_account(hashed)
+    with rig.begin_book() as book, pytest.raises(AccountRefusedError, match="on its way"):
+        book.forget_account(hashed)
     rig.confirm(payout)
-    with rig.begin() as payouts:
-        payouts.forget_account(hashed)
+    with rig.begin_book() as book:
+        book.forget_account(hashed)
     again = rig.queue(100, (rig.find(payout).party, rig.accounts[payout], hashed))
     turn(rig)
     assert rig.find(again).state is PayoutState.QUEUED
@@ -187,10 +240,11 @@ def test_a_rejected_payout_goes_to_the_account_the_payee_names_next(rig):
     assert rig.find(payout).leg == 1  # nothing goes again by itself
     better = BankAccount("张师傅", f"6222{next(rig.numbers):010d}", BANK)
     rig.process.admin.open_account(better)
-    with rig.begin() as payouts:
-        hashed = payouts.register_account(
+    with rig.begin_book() as book:
+        hashed = book.register_account(
             payee[0], better, salt=Hash32("0x" + "09" * 32), consent="0xc1", consented_at=START
         )
+    with rig.begin() as payouts:
         payouts.on_payout_redirected(rig.seen(PayoutRedirected(payout, hashed)))
         with pytest.raises(InvalidValueError):
             payouts.approve_new_leg(payout, by=" ")

@@ -1,0 +1,205 @@
+"""What a payee sees of his money, and where he wants it; how a debtor pays in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from api.auth import Caller, Scope
+from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.payout_stories import PayoutStory, tell_payout, tell_payouts_of
+from api.ports import Services
+from api.schemas.money import (
+    AccountEntered,
+    AccountForm,
+    AccountList,
+    AccountNamed,
+    AccountShown,
+    PayInShown,
+    PayoutList,
+    PayoutShown,
+    QuestionShown,
+    StageShown,
+)
+from api.schemas.signing import TypedData, read_message
+from api.schemas.values import HashText
+from api.waybill_forms import parties_of
+from chain.errors import NotFoundError
+from chain.ids import Address, Hash32, WaybillId
+from finance.account_book import CONTRACT
+from finance.iso20022 import BankAccount
+from finance.payout_accounts import (
+    CONSENT,
+    CONSENT_HASH,
+    AccountConsent,
+    PayoutAccount,
+    account_hash,
+    pay_in_reference,
+)
+from finance.payouts import account_of_party, collection_account
+
+router = APIRouter(tags=["payouts"])
+
+MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
+SIGNING_TIME = dt.timedelta(days=7)
+
+
+# -- payouts --------------------------------------------------------------------------------------
+
+
+@router.get("/payouts")
+def list_payouts(caller: Reader, container: TheContainer) -> PayoutList:
+    """The caller's payouts as payee, oldest first, each with its stages and their times."""
+    with container.read() as services:
+        told = tell_payouts_of(services, caller.require_self())
+    return PayoutList(data=[show_payout(one) for one in told])
+
+
+@router.get("/payouts/{payout}")
+def get_payout(payout: HashText, caller: Reader, container: TheContainer) -> PayoutShown:
+    """One payout, for its payee and for lender and borrower of its advance."""
+    with container.read() as services:
+        told = tell_payout(services, Hash32(payout))
+    caller.require_sight(told.concerned, "payout")
+    return show_payout(told)
+
+
+def show_payout(told: PayoutStory) -> PayoutShown:
+    """A payout as JSON."""
+    held = told.payout
+    return PayoutShown(
+        id=held.payout,
+        party=str(held.party),
+        account=held.account,
+        amount_fen=held.amount_fen,
+        state=held.state.value,
+        advance=told.advance,
+        trip=told.trip,
+        leg=held.leg,
+        sequence=held.sequence,
+        bank_reference=held.bank_reference,
+        stages=[StageShown.model_validate(stage) for stage in told.stages],
+        signed_at=told.signed_at,
+        bank_seconds=told.bank_seconds,
+        questions=[
+            QuestionShown(
+                kind=one.kind.value,
+                subject=one.subject,
+                text=one.text,
+                payout=one.payout,
+                raised_at=one.raised_at,
+            )
+            for one in told.questions
+        ],
+    )
+
+
+# -- accounts -------------------------------------------------------------------------------------
+
+
+@router.post("/payout-accounts/form")
+def prepare_account(
+    asked: AccountNamed, caller: MoneyMover, container: TheContainer
+) -> AccountForm:
+    """What a payee signs so that an account is used to pay him; nothing is kept."""
+    hashed = account_hash(_account(asked), Hash32(asked.salt))
+    form = AccountConsent(
+        party=caller.require_self(),
+        account=hashed,
+        relation=asked.relation,
+        terms=CONSENT_HASH,
+        expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
+        salt=Hash32("0x" + secrets.token_hex(32)),
+    )
+    to_sign = TypedData.of(form, container.reader.domain(CONTRACT))
+    return AccountForm(account=hashed, consent=CONSENT, to_sign=to_sign)
+
+
+@router.post("/payout-accounts", status_code=201, response_model=AccountShown)
+def enter_account(given: AccountEntered, caller: MoneyMover, once: OnceOnly) -> Response:
+    """Enters an account under the payee's signed consent; the hash is what advances name."""
+    form = read_message(AccountConsent, given.message)
+    caller.require_party(form.party, "message.party")
+
+    def work(services: Services) -> AccountShown:
+        entered = services.accounts.enter(
+            form,
+            bytes.fromhex(given.signature[2:]),
+            _account(given),
+            salt=Hash32(given.salt),
+        )
+        return show_account(entered, given.number[-4:])
+
+    return once.run(caller.name, work)
+
+
+@router.get("/payout-accounts")
+def list_accounts(caller: Reader, container: TheContainer) -> AccountList:
+    """The caller's accounts."""
+    with container.read() as services:
+        found = services.accounts.list_of(caller.require_self())
+    return AccountList(data=[show_account(held, tail) for held, tail in found])
+
+
+@router.delete("/payout-accounts/{account}")
+def forget_account(account: HashText, caller: MoneyMover, container: TheContainer) -> AccountShown:
+    """Makes the caller's account unreadable for ever; refused while a payout to it is on its way."""
+    with container.write() as services:
+        held = services.accounts.get(Hash32(account))
+        caller.require_sight((held.party,), "account")
+        services.accounts.forget_account(held.account)
+        return show_account(services.accounts.get(held.account), "")
+
+
+def show_account(held: PayoutAccount, tail: str) -> AccountShown:
+    """An account as its payee sees it."""
+    return AccountShown(
+        account=held.account,
+        relation=held.relation.value,
+        tail=tail,
+        usable=held.is_usable,
+        consent=held.consent,
+        consented_at=held.consented_at,
+        forgotten_at=held.forgotten_at,
+    )
+
+
+def _account(named: AccountNamed) -> BankAccount:
+    return BankAccount(named.holder, named.number, named.bank)
+
+
+# -- paying in ------------------------------------------------------------------------------------
+
+
+@router.get("/pay-in")
+def own_pay_in(caller: Reader, container: TheContainer) -> PayInShown:
+    """How the caller pays money onto its own account here: to whom, and what to write."""
+    party = caller.require_self()
+    with container.read() as services:
+        house = services.payouts.house
+    return _pay_in(account_of_party(party), house, f"party:{party}")
+
+
+@router.get("/waybills/{waybill}/pay-in")
+def waybill_pay_in(waybill: HashText, caller: Reader, container: TheContainer) -> PayInShown:
+    """How the debtor of a waybill pays its freight: to whom, and what to write."""
+    with container.read() as services:
+        held = services.records.find_waybill(WaybillId(waybill))
+        if held is None:
+            raise NotFoundError("there is no such waybill")
+        caller.require_sight(parties_of(held), "waybill")
+        house = services.payouts.house
+    return _pay_in(collection_account(held.id), house, waybill)
+
+
+def _pay_in(target: Address, house: BankAccount, about: str) -> PayInShown:
+    return PayInShown(
+        reference=pay_in_reference(target),
+        holder=house.holder,
+        number=house.number,
+        bank=house.bank,
+        about=about,
+    )
