@@ -70,7 +70,7 @@ def test_the_demo_pays_real_trips_and_says_why_the_others_were_not_paid(tmp_path
 def test_a_demo_whose_worker_and_node_are_killed_is_resumed_without_a_trip_lost_or_paid_twice(
     tmp_path,
 ):
-    for kill in ("worker@advances", "custodian@road", "anvil@payouts"):
+    for kill in ("worker@advances", "anvil@payouts"):
         killed = demo(tmp_path, "--kill", kill)
         assert killed.returncode == 1, killed.stdout[-2000:]
         assert "run again to resume" in killed.stdout
