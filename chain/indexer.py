@@ -25,10 +25,10 @@ from chain.abi import Event, Occurred, address, hash32
 from chain.bindings.events import EVENTS
 from chain.client import block_ref, body_at
 from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongChainError
+from chain.identity import remember_chain
 from chain.ids import Hash32
 from chain.ports import BlockRef
 from chain.tables import BlockRow, ChainIdentityRow, CursorRow, EventLogRow, OwedLogRow
-from chain.transactions import remember_chain
 from chain.wire import NodeError, raw_bytes
 
 if TYPE_CHECKING:

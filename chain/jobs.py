@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chain.indexer import Advance, Indexer
-    from chain.transactions import Progress, TransactionWriter
+    from chain.settling import Progress
+    from chain.transactions import TransactionWriter
 
 log = structlog.get_logger(__name__)
 

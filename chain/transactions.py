@@ -14,26 +14,24 @@ The rules, each paid for by somebody's incident (see chain/README.md):
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
 
 from chain import intents
-from chain.abi import address
 from chain.errors import NotFoundError, UnexpectedStateError
+from chain.identity import remember_chain
 from chain.ids import Hash32
-from chain.intents import ATTEMPTS, ROWS, Attempt, Held, Intent, require_move
-from chain.landings import Landing, View, find_landings, look
+from chain.intents import ATTEMPTS, ROWS, Held, Intent, require_move
 from chain.lease import WriterLease
 from chain.merging import MOST, Parcel, merge_queue
 from chain.planning import Planned, Planner
 from chain.ports import TransactionState
 from chain.raw_transaction import sign_transaction
-from chain.reverts import understand_revert
-from chain.tables import ChainIdentityRow
-from chain.wire import NodeError, whole
+from chain.settling import PATIENCE, Changes, LocalControl, Progress, Settler
+from chain.wire import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,12 +41,12 @@ if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.clock import Clock
     from chain.ids import Address
+    from chain.landings import View
     from chain.ports import Signer
     from chain.storage import Storage
+    from chain.tables import ChainIdentityRow
 
 log = structlog.get_logger(__name__)
-
-Changes = dict[int, dict[str, Any]]
 
 KNOWN = ("already known", "already imported", "known transaction", "already in pool")
 NONCE_LOW = ("nonce too low", "nonce is too low", "nonce below")
@@ -67,11 +65,6 @@ VOID = "void"
 """The function name of an empty transaction that only uses up a nonce."""
 
 VOID_GAS = 21_000
-PATIENCE = 5
-"""Rounds in which an odd state must show itself before it is acted upon."""
-
-CHECKED_AT_ONCE = 64
-"""Blocks of mined rows that are looked at in one round, the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,39 +94,6 @@ class WriterSettings:
     bump_percent: int = 15
     most_gas_price: int = 10**12
     lease_s: float = 6.0
-
-
-class LocalControl(Protocol):
-    """What a local development node lets its owner do; a real network has none of it."""
-
-    def mine_again(self, raws: Sequence[bytes], timestamp: int) -> None:
-        """Puts exactly these transactions, in order, into one block of this time."""
-        ...
-
-
-@dataclass(slots=True)
-class Progress:
-    """What one round did.
-
-    Attributes:
-        is_writer: False if another worker holds the key.
-        waiting: transactions sent and not in a block, and queued ones.
-        problems: what an operator should see; the rows stay and are tried again.
-    """
-
-    is_writer: bool = True
-    signed: int = 0
-    mined: int = 0
-    final: int = 0
-    refused: int = 0
-    returned: int = 0
-    waiting: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def moved(self) -> bool:
-        """True if anything changed, so that another round at once is worthwhile."""
-        return bool(self.signed or self.mined or self.final or self.refused or self.returned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +126,18 @@ class TransactionWriter:
         self._signer = signer
         self._clock = clock
         self._set = settings or WriterSettings()
-        self._local = local
         self._lease = WriterLease(storage, signer.address, clock, seconds=self._set.lease_s)
         self.planner = Planner(client, signer.address, self._set.gas_ceiling)
-        self._sent_at: dict[int, float] = {}
-        self._missing: dict[int, int] = {}
-        self._denied: dict[int, int] = {}
+        self._settler = Settler(
+            client=client,
+            storage=storage,
+            account=signer.address,
+            clock=clock,
+            confirmations=self._set.confirmations,
+            call_object=self.planner.call_object,
+            local=local,
+        )
+        self.notes = self._settler.notes
         self._gap_seen = 0
         self._identity: ChainIdentityRow | None = None
 
@@ -186,14 +152,14 @@ class TransactionWriter:
         if not self._lease.hold():
             done.is_writer = False
             return done
-        held = self._read()
-        view = self._look(held)
+        held = self._settler.read()
+        view = self._settler.look(held)
         self._check_identity(view)
-        if self._is_gone(held, view):
-            self._take_back(done)
+        if self._settler.is_gone(held, view):
+            self._settler.take_back(done)
             return done
-        sent = self._settle(held, view, done)
-        if not self._restore(sent, done):
+        sent = self._settler.settle(held, view, done)
+        if not self._settler.restore(sent, done):
             fresh = self._sign(view, sent, done)
             self._bump(view, sent, held, done)
             self._fill_gap(view, sent, done)
@@ -264,19 +230,6 @@ class TransactionWriter:
 
     # --- looking ---
 
-    def _read(self) -> Held:
-        with self._storage.read() as session:
-            return intents.read_held(session, self._signer.address)
-
-    def _look(self, held: Held) -> View:
-        heights = {one.block_number for one in held.stranded if one.block_number is not None}
-        if held.newest is not None and held.newest.block_number is not None:
-            heights.add(held.newest.block_number)
-        mined = {one.block_number for one in held.mined if one.block_number is not None}
-        heights.update(sorted(mined)[:CHECKED_AT_ONCE])
-        hashes = [attempt.hash for tries in held.attempts.values() for attempt in tries]
-        return look(self._client, self._signer.address, heights=heights, hashes=hashes)
-
     def _check_identity(self, view: View) -> None:
         if self._identity is None:
             self._identity = remember_chain(self._storage, self._client.chain_id, view.genesis)
@@ -284,264 +237,6 @@ class TransactionWriter:
             expected = Hash32(self._identity.genesis_hash)
             self._identity = None
             self._client.require_genesis(expected)
-
-    # --- what was final is looked at again ---
-
-    def _is_gone(self, held: Held, view: View) -> bool:
-        newest = held.newest
-        return newest is not None and not _stands(newest, view.blocks)
-
-    def _take_back(self, done: Progress) -> None:
-        """Rows whose blocks are gone from the chain, found from the top down: they are sent again."""
-        with self._storage.read() as session:
-            rows = intents.list_in_blocks(session, self._signer.address)
-        gone: list[Intent] = []
-        for at in range(0, len(rows), 50):
-            part = rows[at : at + 50]
-            blocks = self._client.find_blocks(one.block_number or 0 for one in part)
-            lost = [one for one in part if not _stands(one, blocks)]
-            gone += lost
-            if len(lost) < len(part):
-                break
-        if not gone:
-            return
-        log.warning("blocks that held our transactions are gone", rows=len(gone))
-        with self._storage.write() as session:
-            present = {
-                row.id: row.block_hash
-                for at in range(0, len(gone), 500)
-                for row in session.execute(
-                    sa.select(ROWS.c.id, ROWS.c.block_hash)
-                    .where(ROWS.c.id.in_([one.id for one in gone[at : at + 500]]))
-                    .with_for_update()
-                )
-            }
-            changes: Changes = {}
-            for one in gone:
-                if present.get(one.id) == one.block_hash:
-                    changes[one.id] = self._returned(one, done)
-            self._write(session, changes, gone)
-
-    def _returned(self, intent: Intent, done: Progress) -> dict[str, Any]:
-        """Its block is gone: the same bytes go out again. Where it stood is kept for ``_restore``."""
-        require_move(intent.key, intent.state, TransactionState.SENT)
-        self._sent_at.pop(intent.id, None)
-        done.returned += 1
-        return {"state": TransactionState.SENT.value, "block_hash": None, "settled_at": None}
-
-    # --- what landed ---
-
-    def _settle(self, held: Held, view: View, done: Progress) -> list[Intent]:
-        """Sent rows found in blocks become mined or reverted; mined ones deep enough final.
-
-        Returns:
-            What is still sent.
-        """
-        landed = find_landings(self._client, view, held.attempts)
-        by_id = {one.id: one for one in held.sent}
-        reasons = self._find_reasons([(by_id[number], at) for number, at in landed.items()])
-        replaced = self._find_replaced(held, view, landed, done)
-        changes: Changes = {}
-        for number, landing in landed.items():
-            changes[number] = self._landed(by_id[number], landing, reasons.get(number), view, done)
-        for one in held.mined:
-            if one.block_number not in view.asked:
-                continue  # its turn comes in another round
-            if not _stands(one, view.blocks):
-                changes[one.id] = self._returned(one, done)
-            elif view.head.number - (one.block_number or 0) >= self._set.confirmations:
-                require_move(one.key, one.state, TransactionState.FINAL)
-                changes[one.id] = {
-                    "state": TransactionState.FINAL.value,
-                    "settled_at": self._clock.now(),
-                }
-                done.final += 1
-        stranded = [
-            one.id
-            for one in held.stranded
-            if one.block_number is None
-            or (
-                _stands(one, view.blocks)
-                and view.head.number - one.block_number >= self._set.confirmations
-            )
-        ]
-        if changes or replaced or stranded:
-            known = {one.id: one.state for one in (*held.sent, *held.mined)}
-            with self._storage.write() as session:
-                present = intents.lock_states(session, [*changes, *(one.id for one in replaced)])
-                current = {n: c for n, c in changes.items() if present.get(n) is known[n]}
-                self._write(session, current, (*held.sent, *held.mined))
-                for one in replaced:
-                    if present.get(one.id) is one.state:
-                        self._requeue(session, one, done)
-                if stranded:
-                    done.returned += intents.free_members(session, stranded, is_alone=True)
-        return [one for one in held.sent if one.id not in landed and one not in replaced]
-
-    def _write(self, session: Session, changes: Changes, rows: Iterable[Intent]) -> None:
-        intents.write_changes(session, changes)
-        carriers = {one.id for one in rows if one.is_carrier}
-        intents.write_members(session, {n: changes[n] for n in changes if n in carriers})
-
-    def _find_reasons(self, landings: list[tuple[Intent, Landing]]) -> dict[int, bytes]:
-        """Why mined calls failed: the same call once more, on the state before their block."""
-        failed = [(one, at) for one, at in landings if not at.succeeded and not at.is_void]
-        if not failed:
-            return {}
-        answers = self._client.request_many(
-            [
-                (
-                    "eth_call",
-                    [self.planner.call_object(one), hex(max(landing.block.number - 1, 0))],
-                )
-                for one, landing in failed
-            ]
-        )
-        return {
-            one.id: answer.data
-            for (one, _), answer in zip(failed, answers, strict=True)
-            if isinstance(answer, NodeError)
-        }
-
-    def _landed(
-        self, intent: Intent, landing: Landing, reason: bytes | None, view: View, done: Progress
-    ) -> dict[str, Any]:
-        self._forget(intent.id)
-        change: dict[str, Any] = {
-            "transaction_hash": landing.transaction_hash,
-            "block_number": landing.block.number,
-            "block_hash": landing.block.hash,
-            "block_position": landing.position,
-            "block_time": landing.block.at,
-            "gas_used": landing.gas_used,
-            "settled_at": self._clock.now(),
-            "error": "",
-            "error_facts": {},
-            "message": "",
-        }
-        if landing.is_void:
-            require_move(intent.key, intent.state, TransactionState.DROPPED)
-            why = "given up: an empty transaction took its nonce"
-            return change | {"state": TransactionState.DROPPED.value, "message": why}
-        if not landing.succeeded:
-            done.refused += 1
-            return change | self._refused(intent, reason or b"")
-        require_move(intent.key, intent.state, TransactionState.MINED)
-        done.mined += 1
-        is_final = view.head.number - landing.block.number >= self._set.confirmations
-        if is_final:
-            require_move(intent.key, TransactionState.MINED, TransactionState.FINAL)
-            done.final += 1
-        state = TransactionState.FINAL if is_final else TransactionState.MINED
-        return change | {"state": state.value}
-
-    def _refused(self, intent: Intent, data: bytes) -> dict[str, Any]:
-        require_move(intent.key, intent.state, TransactionState.REVERTED)
-        refusal = understand_revert(data)
-        facts = dict(refusal.facts)
-        log.info("call refused", key=intent.key, error=refusal.name, facts=facts)
-        return {
-            "state": TransactionState.REVERTED.value,
-            "error": refusal.name[:100],
-            "error_facts": facts,
-            "message": f"{intent.contract}.{intent.function} was refused: {refusal.text}",
-            "settled_at": self._clock.now(),
-        }
-
-    def _forget(self, number: int) -> None:
-        self._sent_at.pop(number, None)
-        self._denied.pop(number, None)
-        self._missing.pop(number, None)
-
-    def _find_replaced(
-        self, held: Held, view: View, landed: Mapping[int, Landing], done: Progress
-    ) -> list[Intent]:
-        """Sent rows whose nonce is used though none of their hashes is found, seen often enough."""
-        found = []
-        for one in held.sent:
-            if one.id in landed or one.nonce is None or view.nonce <= one.nonce:
-                self._missing.pop(one.id, None)
-                continue
-            self._missing[one.id] = self._missing.get(one.id, 0) + 1
-            tries = held.attempts.get(one.id, [])
-            if self._missing[one.id] >= PATIENCE and self._is_replaced(one, tries, view, done):
-                found.append(one)
-        return found
-
-    def _is_replaced(
-        self, intent: Intent, attempts: Sequence[Attempt], view: View, done: Progress
-    ) -> bool:
-        """True if a foreign transaction is SHOWN in a final block under the row's nonce."""
-        assert intent.nonce is not None
-        low, high = 0, view.head.number - self._set.confirmations
-        if high < 0 or self._nonce_at(high) <= intent.nonce:
-            return False
-        while low < high:  # the first block after which the nonce is used
-            middle = (low + high) // 2
-            if self._nonce_at(middle) > intent.nonce:
-                high = middle
-            else:
-                low = middle + 1
-        body = self._client.request("eth_getBlockByNumber", [hex(low), True])
-        for one in (body or {}).get("transactions", ()):
-            if (
-                address(one["from"]) == self._signer.address
-                and whole(one["nonce"]) == intent.nonce
-                and one["hash"] not in {attempt.hash for attempt in attempts}
-            ):
-                done.problems.append(
-                    f"nonce {intent.nonce} of {self._signer.address} was used by a foreign "
-                    f"transaction {one['hash']}; {intent.key} is queued again"
-                )
-                return True
-        return False
-
-    def _nonce_at(self, height: int) -> int:
-        return whole(
-            self._client.request("eth_getTransactionCount", [self._signer.address, hex(height)])
-        )
-
-    def _requeue(self, session: Session, intent: Intent, done: Progress) -> None:
-        """Its nonce is lost to a foreign transaction, for good: the call gets a new one."""
-        require_move(intent.key, intent.state, TransactionState.REPLACED)
-        self._forget(intent.id)
-        freed = intents.free_members(session, [intent.id], is_alone=False)
-        wanted = TransactionState.REPLACED if freed else TransactionState.QUEUED
-        if not freed:
-            require_move(intent.key, TransactionState.REPLACED, wanted)
-        change = {"state": wanted.value, "nonce": None, "raw": None, "sent_at": None}
-        intents.write_changes(session, {intent.id: change | {"transaction_hash": None}})
-        done.returned += 1
-
-    # --- a local node that lost blocks ---
-
-    def _restore(self, sent: Sequence[Intent], done: Progress) -> bool:
-        """The same bytes in the same blocks at the same times; True if there was anything to restore."""
-        if self._local is None:
-            return False
-        lost = [one for one in sent if one.block_time is not None]
-        if not lost:
-            return False
-        with self._storage.read() as session:
-            query = sa.select(ROWS.c.id, ROWS.c.raw).where(ROWS.c.id.in_([one.id for one in lost]))
-            raws = {row.id: row.raw for row in session.execute(query)}
-        blocks: dict[int, list[Intent]] = {}
-        for one in lost:
-            blocks.setdefault(one.block_number or 0, []).append(one)
-        log.warning("sending lost transactions again", count=len(lost))
-        for number in sorted(blocks):
-            ordered = sorted(
-                blocks[number], key=lambda one: (one.block_position or 0, one.nonce or 0)
-            )
-            time_of = ordered[0].block_time
-            assert time_of is not None
-            self._local.mine_again([raws[one.id] for one in ordered], int(time_of.timestamp()))
-        now = time.monotonic()
-        self._sent_at.update({one.id: now for one in lost})
-        done.returned += len(lost)
-        held = self._read()
-        self._settle(held, self._look(held), done)
-        return True
 
     # --- signing ---
 
@@ -580,7 +275,7 @@ class TransactionWriter:
                     break  # taken back meanwhile: the nonces after it would have a gap
                 if made is None:
                     assert isinstance(planned.verdict, bytes)
-                    changes[parcel.first.id] = self._refused(parcel.first, planned.verdict)
+                    changes[parcel.first.id] = self._settler.refused(parcel.first, planned.verdict)
                     done.refused += 1
                     continue
                 number = parcel.first.id if parcel.call is None else self._carry(session, parcel)
@@ -699,7 +394,7 @@ class TransactionWriter:
         """A nonce beyond our own count means a foreign sender, or a wrong answer: ask again."""
         if view.nonce <= last + 1:
             return True
-        return all(self._look(Held(None, [], [])).nonce == view.nonce for _ in range(2))
+        return all(self._settler.look(Held(None, [], [])).nonce == view.nonce for _ in range(2))
 
     # --- another attempt under the same nonce ---
 
@@ -726,7 +421,7 @@ class TransactionWriter:
         intents.write_changes(session, {intent.id: change})
         if not intents.read_raws(session, [made.hash]):
             self._add_attempts(session, {intent.id: made})
-        self._sent_at.pop(intent.id, None)
+        self.notes.sent_at.pop(intent.id, None)
         return True
 
     def _bump(self, view: View, sent: Sequence[Intent], held: Held, done: Progress) -> None:
@@ -808,7 +503,9 @@ class TransactionWriter:
         """Sends stored bytes that were not sent lately; True if something new may land at once."""
         now = time.monotonic()
         stale = [
-            one.id for one in sent if now - self._sent_at.get(one.id, -1e9) > self._set.resend_s
+            one.id
+            for one in sent
+            if now - self.notes.sent_at.get(one.id, -1e9) > self._set.resend_s
         ]
         raws = {}
         if stale:
@@ -824,11 +521,11 @@ class TransactionWriter:
             [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws.values()]
         )
         for number, answer in zip(raws, answers, strict=True):
-            self._sent_at[number] = now
+            self.notes.sent_at[number] = now
             if isinstance(answer, NodeError):
                 self._take_denial(number, answer.text, done)
             else:
-                self._denied.pop(number, None)
+                self.notes.denied.pop(number, None)
         return True
 
     def _take_denial(self, number: int, text: str, done: Progress) -> None:
@@ -842,9 +539,9 @@ class TransactionWriter:
         log.warning("the node refuses a transaction", key=key, error=text)
         if not any(word in said for word in HOPELESS):
             return
-        self._denied[number] = self._denied.get(number, 0) + 1
-        if self._denied[number] >= PATIENCE:
-            self._denied.pop(number, None)
+        self.notes.denied[number] = self.notes.denied.get(number, 0) + 1
+        if self.notes.denied[number] >= PATIENCE:
+            self.notes.denied.pop(number, None)
             self.give_up(key)
 
     def _await_blocks(self, done: Progress) -> None:
@@ -852,23 +549,7 @@ class TransactionWriter:
         for pause in (0.0, 0.004, 0.008, 0.016, 0.032):
             time.sleep(pause)
             before = done.mined + done.refused
-            held = self._read()
-            left = self._settle(held, self._look(held), done)
+            held = self._settler.read()
+            left = self._settler.settle(held, self._settler.look(held), done)
             if done.mined + done.refused > before and not left:
                 return
-
-
-def _stands(intent: Intent, blocks: Mapping[int, Any]) -> bool:
-    """True if the row's block is on the chain."""
-    block = blocks.get(intent.block_number or 0)
-    return block is not None and block.hash == intent.block_hash
-
-
-def remember_chain(storage: Storage, chain_id: int, genesis: Hash32) -> ChainIdentityRow:
-    """Binds a database to its chain at the first meeting; gives what it is bound to."""
-    with storage.write() as session:
-        row = session.get(ChainIdentityRow, 1)
-        if row is None:
-            row = ChainIdentityRow(chain_id=chain_id, genesis_hash=genesis)
-            session.add(row)
-        return row

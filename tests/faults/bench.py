@@ -38,7 +38,13 @@ CONTEXT = multiprocessing.get_context("forkserver")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does."""
+    """What a run does.
+
+    Attributes:
+        jobs: payments queued while faults happen; backlog: queued at the end, while no service runs.
+        shortest_s: of the life of a service between start and SIGKILL; longest_s likewise.
+        quiet_s: how long the last service may take, in peace, until nothing waits.
+    """
 
     jobs: int = 300
     kills: int = 30
@@ -50,6 +56,7 @@ class Plan:
     longest_s: float = 0.6
     confirmations: int = 3
     quiet_s: float = 120.0
+    backlog: int = 0
     storage_url: str = ""
     chaos: Chaos = field(default_factory=Chaos)
 
@@ -72,6 +79,8 @@ class Verdict:
     projection_differs: int = 0
     first_after_restart_s: float = 0.0
     drained_s: float = 0.0
+    backlog_first_s: float = 0.0
+    backlog_drained_s: float = 0.0
     alarms: int = 0
 
     @property
@@ -142,38 +151,63 @@ def run(plan: Plan, folder: Path, say=lambda text: None) -> Verdict:
             victim.kill()
             victim.join()
             say(f"life {life + 1}/{plan.kills}: {queued} queued, {_count(desk, 'final')} final")
-        for one in services:
-            one.kill()
-            one.join()
-        services.clear()
+        _end(services)
         proxy.chaos = QUIET
-        began = time.monotonic()
-        before = _count(desk, "final")
-        services.append(_start(orders))
-        while time.monotonic() - began < plan.quiet_s:
-            time.sleep(0.2)
-            _nudge(node, plan.confirmations)
-            final = _count(desk, "final")
-            if final > before and not verdict.first_after_restart_s:
-                verdict.first_after_restart_s = round(time.monotonic() - began, 2)
-            if not services[0].is_alive():
-                verdict.alarms += 1
-                break
-            if final == plan.jobs + 1 and _handled(desk) == plan.jobs:
-                break
-        verdict.drained_s = round(time.monotonic() - began, 2)
-        for one in services:
-            one.kill()
-            one.join()
+        verdict.first_after_restart_s, verdict.drained_s = _drain(
+            desk, node, orders, plan, services, jobs=plan.jobs, verdict=verdict
+        )
+        if plan.backlog:
+            _end(services)
+            every = plan.jobs + plan.backlog
+            for number in range(plan.jobs, every):
+                desk.queue(pay(number + 1, number + 1), f"pay:{number + 1}")
+            verdict.backlog_first_s, verdict.backlog_drained_s = _drain(
+                desk, node, orders, plan, services, jobs=every, verdict=verdict
+            )
+        _end(services)
         _judge(desk, orders, plan, verdict, folder)
     finally:
-        for one in services:
-            one.kill()
-            one.join()
+        _end(services)
         proxy.close()
         node.stop()
         desk.storage.close()
     return verdict
+
+
+def _drain(
+    desk: Desk,
+    node: LocalChain,
+    orders: Orders,
+    plan: Plan,
+    services: list,
+    *,
+    jobs: int,
+    verdict: Verdict,
+) -> tuple[float, float]:
+    """A fresh service in peace until every job is final and handled: seconds to the first, to the last."""
+    first = 0.0
+    before = _count(desk, "final")
+    began = time.monotonic()
+    services.append(_start(orders))
+    while time.monotonic() - began < plan.quiet_s:
+        time.sleep(0.2)
+        _nudge(node, plan.confirmations)
+        final = _count(desk, "final")
+        if final > before and not first:
+            first = round(time.monotonic() - began, 2)
+        if not services[0].is_alive():
+            verdict.alarms += 1
+            break
+        if final == jobs + 1 and _handled(desk) == jobs:
+            break
+    return first, round(time.monotonic() - began, 2)
+
+
+def _end(services: list) -> None:
+    for one in services:
+        one.kill()
+        one.join()
+    services.clear()
 
 
 def _start(orders: Orders):
@@ -211,8 +245,16 @@ def _handled(desk: Desk) -> int:
 
 def _judge(desk: Desk, orders: Orders, plan: Plan, verdict: Verdict, folder: Path) -> None:
     client: ChainClient = desk.client
-    numbers = range(1, plan.jobs + 1)
-    paid = dict(zip(numbers, client.fetch_many([times(n) for n in numbers]), strict=True))
+    numbers = range(1, plan.jobs + plan.backlog + 1)
+    paid = {
+        number: found
+        for at in range(0, len(numbers), 500)
+        for number, found in zip(
+            numbers[at : at + 500],
+            client.fetch_many([times(n) for n in numbers[at : at + 500]]),
+            strict=True,
+        )
+    }
     verdict.lost = sum(1 for n in numbers if paid[n] == 0)
     verdict.doubled = sum(1 for n in numbers if paid[n] > 1)
     with desk.storage.read() as session:

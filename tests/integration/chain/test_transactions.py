@@ -301,13 +301,13 @@ def test_a_call_given_up_is_dropped_or_mined_and_never_both(chain, tmp_path):
 
 
 def test_a_gap_before_our_nonces_is_filled(desk, monkeypatch):
-    real = desk.writer._look
+    real = desk.writer._settler.look
 
     def lying(held):
         view = real(held)
         return dataclasses.replace(view, nonce=view.nonce + 2)
 
-    monkeypatch.setattr(desk.writer, "_look", lying)
+    monkeypatch.setattr(desk.writer._settler, "look", lying)
     monkeypatch.setattr(desk.writer, "_await_blocks", lambda done: None)
     desk.queue(pay(1), "pay:1")
     desk.writer.send_once()
