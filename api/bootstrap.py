@@ -68,6 +68,7 @@ from tracking.ingest.gateway import Gateway, GatewaySettings
 from tracking.past import Past
 from tracking.repository import SqlRecords as SqlTracks
 from tracking.service import TrackingService
+from tracking.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,11 @@ class Container:
     def past(self) -> Past:
         """Every drive judged before, to find copies among them."""
         return Past()
+
+    @cached_property
+    def watch(self) -> Watch:
+        """The live view of every trip under way, of the process that works."""
+        return Watch()
 
     @cached_property
     def hash_key(self) -> bytes:

@@ -22,9 +22,11 @@ from chain.bindings.enums import TripState
 from chain.errors import YundanError
 from chain.ids import Hash32
 from finance.payouts import account_of_party, collection_account
+from tracking.findings import Severity
 
 if TYPE_CHECKING:
     from api.bootstrap import Services
+    from tracking.ports import Raised
 
 _log = structlog.get_logger(__name__)
 
@@ -221,3 +223,14 @@ AFTER: Mapping[type[Event], tuple[UseCase, ...]] = dict.fromkeys(
     (note_trip,),
 )  # fmt: skip
 """What changes where a trip stands is noted on the boards, after everything else has been done."""
+
+
+def tell_alert(_: Services, raised: Raised) -> None:
+    """An alert of a trip is in the log too, without a place: whoever runs the system sees it there."""
+    alert = raised.alert
+    if alert.severity is not Severity.INFO:
+        _log.warning("trip_alert", trip=raised.trip, code=alert.code, at=alert.at)
+
+
+ON_ALERT: tuple[Callable[[Services, Raised], None], ...] = (tell_alert,)
+"""What is done when a trip under way raises an alert; inside the transaction that keeps it."""

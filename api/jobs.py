@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
+from api import flow
 from api.bootstrap import Container, Services
 from api.trip_stories import note_on_board
 from chain.bindings.enums import TripState
@@ -71,6 +72,25 @@ def commit_tracks(container: Container) -> int:
         return services.tracking.commit_due(
             attestor=party, signer=container.attestor, domain=domain
         )
+
+
+def watch_trips(container: Container) -> int:
+    """Looks at what every trip under way does now and raises alerts; how many are new."""
+    now = int(container.clock.now().timestamp())
+    try:
+        with container.read() as services:
+            seen = container.watch.look(services.tracks, now=now)
+        if not seen.alerts and not seen.progress:
+            return 0
+        with container.write() as services:
+            fresh = services.tracking.note_seen(seen)
+            for one in fresh:
+                for use_case in flow.ON_ALERT:
+                    use_case(services, one)
+    except BaseException:
+        container.watch.forget()  # what was not written down is found again
+        raise
+    return len(fresh)
 
 
 def judge_arrived(container: Container) -> int:
@@ -259,6 +279,7 @@ def forget_old(container: Container) -> int:
 
 
 JOBS = (
+    Job("watch trips", 1.0, watch_trips),
     Job("commit tracks", 1.0, commit_tracks),
     Job("judge arrived", 1.0, judge_arrived),
     Job("payouts", 1.0, carry_out_payouts),

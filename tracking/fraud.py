@@ -103,7 +103,7 @@ def _straight_line(drive: Drive, rule: Rule) -> list[Finding]:
         length = int(drive.steps[low:high].sum()) // 1000
         if spent < rule["least_s"] or length < rule["least_m"]:
             continue
-        if _line_residual_cm(drive, low, high) > rule["residual_cm"]:
+        if _is_off_line(drive, low, high, rule):
             continue
         out.append(
             Finding(
@@ -119,6 +119,16 @@ def _straight_line(drive: Drive, rule: Rule) -> list[Finding]:
             )
         )
     return out
+
+
+def _is_off_line(drive: Drive, low: int, high: int, rule: Rule) -> bool:
+    """Whether fixes are no filled line: cruise control on a straight motorway errs by half a metre and more.
+
+    A true fix at either end may have come near enough to be taken for one of the line.
+    """
+    parts = ((low, high), (low + 1, high), (low, high - 1))
+    able = [(a, b) for a, b in parts if b - a + 1 >= rule["least_n"]]
+    return min(_line_residual_cm(drive, a, b) for a, b in able) > rule["line_cm"]
 
 
 def _line_residual_cm(drive: Drive, low: int, high: int) -> int:
@@ -145,7 +155,8 @@ def _too_perfect(drive: Drive, rule: Rule) -> list[Finding]:
         return []
     residual_cm = int(np.median(np.abs(drive.match.offset[rows]))) // 10
     off_clock_m = _off_uniform_m(along, time)
-    uniform = off_clock_m * 1000 <= way // 1000 * rule["uniform_permille"]
+    # A steady right foot on a motorway is off by 140 m and more, a player of a route by 10.
+    uniform = off_clock_m <= min(way // 1000 * rule["uniform_permille"] // 1000, rule["uniform_m"])
     exact = residual_cm <= rule["residual_cm"]
     if not (uniform or exact):
         return []
@@ -235,6 +246,7 @@ def _compressed(drive: Drive, corridor: Corridor, way: Journey, rule: Rule) -> l
     for window, permille in (
         (rule["burst_s"], rule["burst_permille"]),
         (rule["short_s"], rule["short_permille"]),
+        (rule["middle_s"], rule["middle_permille"]),
         (rule["long_s"], rule["long_permille"]),
     ):
         until = np.searchsorted(time, time + window, side="left")

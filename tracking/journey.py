@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SAME_MM = 120
 _MOVING_KMH = 10
+_APPROACH_GAP_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +171,8 @@ def _was_frozen(drive: Drive, at: int) -> bool:
 
 
 def _approach_mm(drive: Drive, covered: Bools, first: int) -> int:
-    """Road seen driven without a break up to a fix, mm."""
-    broken = np.flatnonzero(~covered[:first])
+    """Road seen driven without a break or a silence up to a fix, mm."""
+    broken = np.flatnonzero(~covered[:first] | (drive.gaps[:first] > _APPROACH_GAP_S))
     begin = int(broken[-1]) + 1 if len(broken) else 0
     return int(drive.match.along[first] - drive.match.along[begin]) if begin < first else 0
 
@@ -201,7 +202,10 @@ def _departure(
     if len(drive):
         away = from_gate_mm(corridor.plan.loading, drive.lon[:1], drive.lat[:1])
         nearest = int(from_gate_mm(corridor.plan.loading, drive.lon, drive.lat).min()) // 1000
-        mild = nearest <= rule["allowance_m"] and bool(drive.match.near[0])
+        # One report earlier it would have been inside.
+        began_m = int(drive.steps[0]) // 1000 if len(drive.steps) else 0
+        allowed_m = max(rule["allowance_m"], began_m if int(away[0]) // 1000 == nearest else 0)
+        mild = nearest <= allowed_m and bool(drive.match.near[0])
         findings.append(
             Finding(
                 rule.code,

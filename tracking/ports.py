@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
     from chain.bindings.enums import TripState
     from chain.ids import Hash32, PartyId, TripId
+    from tracking.alerts import Alert
     from tracking.fix import Fix
+    from tracking.stream import Progress
     from tracking.trip import (
         AttestationRecord,
         Member,
@@ -39,6 +41,14 @@ class Waiting(NamedTuple):
     vehicle: Hash32
     plan_hash: Hash32
     policy_hash: Hash32
+
+
+class Raised(NamedTuple):
+    """An alert of a trip, and when it was raised by our clock (unix seconds)."""
+
+    trip: TripId
+    alert: Alert
+    raised: int
 
 
 class Records(Protocol):
@@ -83,6 +93,33 @@ class Records(Protocol):
 
     def last_fixes(self, terminals: Collection[str], since: int) -> dict[str, Fix]:
         """The latest fix of each terminal not older than ``since`` by its own clock."""
+        ...
+
+    def list_newer(self, since: Mapping[str, int], until: int) -> dict[str, list[Fix]]:
+        """Fixes of many terminals, each newer than its own instant by the device's clock, in order.
+
+        Args:
+            since: terminal -> unix seconds, exclusive.
+            until: for all, inclusive.
+        """
+        ...
+
+    def add_alerts(self, alerts: Sequence[Raised]) -> list[Raised]:
+        """Keeps alerts; those that were not known before (by trip, instant and code)."""
+        ...
+
+    def list_alerts(
+        self, trips: Collection[TripId] | None, *, since: int = 0, limit: int = 200
+    ) -> list[Raised]:
+        """Alerts raised at or after an instant, newest first; of all trips where none are named."""
+        ...
+
+    def save_progress(self, progress: Mapping[TripId, Progress]) -> None:
+        """Writes down where trips are."""
+        ...
+
+    def list_progress(self, trips: Collection[TripId]) -> dict[TripId, Progress]:
+        """Where those of the trips are that somebody watches."""
         ...
 
     def list_raw(self, terminal: str, since: int, until: int) -> list[RawFrame]:

@@ -12,12 +12,10 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chain.bindings.enums import TripState
 from chain.ids import Hash32, PartyId, TripId
 from tracking.errors import TripUnknownError
-from tracking.fix import Fix
 from tracking.ports import Waiting
 from tracking.tables import (
     FixRow,
@@ -42,12 +40,12 @@ from tracking.trip import (
     Trip,
     VerdictRecord,
 )
+from tracking.watch_records import WatchRecords, read_fix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from sqlmodel import Session
-
+    from tracking.fix import Fix
     from tracking.ports import RawEntry
 
 _IN_AT_ONCE = 500
@@ -100,13 +98,8 @@ def _batches(values: Collection[Any]) -> Iterator[list[Any]]:
         yield ordered[at : at + _IN_AT_ONCE]
 
 
-class SqlRecords:
+class SqlRecords(WatchRecords):
     """``tracking.ports.Records`` on SQLite and PostgreSQL."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        dialect = session.get_bind().dialect.name
-        self._insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
     # --- terminals -----------------------------------------------------------------------------
 
@@ -198,7 +191,7 @@ class SqlRecords:
             .where(table.c.terminal_number == number, table.c.time.between(since, until))
             .order_by(table.c.time, table.c.digest)
         )
-        return [_fix(row, terminal) for row in rows]
+        return [read_fix(row, terminal) for row in rows]
 
     def list_members(
         self, terminal: str, since: int, until: int
@@ -242,7 +235,7 @@ class SqlRecords:
                 .subquery()
             )
             for row in self._session.execute(sa.select(ranked).where(ranked.c.rank == 1)):
-                found[row.terminal] = _fix(row, row.terminal)
+                found[row.terminal] = read_fix(row, row.terminal)
         return found
 
     def list_raw(self, terminal: str, since: int, until: int) -> list[RawFrame]:
@@ -798,27 +791,6 @@ def _fix_values(number: int, fix: Fix) -> tuple[Any, ...]:
         fix.alarm,
         fix.late,
         fix.items_ok,
-    )
-
-
-def _fix(row: Any, terminal: str) -> Fix:
-    return Fix(
-        time=row.time,
-        lat_e6=row.lat_e6,
-        lon_e6=row.lon_e6,
-        speed_dkmh=row.speed_dkmh,
-        heading=row.heading,
-        received=row.received,
-        terminal=terminal,
-        altitude_m=row.altitude_m,
-        satellites=row.satellites,
-        valid=row.valid,
-        odometer_dkm=row.odometer_dkm,
-        recorder_dkmh=row.recorder_dkmh,
-        status=row.status,
-        alarm=row.alarm,
-        late=row.late,
-        items_ok=row.items_ok,
     )
 
 

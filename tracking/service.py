@@ -58,7 +58,7 @@ from tracking.trip import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from chain.abi import Occurred
     from chain.bindings.events import DriveAttested, TrackCommitted
@@ -66,7 +66,9 @@ if TYPE_CHECKING:
     from chain.ids import Hash32, PartyId
     from chain.ports import Domain, Outbox, Signer
     from tracking.fix import Fix
-    from tracking.ports import Records
+    from tracking.ports import Raised, Records
+    from tracking.stream import Progress
+    from tracking.watch import Seen
 
 log = structlog.get_logger("tracking")
 
@@ -651,6 +653,23 @@ class TrackingService:
         if frozen is None:
             raise EvidenceEmptyError("the trip was not judged yet", trip=trip)
         return frozen
+
+    # --- watching ------------------------------------------------------------------------------
+
+    def note_seen(self, seen: Seen) -> list[Raised]:
+        """Writes down what a watch has found; the alerts that are new, for those who must be told."""
+        self._records.save_progress(seen.progress)
+        return self._records.add_alerts(seen.alerts) if seen.alerts else []
+
+    def list_alerts(
+        self, trips: Collection[TripId] | None = None, *, since: int = 0, limit: int = 200
+    ) -> list[Raised]:
+        """Alerts raised at or after an instant, newest first; of all trips where none are named."""
+        return self._records.list_alerts(trips, since=since, limit=limit)
+
+    def find_progress(self, trip: TripId) -> Progress | None:
+        """Where a trip is now; None before anything was heard of it."""
+        return self._records.list_progress([trip]).get(trip)
 
     # --- keeping and forgetting ----------------------------------------------------------------
 

@@ -8,9 +8,10 @@ the judge itself on every fix received, so that both always agree in the end.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracking.alerts import BLIND_S, LATE_S, Alert, Heading, Spot, Standing
 from tracking.corridor import corridor_of
 from tracking.findings import Severity
 from tracking.judge import OtherTrack, judge
@@ -30,23 +31,6 @@ _ECCENTRICITY_2 = _ECCENTRICITY**2
 _PACE_S = 1800
 _LEAST_PACE_M_S = 3.0
 _TYPICAL_PACE_M_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something a dispatcher should see now.
-
-    Attributes:
-        code: a rule's code, or one of loading_reached, departed, back_on_route, moving_again, arrived.
-        severity: as the rule's findings have it; info for events of a normal trip.
-        at: unix seconds by the device's clock.
-        detail: numbers behind it.
-    """
-
-    code: str
-    severity: Severity
-    at: int
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +59,17 @@ class Progress:
 
 
 class LiveTrip:
-    """Follows one trip. Feed fixes as they come; fixes older than the last count for the verdict only."""
+    """Follows one trip. Feed fixes as they come; fixes older than the last count for the verdict only.
 
-    def __init__(self, plan: Plan, *, policy: Policy | None = None) -> None:
+    Args:
+        plan: what was promised.
+        policy: the judge's rules; the shipped ones unless given.
+        for_verdict: keep every fix, so that `verdict()` can be asked; a watcher of thousands does not.
+    """
+
+    def __init__(
+        self, plan: Plan, *, policy: Policy | None = None, for_verdict: bool = True
+    ) -> None:
         self.plan = plan
         self.policy = default_policy() if policy is None else policy
         corridor = corridor_of(plan)
@@ -111,28 +103,45 @@ class LiveTrip:
         self._slack = float(speed["slack_m"])
         self._future = self.policy.rule("clock_future")
         self._gap = self.policy.rule("gap")
+        self._window = self.policy.rule("off_window")
+        self._for_verdict = for_verdict
+        self._standing, self._heading = Standing(), Heading()
+        self._told: set[str] = set()
+        self._blind_since: int | None = None
 
     # --------------------------------------------------------------- what comes in
     def feed(self, fixes: Iterable[Fix]) -> list[Alert]:
         """Takes fixes in the order of their arrival and says what happened."""
         alerts: list[Alert] = []
         for fix in fixes:
-            self._fixes.append(fix)
-            if fix.valid and (
-                not fix.terminal or not self.plan.terminal or fix.terminal == self.plan.terminal
-            ):
+            if self._for_verdict:
+                self._fixes.append(fix)
+            if fix.terminal and self.plan.terminal and fix.terminal != self.plan.terminal:
+                continue
+            if fix.valid:
                 self._take(fix, alerts)
+            else:
+                self._watch_blindness(fix, alerts)
         return alerts
 
     def tick(self, now: int) -> list[Alert]:
-        """Says what only time tells: that nothing was heard for too long. Once a silence."""
+        """Says what only time tells: nothing heard for too long, loading not left. Once each."""
+        alerts: list[Alert] = []
+        closes = self.plan.loading.closes
+        if closes is not None and self._departed is None and self._arrived is None:
+            late = now - closes
+            if late > self._window["grace_s"]:
+                detail = {"place": "loading", "off_s": late, "early": False}
+                self._once("off_window", self._window.severity, closes, detail, alerts)
         if self._time is None or self._arrived is not None or self._silent_told == self._time:
-            return []
+            return alerts
         silent = now - self._time
-        if silent <= self._gap["silence_s"]:
-            return []
-        self._silent_told = self._time
-        return [Alert("gap", self._gap.severity, self._time, {"silence_s": silent})]
+        if silent > self._gap["silence_s"]:
+            self._silent_told = self._time
+            stood = self._time - self._standing.since > self._gap["unseen_s"]
+            code, severity = ("silence", Severity.INFO) if stood else ("gap", self._gap.severity)
+            alerts.append(Alert(code, severity, self._time, {"silence_s": silent}))
+        return alerts
 
     # --------------------------------------------------------------- what is known
     def progress(self) -> Progress:
@@ -152,17 +161,25 @@ class LiveTrip:
         )
 
     def verdict(self, *, others: Sequence[OtherTrack] = ()) -> Verdict:
-        """The judge's verdict on every fix so far."""
+        """The judge's verdict on every fix so far.
+
+        Raises:
+            ValueError: fixes were not kept for it.
+        """
+        if not self._for_verdict:
+            raise ValueError("this trip is watched only; its verdict is made from its evidence")
         return judge(self.plan, self._fixes, policy=self.policy, others=others)
 
     # --------------------------------------------------------------- inside
     def _take(self, fix: Fix, alerts: list[Alert]) -> None:
         time = fix.time
         if fix.received is not None and time - fix.received > self._future["tolerance_s"]:
-            alerts.append(
-                Alert("clock_future", self._future.severity, time, {"ahead_s": time - fix.received})
-            )
+            detail = {"ahead_s": time - fix.received}
+            self._once("clock_future", self._future.severity, time, detail, alerts)
             return
+        self._told.discard("clock_future")
+        self._told.discard("no_position")
+        self._blind_since = None
         if self._time is not None and time <= self._time:
             return
         lon, lat = fix.lon_e6 / 1e6, fix.lat_e6 / 1e6
@@ -175,16 +192,15 @@ class LiveTrip:
             moved = math.hypot(x - self._place[0], y - self._place[1]) / scale
             if moved > self._cap * seconds + self._slack:
                 # It is not followed there: either it comes back at once, or the judge will name it.
-                alerts.append(
-                    Alert(
-                        "impossible_speed",
-                        Severity.REVIEW,
-                        time,
-                        {"kmh": round(moved / seconds * 3.6), "m": round(moved)},
-                    )
-                )
+                detail = {"kmh": round(moved / seconds * 3.6), "m": round(moved)}
+                self._once("impossible_speed", Severity.REVIEW, time, detail, alerts)
                 if moved < self._cap * 60:
                     return
+            else:
+                self._told.discard("impossible_speed")
+        if self._silent_told is not None and self._silent_told == self._time:
+            detail = {"silence_s": round(seconds), "moved_m": round(moved)}
+            alerts.append(Alert("heard_again", Severity.INFO, time, detail))
         self._follow(x, y, scale, moved)
         if self._time is not None and self._near:
             self._pace.append((time, self._done))
@@ -193,6 +209,61 @@ class LiveTrip:
         self._watch_road(time, moved, lat, lon, alerts)
         self._time, self._place = time, (x, y)
         self._watch_gates(time, (x, y, scale), alerts)
+        if self._arrived is None:
+            self._watch_manner(fix, (x, y, scale), alerts)
+
+    def _once(
+        self, code: str, severity: Severity, at: int, detail: dict[str, Any], alerts: list[Alert]
+    ) -> None:
+        """Tells a thing that may last for hours when it begins."""
+        if code not in self._told:
+            self._told.add(code)
+            alerts.append(Alert(code, severity, at, detail))
+
+    def _watch_blindness(self, fix: Fix, alerts: list[Alert]) -> None:
+        if self._blind_since is None:
+            self._blind_since = fix.time
+        blind = fix.time - self._blind_since
+        if blind >= BLIND_S and self._arrived is None:
+            detail = {"seconds": blind}
+            self._once("no_position", Severity.REVIEW, fix.time, detail, alerts)
+
+    def _watch_manner(
+        self, fix: Fix, place: tuple[float, float, float], alerts: list[Alert]
+    ) -> None:
+        """How it drives: standing, turning back, passing by, coming late."""
+        x, y, scale = place
+        spot = Spot(
+            fix,
+            x,
+            y,
+            scale,
+            done_m=self._done,
+            left_m=self._length - self._done,
+            to_gate_m=self._to_gate_m(place),
+            in_gate=self._loaded or self._inside(self.plan.loading, place),
+        )
+        self._standing.take(spot, alerts)
+        if self._departed is not None:
+            self._heading.take(spot, alerts)
+        closes = self.plan.unloading.closes
+        if closes is None or self._departed is None or fix.time - self._departed < LATE_S:
+            return
+        late = fix.time + round((self._length - self._done) / self._pace_m_s()) - closes
+        if late > LATE_S:
+            detail = {"late_s": late, "left_m": round(self._length - self._done)}
+            self._once("eta_miss", Severity.REVIEW, fix.time, detail, alerts)
+        elif late < 0:
+            self._told.discard("eta_miss")
+
+    def _to_gate_m(self, place: tuple[float, float, float]) -> float:
+        """About how far the edge of the unloading place is; of a polygon its nearest corner."""
+        x, y, scale = place
+        gate = self.plan.unloading
+        if self._inside(gate, place):
+            return 0.0
+        nearest = min(math.hypot(x - a, y - b) for a, b in self._rings[gate]) / scale
+        return max(0.0, nearest - gate.radius_m)
 
     def _project(self, lon: float, lat: float) -> tuple[float, float, float]:
         """Ellipsoidal Mercator metres as the corridor has them, and the scale there."""

@@ -173,3 +173,33 @@ class TrackAttestationRow(Row, table=True):
     findings: str = Field(max_length=66)
     queued: int = Field(sa_type=sa.BigInteger)
     attested: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class TripProgressRow(Row, table=True):
+    """Where a trip is, as its watcher saw it last."""
+
+    __tablename__ = "trip_progress"
+
+    trip: str = Field(primary_key=True, max_length=66)
+    along_m: int = Field(sa_type=sa.Integer)
+    length_m: int = Field(sa_type=sa.Integer)
+    off_m: int = Field(sa_type=sa.Integer)
+    on_route: bool
+    at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    departed_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    arrived_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    eta: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class TripAlertRow(Row, table=True):
+    """An alert of a trip; what is told again after a restart is the same row."""
+
+    __tablename__ = "trip_alert"
+    __table_args__ = (sa.Index("ix_trip_alert_raised", "raised"),)
+
+    trip: str = Field(primary_key=True, max_length=66)
+    at: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    code: str = Field(primary_key=True, max_length=32)
+    severity: str = Field(max_length=6)
+    detail: str = Field(sa_type=sa.Text)
+    raised: int = Field(sa_type=sa.BigInteger)

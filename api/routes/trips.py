@@ -8,11 +8,15 @@ from fastapi import APIRouter, Query
 
 from api.dependencies import Reader, TheContainer
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
-from api.schemas.values import HashText
+from api.schemas.live import AlertShown, ProgressShown, TripLive
+from api.schemas.values import HashText, Instant
 from api.trip_stories import TripStory, get_trip, list_visible, tell
 from chain.delivery import HeldTrip
 from chain.ports import Outgoing
 from chain.waybill import HeldWaybill
+from tracking.alerts import CODES
+from tracking.instants import instant
+from tracking.stream import Progress
 
 router = APIRouter(prefix="/trips", tags=["trips"])
 
@@ -68,6 +72,56 @@ def get_one(trip: HashText, caller: Reader, container: TheContainer) -> TripTold
         held, leaf = get_trip(services, trip, caller)
         story = tell(services, held, leaf)
     return show_story(story)
+
+
+@router.get("/{trip}/live")
+def get_live(
+    trip: HashText,
+    caller: Reader,
+    container: TheContainer,
+    since: Annotated[
+        Instant | None, Query(description="alerts raised at or after this instant")
+    ] = None,
+) -> TripLive:
+    """Where a trip is now, when it should arrive, and what was told of it while it drove, newest first."""
+    with container.read() as services:
+        held, _ = get_trip(services, trip, caller)
+        progress = services.tracking.find_progress(held.id)
+        alerts = services.tracking.list_alerts(
+            [held.id], since=0 if since is None else int(since.timestamp())
+        )
+    return TripLive(
+        trip=held.id,
+        progress=None if progress is None else _show_progress(progress),
+        alerts=[
+            AlertShown(
+                code=one.alert.code,
+                says=CODES.get(one.alert.code, ""),
+                severity=one.alert.severity.value,
+                at=instant(one.alert.at),
+                raised=instant(one.raised),
+                detail=one.alert.detail,
+            )
+            for one in alerts
+        ],
+    )
+
+
+def _show_progress(progress: Progress) -> ProgressShown:
+    at, departed, arrived, eta = (
+        None if seconds is None else instant(seconds)
+        for seconds in (progress.at, progress.departed_at, progress.arrived_at, progress.eta)
+    )
+    return ProgressShown(
+        along_m=progress.along_m,
+        length_m=progress.length_m,
+        off_m=progress.off_m,
+        on_route=progress.on_route,
+        at=at,
+        departed_at=departed,
+        arrived_at=arrived,
+        eta=eta,
+    )
 
 
 def show_story(story: TripStory) -> TripTold:

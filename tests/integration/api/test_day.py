@@ -12,7 +12,7 @@ import pytest
 
 from api.attestor import Attestor
 from api.client import ClientError
-from api.jobs import commit_tracks, judge_arrived
+from api.jobs import commit_tracks, judge_arrived, watch_trips
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
@@ -182,6 +182,7 @@ def drive(system, cast) -> None:
             "/v1/positions/13900004716", json=body, auth=("13900004716", code["code"])
         )
         assert answer.json() == {"taken": len(piece), "new": len(piece)}
+        watch_trips(system.container)
         commit_tracks(system.container)
         system.settle()
 
@@ -279,10 +280,24 @@ def test_what_is_owed_grows_by_the_day_and_the_books_agree(system, cast, day):
     assert lender.get(f"/v1/lines/{day['line']}")["drawn_fen"] == 86_400
 
 
+def test_the_trip_was_told_while_it_drove(cast, day):
+    live = cast["consignor"].get(f"/v1/trips/{day['trip']}/live")
+    codes = [alert["code"] for alert in live["alerts"]]
+    assert codes[0] == "arrived"
+    assert "departed" in codes
+    assert all(alert["says"] and alert["raised"] >= alert["at"] for alert in live["alerts"])
+    progress = live["progress"]
+    assert progress["arrived_at"] == live["alerts"][0]["at"]
+    assert progress["along_m"] > 0.9 * progress["length_m"]
+    since = cast["driver"].get(f"/v1/trips/{day['trip']}/live", since=live["alerts"][0]["raised"])
+    assert [alert["code"] for alert in since["alerts"]] == ["arrived"]
+
+
 def test_nobody_else_sees_the_money_or_the_drive(cast, day):
     stranger = cast["stranger"]
     for path in (
         f"/v1/trips/{day['trip']}",
+        f"/v1/trips/{day['trip']}/live",
         f"/v1/advances/{day['advance']}",
         f"/v1/advances/{day['advance']}/approval",
         f"/v1/lines/{day['line']}",

@@ -1,0 +1,169 @@
+"""What the watch over trips under way reads and writes, inside a session that is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chain.ids import TripId
+from tracking.alerts import Alert
+from tracking.findings import Severity
+from tracking.fix import Fix
+from tracking.ports import Raised
+from tracking.stream import Progress
+from tracking.tables import FixRow, TerminalRow, TripAlertRow, TripProgressRow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from sqlmodel import Session
+
+_IN_AT_ONCE = 500
+_PROGRESS = tuple(one.name for one in fields(Progress))
+
+
+class WatchRecords:
+    """The part of ``tracking.ports.Records`` that a watch uses, on SQLite and PostgreSQL."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        dialect = session.get_bind().dialect.name
+        self._insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    def list_newer(self, since: Mapping[str, int], until: int) -> dict[str, list[Fix]]:
+        """Fixes of many terminals, each newer than its own instant by the device's clock, in order."""
+        table, known = _table(FixRow), _table(TerminalRow)
+        found: dict[str, list[Fix]] = {}
+        for some in _batches(since.items()):
+            asked = (
+                sa.values(
+                    sa.column("terminal", sa.String),
+                    sa.column("since", sa.BigInteger),
+                    name="asked",
+                )
+                .data(some)
+                .cte("asked")  # SQLite takes a list of values by this name alone
+            )
+            rows = self._session.execute(
+                sa.select(table, known.c.terminal)
+                .select_from(asked)
+                .join(known, known.c.terminal == asked.c.terminal)
+                .join(
+                    table,
+                    sa.and_(
+                        table.c.terminal_number == known.c.number, table.c.time > asked.c.since
+                    ),
+                )
+                .where(table.c.time <= until)
+                .order_by(table.c.terminal_number, table.c.time, table.c.digest)
+            )
+            for row in rows:
+                found.setdefault(row.terminal, []).append(read_fix(row, row.terminal))
+        return found
+
+    def add_alerts(self, alerts: Sequence[Raised]) -> list[Raised]:
+        """Keeps alerts; those that were not known before (by trip, instant and code)."""
+        table = _table(TripAlertRow)
+        fresh = {(one.trip, one.alert.at, one.alert.code): one for one in alerts}
+        for trips in _batches({one.trip for one in alerts}):
+            rows = self._session.execute(
+                sa.select(table.c.trip, table.c.at, table.c.code).where(table.c.trip.in_(trips))
+            )
+            for row in rows:
+                fresh.pop((TripId(row.trip), row.at, row.code), None)
+        if fresh:
+            self._session.connection().execute(
+                self._insert(table).on_conflict_do_nothing(),
+                [
+                    {
+                        "trip": one.trip,
+                        "at": one.alert.at,
+                        "code": one.alert.code,
+                        "severity": one.alert.severity.value,
+                        "detail": json.dumps(one.alert.detail, separators=(",", ":")),
+                        "raised": one.raised,
+                    }
+                    for one in fresh.values()
+                ],
+            )
+        return list(fresh.values())
+
+    def list_alerts(
+        self, trips: Collection[TripId] | None, *, since: int = 0, limit: int = 200
+    ) -> list[Raised]:
+        """Alerts raised at or after an instant, newest first; of all trips where none are named."""
+        table = _table(TripAlertRow)
+        query = sa.select(table).where(table.c.raised >= since)
+        if trips is not None:
+            names: sa.BindParameter[list[str]] = sa.bindparam(
+                "trips", sorted(trips), expanding=True, literal_execute=True
+            )
+            query = query.where(table.c.trip.in_(names))
+        rows = self._session.execute(
+            query.order_by(table.c.raised.desc(), table.c.at.desc(), table.c.code).limit(limit)
+        )
+        return [
+            Raised(
+                TripId(row.trip),
+                Alert(row.code, Severity(row.severity), row.at, json.loads(row.detail)),
+                row.raised,
+            )
+            for row in rows
+        ]
+
+    def save_progress(self, progress: Mapping[TripId, Progress]) -> None:
+        """Writes down where trips are."""
+        if not progress:
+            return
+        statement = self._insert(_table(TripProgressRow))
+        rest = {name: statement.excluded[name] for name in _PROGRESS}
+        self._session.connection().execute(
+            statement.on_conflict_do_update(index_elements=("trip",), set_=rest),
+            [{"trip": trip, **asdict(one)} for trip, one in progress.items()],
+        )
+
+    def list_progress(self, trips: Collection[TripId]) -> dict[TripId, Progress]:
+        """Where those of the trips are that somebody watches."""
+        table = _table(TripProgressRow)
+        return {
+            TripId(row.trip): Progress(**{name: getattr(row, name) for name in _PROGRESS})
+            for some in _batches(set(trips))
+            for row in self._session.execute(sa.select(table).where(table.c.trip.in_(some)))
+        }
+
+
+def read_fix(row: Any, terminal: str) -> Fix:
+    """A row of fixes as a fix."""
+    return Fix(
+        time=row.time,
+        lat_e6=row.lat_e6,
+        lon_e6=row.lon_e6,
+        speed_dkmh=row.speed_dkmh,
+        heading=row.heading,
+        received=row.received,
+        terminal=terminal,
+        altitude_m=row.altitude_m,
+        satellites=row.satellites,
+        valid=row.valid,
+        odometer_dkm=row.odometer_dkm,
+        recorder_dkmh=row.recorder_dkmh,
+        status=row.status,
+        alarm=row.alarm,
+        late=row.late,
+        items_ok=row.items_ok,
+    )
+
+
+def _batches(values: Collection[Any]) -> Iterator[list[Any]]:
+    ordered = list(values)
+    for at in range(0, len(ordered), _IN_AT_ONCE):
+        yield ordered[at : at + _IN_AT_ONCE]
+
+
+def _table(row: Any) -> sa.Table:
+    table: sa.Table = row.__table__
+    return table
