@@ -1,7 +1,7 @@
 """alerts: where trips under way are, and what was told of them
 
 Revision: alerts
-Follows: boards
+Follows: webhooks
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 
 
 revision: str = "alerts"
-down_revision: str | Sequence[str] | None = "boards"
+down_revision: str | Sequence[str] | None = "webhooks"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
