@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.portals import assets, door, firm, pages, shell
+from api.portals import assets, door, firm, pages, shell, trips
 from api.ports import Container
 from api.routes import ALL_ROUTERS
 
@@ -115,5 +115,6 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(door.router)
     app.include_router(pages.router)
     app.include_router(firm.router)
+    app.include_router(trips.router)
     app.add_middleware(Edge)
     return app

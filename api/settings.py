@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         master_key_file: a file that holds it instead, outside the database and its backups.
         trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
         webhook_networks: private networks that webhooks may go to, e.g. 10.1.0.0/16; none unless named.
+        map_tiles: address of map tiles with {z}, {x} and {y}, of an approved source; empty draws the schematic map.
+        map_datum: of those tiles: wgs84 or gcj02; positions are kept in WGS-84 and moved at the edge.
+        map_attribution: what the tiles' licence and approval number ask to be shown.
         poll_seconds: pause between two looks at the chain.
         job_pace: factor on the pauses of the jobs; a demo whose time runs faster takes a small one.
     """
@@ -111,6 +114,9 @@ class Settings(BaseSettings):
     master_key_file: Path | None = None
     trusted_proxies: str = ""
     webhook_networks: str = ""
+    map_tiles: str = ""
+    map_datum: str = Field(default="wgs84", pattern="^(wgs84|gcj02)$")
+    map_attribution: str = ""
     poll_seconds: float = Field(default=1.0, gt=0, le=60)
     job_pace: float = Field(default=1.0, gt=0, le=60)
 

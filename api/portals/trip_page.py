@@ -181,6 +181,11 @@ class TripPages:
 
     def _loan(self, story: TripStory, position: AdvancePosition) -> Loan:
         record = position.record
+        repaid = [one.facts for one in story.filed if one.event == "AdvanceRepaid"]
+        paid = {
+            name: sum(int(facts[name]) for facts in repaid)
+            for name in ("fee", "interest", "penalty")
+        }
         return Loan(
             state=record.state.value,
             lender=self.name(story, record.lender),
@@ -197,6 +202,10 @@ class TripPages:
                 (self.name(story, payee.party), payee.amount_fen, payee.paid_fen)
                 for payee in position.payees
             ],
+            paid_fee_fen=paid["fee"],
+            paid_interest_fen=paid["interest"],
+            paid_penalty_fen=paid["penalty"],
+            advance=record.advance,
         )
 
     def _gather_batches(self, moments: list[Moment]) -> list[Moment]:

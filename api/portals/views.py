@@ -160,6 +160,10 @@ class Loan:
     start_day: dt.date | None = None
     due_day: dt.date | None = None
     payees: Sequence[tuple[str, int, int]] = ()
+    paid_fee_fen: int = 0
+    paid_interest_fen: int = 0
+    paid_penalty_fen: int = 0
+    advance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
+from api.documents import Purpose
 from api.portals.assets import ICONS
 from api.portals.finding_words import FINDINGS, finding_name, finding_numbers
 from api.portals.rendering import by_day
@@ -15,6 +17,8 @@ from api.portals.status import STATUSES
 from api.portals.trip_page import _SENTENCES
 from api.portals.views import STEPS, Lane, Stage
 from api.portals.words import LANGUAGES, catalogue, choose_language, word
+from api.stages import Hold
+from api.timeline import ABOUT
 from chain.bindings.events import EVENTS
 from chain.ports import TransactionState
 from chain.waybill import Stage as WaybillStage
@@ -49,6 +53,13 @@ def asked() -> set[str]:
         "account_": [a.value for a in Account],
         "theme_to_": THEMES,
     }
+    prefixes["event_"] = [
+        event.__name__.lower()
+        for event in EVENTS.values()
+        if {field.name for field in dataclasses.fields(event)} & set(ABOUT)
+    ]
+    prefixes["hold_"] = [h.value for h in Hold] + [f"{h.value}_do" for h in Hold]
+    prefixes["purpose_"] = [p.value for p in Purpose]
     found |= {p + name for p, names in prefixes.items() for name in names}
     found |= {f"{kind}_{state}" for kind, states in STATUSES.items() for state in states}
     return found | {name for pages in NAVIGATION.values() for _, name, _ in pages}
