@@ -6,7 +6,8 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from api import errors
 from api.portals import assets, door, firm, pages, shell, trips
 from api.ports import Container
 from api.routes import ALL_ROUTERS
+from api.settings import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Room for 20,000 waybills as CSV; anything larger is refused while it is read."""
@@ -38,11 +40,23 @@ SECURITY_HEADERS = {
 }
 
 
+def _headers_of(settings: Settings) -> dict[str, str]:
+    """The headers of every answer; a source of map tiles, and nothing else, widens them."""
+    if not settings.map_tiles:
+        return SECURITY_HEADERS
+    parts = urlsplit(settings.map_tiles)
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    for rule in ("img-src 'self'", "connect-src 'self'"):
+        policy = policy.replace(rule, f"{rule} {parts.scheme}://{parts.netloc}")
+    return SECURITY_HEADERS | {"Content-Security-Policy": policy}
+
+
 class Edge:
     """Outermost layer: a request id for every request, headers for every answer, one log line."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection."""
@@ -60,7 +74,7 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if not scope["path"].startswith("/static/"):
                     headers.setdefault("Cache-Control", "no-store")
@@ -116,5 +130,5 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(firm.router)
     app.include_router(trips.router)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, headers=_headers_of(container.settings))
     return app
