@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from api.ports import Services
 from api.schemas.receipts import MoneyStage, TaskList, TaskShown
 from chain.bindings.enums import TripState
 from chain.delivery import HeldTrip
-from chain.ids import PartyId
+from chain.ids import ZERO32, PartyId
 from chain.party import Party
 from chain.waybill import HeldWaybill
 from finance.advance import AdvanceState
@@ -21,8 +22,17 @@ MOST_TASKS = 50
 PAGE = 100
 
 
-def list_tasks(services: Services, party: PartyId, now: dt.datetime) -> TaskList:
-    """The leaf waybills that a party performs, newest first."""
+def list_tasks(
+    services: Services, party: PartyId, now: dt.datetime, domain: dict[str, Any]
+) -> TaskList:
+    """The leaf waybills that a party performs, newest first.
+
+    Args:
+        services: the transaction.
+        party: the driver.
+        now: the business clock.
+        domain: of DeliveryRegistry, as typed data carry it.
+    """
     leaves: list[HeldWaybill] = []
     before: int | None = None
     while len(leaves) < MOST_TASKS:
@@ -67,7 +77,9 @@ def list_tasks(services: Services, party: PartyId, now: dt.datetime) -> TaskList
             )
         )
     me = parties[party]
-    return TaskList(party=str(party), name_zh=me.name_zh, name_en=me.name_en, at=now, data=data)
+    return TaskList(
+        party=str(party), name_zh=me.name_zh, name_en=me.name_en, at=now, domain=domain, data=data
+    )
 
 
 def _task(
@@ -85,6 +97,8 @@ def _task(
     return TaskShown(
         waybill=leaf.id,
         trip=form.trip,
+        version=leaf.version,
+        vehicle=leaf.vehicle or ZERO32,
         stage=leaf.stage.value,
         issuer_zh=issuer.name_zh,
         issuer_en=issuer.name_en,

@@ -36,6 +36,8 @@ NPM: dict[str, str] = {
     "uplot/uPlot.esm.js": "uplot/dist/uPlot.esm.js",
     "uplot/uPlot.min.css": "uplot/dist/uPlot.min.css",
     "echarts/echarts.min.mjs": "echarts/dist/echarts.esm.min.mjs",
+    "idb/index.js": "idb/build/index.js",
+    "signature-pad/signature_pad.js": "signature_pad/dist/signature_pad.min.js",
     "gcoord/gcoord.mjs": "gcoord/dist/gcoord.esm-browser.prod.js",
 }
 """Address under ``npm/`` -> file in node_modules. Nothing else of node_modules is served."""
@@ -63,6 +65,12 @@ ICONS: dict[str, str] = {
 _FOLDER_FILE = re.compile(r"(abstract/)?[a-z0-9_-]+\.js")
 _SVG_INSIDE = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 _BARE = re.compile(rb"""(from\s*|import\s*)(["'])@noble/(hashes|curves)/""")
+
+_BLOCK_COMMENT = re.compile(rb"^[ \t]*/\*(?!!)(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
+_LINE_COMMENT = re.compile(rb"^[ \t]*//.*\n", re.MULTILINE)
+_INDENT = re.compile(rb"^[ \t]+|\n(?=\n)", re.MULTILINE)
+"""Whole lines of comment and indents, which are half of what noble and idb weigh; code is left alone. What
+they serve holds no text over several lines that this could touch, and a test signs with what is served."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -116,6 +124,9 @@ def _file_of(path: str) -> Path | None:
 
 def _body_of(path: str, file: Path) -> bytes:
     body = file.read_bytes()
+    if path.startswith(("npm/noble-", "npm/idb/")):
+        for comment in (_BLOCK_COMMENT, _LINE_COMMENT, _INDENT):
+            body = comment.sub(b"", body)
     if path.startswith("npm/noble-curves/"):
         up = b"../" * path.removeprefix("npm/noble-curves/").count("/") + b"../noble-"
         return _BARE.sub(rb"\1\2" + up + rb"\3/", body)

@@ -26,8 +26,15 @@ AHEAD = dt.timedelta(minutes=5)
 @router.get("/driver/tasks")
 def tasks(caller: Reader, container: TheContainer) -> TaskList:
     """The caller's jobs as a driver, the newest first, with all that his phone needs without a network."""
+    domain = container.reader.domain("DeliveryRegistry")
+    told = {
+        "name": domain.name,
+        "version": domain.version,
+        "chainId": domain.chain_id,
+        "verifyingContract": domain.verifying_contract,
+    }
     with container.read() as services:
-        return list_tasks(services, caller.require_self(), container.clock.now())
+        return list_tasks(services, caller.require_self(), container.clock.now(), told)
 
 
 @router.post("/deliveries/{trip}/steps", status_code=201, response_model=StepKept)

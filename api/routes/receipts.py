@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import secrets
 from typing import Annotated
 
@@ -116,8 +117,11 @@ def make_link(
         base = container.settings.public_url or str(request.base_url)
         url = f"{base.rstrip('/')}/receipt/{token}"
         code = segno.make(url, error="m")
-        drawn = code.svg_inline(scale=4, border=2, dark="#111", light="#fff", omitsize=True)
-        return LinkMade(url=url, qr_svg=drawn, expires_at=expires)
+        drawn = io.BytesIO()
+        code.save(
+            drawn, kind="svg", border=2, dark="#111", light="#fff", omitsize=True, xmldecl=False
+        )
+        return LinkMade(url=url, qr_svg=drawn.getvalue().decode(), expires_at=expires)
 
     return once.run(caller.name, work)
 

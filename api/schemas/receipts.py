@@ -160,6 +160,8 @@ class TaskShown(Shown):
 
     waybill: HashText
     trip: HashText
+    version: int
+    vehicle: HashText
     stage: str
     issuer_zh: str
     issuer_en: str
@@ -200,4 +202,7 @@ class TaskList(Shown):
     name_zh: str
     name_en: str
     at: Instant
+    domain: dict[str, Any] = Field(
+        description="EIP-712 domain of DeliveryRegistry, for forms that are made without a network"
+    )
     data: list[TaskShown]

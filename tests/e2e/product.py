@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -28,8 +29,9 @@ class Product(System):
     """A ``System`` whose pages are served over a socket and whose worker runs, until it is closed."""
 
     def __init__(self, folder: Path) -> None:
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # as the processes have it
         self._worker: Worker | None = None
-        super().__init__(folder, poll_seconds=0.1, job_pace=0.2)
+        super().__init__(folder, poll_seconds=0.2, job_pace=0.5)
         self._worker = Worker(self.container)
         self._worker.start()
         self.port = free_port()

@@ -31,6 +31,24 @@ from tracking.policy import default_policy
 from tracking.verdict import Outcome
 
 PORTALS = Path(__file__).resolve().parents[3] / "api" / "portals"
+PHONE_STEPS = re.findall(
+    r"(\w+): \d",
+    (PORTALS / "static/phone/driver_task.js")
+    .read_text("utf-8")
+    .split("const PLACE = {")[1]
+    .split("}")[0],
+)
+PHONE_MONEY = [
+    "signed",
+    "attested",
+    "released",
+    "queued",
+    "instructed",
+    "accepted",
+    "paid",
+    "delivered",
+    "rejected",
+]
 ASKED = re.compile(r"""(?:\bt|\bword)\(\s*["']([a-z_0-9]+)["']\s*[,)]""")
 
 
@@ -39,7 +57,15 @@ def asked() -> set[str]:
     found = set()
     for page in (*PORTALS.rglob("*.html"), *PORTALS.rglob("*.py")):
         found |= set(ASKED.findall(page.read_text("utf-8")))
+    for script in PORTALS.glob("static/phone/*.js"):
+        found |= set(re.findall(r"""["'](ph_[a-z_0-9]+)["']""", script.read_text("utf-8")))
     prefixes = {
+        "ph_step_": PHONE_STEPS,
+        "ph_do_": PHONE_STEPS,
+        "ph_act_": ["arrived_loading", "departed", "arrived_unloading"],
+        "ph_item_": ["waiting", "sending", "sent", "failed"],
+        "ph_light_": THEMES,
+        "ph_money_": PHONE_MONEY,
         "stage_": [s.value for s in Stage],
         "step_": [s.value for s in STEPS],
         "lane_": [lane.value for lane in Lane],
