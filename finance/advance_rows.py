@@ -1,0 +1,313 @@
+"""Rows of advances, their events, payees, receivables and settlements; values in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
+from finance.accrual import Charges
+from finance.advance import AdvanceEvent, AdvanceState, EventKind
+from finance.records import (
+    AdvanceRecord,
+    PayeeRecord,
+    PayeeState,
+    ReceivableRecord,
+    SettlementRecord,
+)
+from finance.tables import (
+    AdvanceEventRow,
+    AdvanceRow,
+    PayeeRow,
+    ReceivableRow,
+    SettlementRow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+
+from finance.rows import SqlRows, assign, batches, table_of
+
+
+class SqlAdvances(SqlRows):
+    """Advances and what hangs on them."""
+
+    def save_advance(self, advance: AdvanceRecord) -> None:
+        """Writes an advance, new or known."""
+        values: dict[str, Any] = {
+            "line": advance.line,
+            "lender": str(advance.lender),
+            "borrower": str(advance.borrower),
+            "debtor": advance.debtor,
+            "waybill": advance.waybill,
+            "trip": advance.trip,
+            "state": advance.state.value,
+            "principal_fen": advance.principal_fen,
+            "held_fen": advance.held_fen,
+            "released_fen": advance.released_fen,
+            "outstanding_fen": advance.outstanding_fen,
+            "start_day": advance.start_day,
+            "due_day": advance.due_day,
+            "accrued_day": advance.accrued_day,
+            "accrued_fee_fen": advance.accrued.fee,
+            "accrued_penalty_fen": advance.accrued.penalty,
+            "accrued_interest_fen": advance.accrued.interest,
+            "decision": advance.decision,
+            "fingerprint": advance.fingerprint,
+            "approved_until": advance.approved_until,
+            "reason": advance.reason,
+            "form": dict(advance.form),
+            "submitted_at": advance.submitted_at,
+            "requested_at": advance.requested_at,
+            "released_at": advance.released_at,
+            "closed_at": advance.closed_at,
+        }
+        row = self._session.get(AdvanceRow, advance.advance)
+        if row is None:
+            self._session.add(AdvanceRow(advance=advance.advance, **values))
+        else:
+            assign(row, values)
+        self._session.flush()
+
+    def find_advance(self, advance: AdvanceId) -> AdvanceRecord | None:
+        """An advance."""
+        row = self._session.get(AdvanceRow, advance)
+        return None if row is None else advance_of(row)
+
+    def find_advance_of_trip(self, trip: TripId) -> AdvanceRecord | None:
+        """The latest advance on a trip."""
+        row = self._session.exec(
+            select(AdvanceRow)
+            .where(AdvanceRow.trip == trip)
+            .order_by(col(AdvanceRow.submitted_at).desc())
+        ).first()
+        return None if row is None else advance_of(row)
+
+    def list_advances(
+        self,
+        *,
+        lender: PartyId | None = None,
+        borrower: PartyId | None = None,
+        trips: Collection[TripId] | None = None,
+        states: Collection[AdvanceState] | None = None,
+        after: str = "",
+        limit: int | None = None,
+    ) -> list[AdvanceRecord]:
+        """Advances that fit every filter, by id."""
+        query = select(AdvanceRow).order_by(col(AdvanceRow.advance))
+        if lender is not None:
+            query = query.where(AdvanceRow.lender == str(lender))
+        if borrower is not None:
+            query = query.where(AdvanceRow.borrower == str(borrower))
+        if trips is not None:
+            query = query.where(col(AdvanceRow.trip).in_(trips))
+        if states is not None:
+            query = query.where(col(AdvanceRow.state).in_([state.value for state in states]))
+        if after:
+            query = query.where(AdvanceRow.advance > after)
+        if limit is not None:
+            query = query.limit(limit)
+        return [advance_of(row) for row in self._session.exec(query)]
+
+    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> bool:
+        """Keeps an event; False if it is known already."""
+        if self._session.get(AdvanceEventRow, event.id) is not None:
+            return False
+        self._session.add(
+            AdvanceEventRow(
+                id=event.id,
+                advance=advance,
+                kind=event.kind.value,
+                at=event.at,
+                known=event.known,
+                amount_fen=event.amount,
+                day=event.day,
+                block_number=event.position[0],
+                log_index=event.position[1],
+                target=event.target,
+            )
+        )
+        self._session.flush()
+        return True
+
+    def list_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
+        """The events of many advances."""
+        found: dict[AdvanceId, list[AdvanceEvent]] = {advance: [] for advance in advances}
+        table = table_of(AdvanceEventRow)
+        for some in batches(advances):
+            for row in self._session.execute(
+                sa.select(table).where(table.c.advance.in_(some)).order_by(table.c.id)
+            ):
+                found[AdvanceId(row.advance)].append(
+                    AdvanceEvent(
+                        id=row.id,
+                        kind=EventKind(row.kind),
+                        at=row.at,
+                        known=row.known,
+                        amount=row.amount_fen,
+                        day=row.day,
+                        target=row.target,
+                        position=(row.block_number, row.log_index),
+                    )
+                )
+        return found
+
+    def save_payees(self, payees: Iterable[PayeeRecord]) -> None:
+        """Writes payees, new or known."""
+        for payee in payees:
+            self._session.merge(
+                PayeeRow(
+                    advance=payee.advance,
+                    place=payee.place,
+                    party=str(payee.party),
+                    waybill=payee.waybill,
+                    account=payee.account,
+                    amount_fen=payee.amount_fen,
+                    paid_fen=payee.paid_fen,
+                    state=payee.state.value,
+                    payout=payee.payout,
+                    consented_at=payee.consented_at,
+                    paid_at=payee.paid_at,
+                    bank_paid_at=payee.bank_paid_at,
+                )
+            )
+        self._session.flush()
+
+    def list_payees(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[PayeeRecord]]:
+        """The payees of many advances, each in order of payment."""
+        found: dict[AdvanceId, list[PayeeRecord]] = {advance: [] for advance in advances}
+        table = table_of(PayeeRow)
+        for some in batches(advances):
+            for row in self._session.execute(
+                sa.select(table).where(table.c.advance.in_(some)).order_by(table.c.place)
+            ):
+                found[AdvanceId(row.advance)].append(_payee(row))
+        return found
+
+    def find_payee_of_payout(self, payout: str) -> PayeeRecord | None:
+        """Who is paid by a payout."""
+        row = self._session.exec(select(PayeeRow).where(PayeeRow.payout == payout)).first()
+        return None if row is None else _payee(row)
+
+    def save_receivable(self, receivable: ReceivableRecord) -> None:
+        """Writes a receivable, new or known."""
+        self._session.merge(
+            ReceivableRow(
+                waybill=receivable.waybill,
+                debtor=str(receivable.debtor),
+                owner=str(receivable.owner),
+                lender=receivable.lender,
+                freight_fen=receivable.freight_fen,
+                received_fen=receivable.received_fen,
+                term_days=receivable.term_days,
+                due_day=receivable.due_day,
+                notice=receivable.notice,
+                acknowledged_at=receivable.acknowledged_at,
+                settled_at=receivable.settled_at,
+            )
+        )
+        self._session.flush()
+
+    def find_receivable(self, waybill: WaybillId) -> ReceivableRecord | None:
+        """What is owed on a waybill."""
+        row = self._session.get(ReceivableRow, waybill)
+        return None if row is None else _receivable(row)
+
+    def list_receivables(self, *, lender: PartyId | None = None) -> list[ReceivableRecord]:
+        """Receivables pledged to a lender, or all."""
+        query = select(ReceivableRow).order_by(col(ReceivableRow.waybill))
+        if lender is not None:
+            query = query.where(ReceivableRow.lender == str(lender))
+        return [_receivable(row) for row in self._session.exec(query)]
+
+    def add_settlement(self, settlement: SettlementRecord) -> bool:
+        """Keeps a settlement; False if it is known already."""
+        if self._session.get(SettlementRow, settlement.id) is not None:
+            return False
+        self._session.add(SettlementRow(**asdict(settlement)))
+        self._session.flush()
+        return True
+
+    def list_settlements(self, waybill: WaybillId) -> list[SettlementRecord]:
+        """Settlements of a waybill, oldest first."""
+        rows = self._session.exec(
+            select(SettlementRow)
+            .where(SettlementRow.waybill == waybill)
+            .order_by(col(SettlementRow.at), col(SettlementRow.id))
+        )
+        return [
+            SettlementRecord(**(row.model_dump() | {"waybill": WaybillId(row.waybill)}))
+            for row in rows
+        ]
+
+
+def advance_of(row: AdvanceRow) -> AdvanceRecord:
+    """The row as services see it."""
+    return AdvanceRecord(
+        advance=AdvanceId(row.advance),
+        line=LineId(row.line),
+        lender=PartyId(int(row.lender)),
+        borrower=PartyId(int(row.borrower)),
+        waybill=WaybillId(row.waybill),
+        trip=TripId(row.trip),
+        principal_fen=row.principal_fen,
+        decision=row.decision,
+        submitted_at=row.submitted_at,
+        state=AdvanceState(row.state),
+        debtor=row.debtor,
+        held_fen=row.held_fen,
+        released_fen=row.released_fen,
+        outstanding_fen=row.outstanding_fen,
+        start_day=row.start_day,
+        due_day=row.due_day,
+        accrued_day=row.accrued_day,
+        accrued=Charges(
+            fee=row.accrued_fee_fen,
+            penalty=row.accrued_penalty_fen,
+            interest=row.accrued_interest_fen,
+        ),
+        fingerprint=row.fingerprint,
+        approved_until=row.approved_until,
+        reason=row.reason,
+        form=row.form,
+        requested_at=row.requested_at,
+        released_at=row.released_at,
+        closed_at=row.closed_at,
+    )
+
+
+def _payee(row: Any) -> PayeeRecord:
+    return PayeeRecord(
+        advance=AdvanceId(row.advance),
+        place=row.place,
+        party=PartyId(int(row.party)),
+        waybill=WaybillId(row.waybill),
+        account=Hash32(row.account),
+        amount_fen=row.amount_fen,
+        state=PayeeState(row.state),
+        paid_fen=row.paid_fen,
+        payout=row.payout,
+        consented_at=row.consented_at,
+        paid_at=row.paid_at,
+        bank_paid_at=row.bank_paid_at,
+    )
+
+
+def _receivable(row: ReceivableRow) -> ReceivableRecord:
+    return ReceivableRecord(
+        waybill=WaybillId(row.waybill),
+        debtor=PartyId(int(row.debtor)),
+        owner=PartyId(int(row.owner)),
+        freight_fen=row.freight_fen,
+        term_days=row.term_days,
+        lender=row.lender,
+        received_fen=row.received_fen,
+        due_day=row.due_day,
+        notice=row.notice,
+        acknowledged_at=row.acknowledged_at,
+        settled_at=row.settled_at,
+    )

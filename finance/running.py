@@ -1,0 +1,123 @@
+"""Use cases of a running advance: gate, retry, repayment, the lender's acts, settlement, payout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chain.bindings.freight_advance import FreightAdvance
+from chain.bindings.freight_settlement import FreightSettlement
+from chain.bindings.settlement_token import SettlementToken
+from finance.advance import OWING, AdvanceState, require_move
+from finance.errors import (
+    AdvanceStateError,
+)
+
+if TYPE_CHECKING:
+    from chain.bindings.structs import (
+        Cascade,
+        Gate,
+        LenderAct,
+        PayoutRequest,
+        Repayment,
+    )
+    from chain.ids import AdvanceId, PartyId, WaybillId
+
+from finance.use_cases import MoneyUseCases
+
+
+class RunningUseCases(MoneyUseCases):
+    """What may be done with an advance once it is approved."""
+
+    def gate_advance(self, form: Gate, lender_signature: bytes) -> None:
+        """The lender opens or closes the gate of a delivered advance that waits."""
+        record = self._get_advance(form.advance)
+        if record.state is not AdvanceState.RELEASABLE:
+            raise AdvanceStateError(
+                "only an advance that waits after its delivery has a gate",
+                advance=form.advance,
+                current=record.state.value,
+            )
+        self._require_fresh(form.expires)
+        self._require_signed(record.lender, "FreightAdvance", form, lender_signature)
+        self._queue(FreightAdvance.gate(form, lender_signature), form, about=record.trip)
+
+    def retry_advance(self, advance: AdvanceId) -> None:
+        """Tries a release, or an unpaid payee, again; every check runs again. Anybody may."""
+        record = self._get_advance(advance)
+        stamp = int(self._clock.now().timestamp())
+        self._outbox.queue(
+            FreightAdvance.retry(advance), key=f"retry:{advance}:{stamp}", about=record.trip
+        )
+
+    def expire_advance(self, advance: AdvanceId) -> None:
+        """Frees the reserve of an approval that ended before its delivery. Anybody may."""
+        record = self._get_advance(advance)
+        stamp = int(self._clock.now().timestamp())
+        self._outbox.queue(
+            FreightAdvance.expire(advance), key=f"expire:{advance}:{stamp}", about=record.trip
+        )
+
+    def repay_advance(self, form: Repayment, borrower_signature: bytes) -> None:
+        """The borrower repays from his own account, early or late, all or in part."""
+        record = self._get_advance(form.advance)
+        if record.state not in OWING:
+            raise AdvanceStateError(
+                f"nothing is owed on an advance that is {record.state.value}",
+                advance=form.advance,
+                current=record.state.value,
+            )
+        self._require_fresh(form.expires)
+        self._require_signed(record.borrower, "FreightAdvance", form, borrower_signature)
+        self._queue(FreightAdvance.repay(form, borrower_signature), form, about=record.trip)
+
+    def act_on_advance(self, form: LenderAct, lender_signature: bytes) -> None:
+        """The lender declares default, writes off, defers interest, declines or waives charges."""
+        record = self._get_advance(form.advance)
+        wanted = {
+            1: AdvanceState.DEFAULTED,
+            2: AdvanceState.WRITTEN_OFF,
+            4: AdvanceState.DECLINED,
+        }.get(form.act)
+        if wanted is not None:
+            require_move(form.advance, record.state, wanted)
+        self._require_fresh(form.expires)
+        self._require_signed(record.lender, "FreightAdvance", form, lender_signature)
+        self._queue(FreightAdvance.act(form, lender_signature), form, about=record.trip)
+
+    def settle_waybill(self, waybill: WaybillId, *, reference: str) -> None:
+        """Shares what lies on a waybill's collection account. Anybody may.
+
+        Args:
+            waybill: whose collection account.
+            reference: what came in, e.g. the bank reference; makes the call once-only.
+        """
+        self._outbox.queue(
+            FreightSettlement.settle(waybill), key=f"settle:{waybill}:{reference}", about=waybill
+        )
+
+    def sign_cascade(self, form: Cascade, performer: PartyId, signature: bytes) -> None:
+        """The performer lets his residue pay a waybill below."""
+        self._require_fresh(form.expires)
+        self._require_signed(performer, "FreightSettlement", form, signature)
+        self._queue(FreightSettlement.sign_cascade(form, signature), form, about=form.waybill)
+
+    def request_payout(self, form: PayoutRequest, signature: bytes) -> None:
+        """A party takes its free balance to its bank account."""
+        self._require_fresh(form.expires)
+        self._require_signed(form.party, "SettlementToken", form, signature)
+        self._queue(
+            SettlementToken.request_payout(form, signature), form, about=f"party:{form.party}"
+        )
+
+    def release_stale_holds(self) -> int:
+        """Gives back headroom held by requests that the chain refused or that have run out of time."""
+        freed = 0
+        now = int(self._clock.now().timestamp())
+        waiting = self._books.list_advances(states=[AdvanceState.NONE, AdvanceState.REQUESTED])
+        for record in waiting:
+            if record.held_fen and (
+                int(record.form.get("expires", 0)) < now or self._was_refused(record)
+            ):
+                self._release_hold(record)
+                freed += 1
+        return freed
