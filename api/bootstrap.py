@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 from api import flow
 from api.auth import ApiKeys
 from api.board import Board
+from api.bulk.jobs import Jobs
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.attempts import Attempts
@@ -24,6 +25,7 @@ from api.identity.people import People
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
+from api.ports import Services as ServicesPort
 from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
@@ -43,7 +45,7 @@ from chain.ids import Hash32
 from chain.indexer import CURSOR, Handler, Indexer
 from chain.local_node import LocalNode
 from chain.outbox import SqlOutbox
-from chain.ports import BlockRef, ChainReader, Signer
+from chain.ports import BlockRef, ChainReader, Outbox, Records, Signer
 from chain.repository import SqlRecords
 from chain.sealing import Keyring
 from chain.service import Registry
@@ -98,6 +100,7 @@ class Services:
     board: Board
     views: SavedViews
     documents: Documents
+    jobs: Jobs
     events: Events
     endpoints: Endpoints
     deliveries: Deliveries
@@ -238,13 +241,7 @@ class Container:
             session=session,
             outbox=outbox,
             records=records,
-            registry=Registry(
-                records=records,
-                outbox=outbox,
-                reader=self.client,
-                registrar=self.registrar,
-                clock=self.clock,
-            ),
+            registry=self._registry(records, outbox),
             tracks=tracks,
             tracking=TrackingService(
                 records=tracks, clock=self.clock, outbox=outbox, past=self.past
@@ -290,10 +287,24 @@ class Container:
             board=Board(session),
             views=SavedViews(session, self.wall),
             documents=Documents(session, self.wall),
+            jobs=Jobs(session, self.wall),
             events=Events(session, self.wall),
             endpoints=Endpoints(session, self.wall, self.sealer),
             deliveries=Deliveries(session, self.wall),
         )
+
+    def _registry(self, records: Records, outbox: Outbox) -> Registry:
+        return Registry(
+            records=records,
+            outbox=outbox,
+            reader=self.client,
+            registrar=self.registrar,
+            clock=self.clock,
+        )
+
+    def registry_over(self, services: ServicesPort, records: Records) -> Registry:
+        """The use cases of the shared record over other records than the stored ones."""
+        return self._registry(records, services.outbox)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Services]:

@@ -14,6 +14,7 @@ import structlog
 
 from api import flow
 from api.bootstrap import Container, Services
+from api.bulk_runner import run_jobs
 from api.trip_stories import note_on_board
 from chain.bindings.enums import TripState
 from chain.clock import beijing_day
@@ -257,6 +258,11 @@ def carry_out_payouts(container: Container) -> int:
     return run_payouts(begin, bank, container.wall, container.custodian)
 
 
+def carry_out(container: Container) -> int:
+    """Carries out imports and exports that wait; how many."""
+    return run_jobs(container)
+
+
 def pack_raw(container: Container) -> int:
     """Packs the raw frames of past days by terminal; how many frames."""
     with container.write() as services:
@@ -287,6 +293,7 @@ JOBS = (
     Job("reconcile", 30.0, reconcile),
     Job("close days", 60.0, close_days),
     Job("send webhooks", 1.0, send_webhooks),
+    Job("carry out jobs", 1.0, carry_out),
     Job("free stale holds", 60.0, free_stale_holds),
     Job("fill boards", 3600.0, fill_boards),
     Job("pack raw frames", 3600.0, pack_raw),

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from api.auth import ApiKeys
 from api.board import Board
+from api.bulk.jobs import Jobs
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.door import Door
@@ -24,6 +25,7 @@ from api.webhooks.events import Events
 from chain.clock import Clock
 from chain.delivery import HeldTrip
 from chain.ids import PartyId, TripId
+from chain.party import Party
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
@@ -38,6 +40,18 @@ from tracking.service import TrackingService
 
 class Shelf(Records, Protocol):
     """The records of the chain package, and the lists that only a door asks for."""
+
+    def list_leaves(self, trips: Sequence[TripId]) -> dict[TripId, HeldWaybill]:
+        """The latest waybill that names each of some trips."""
+        ...
+
+    def list_parties_called(self, names: Sequence[str]) -> dict[str, list[Party]]:
+        """Registered parties by the name that people call them, in either language."""
+        ...
+
+    def add_waybills(self, waybills: Sequence[HeldWaybill]) -> None:
+        """New waybills, many at once, in their order."""
+        ...
 
     def list_waybills(
         self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int
@@ -167,6 +181,11 @@ class Services(Protocol):
         ...
 
     @property
+    def jobs(self) -> Jobs:
+        """Imports and exports."""
+        ...
+
+    @property
     def events(self) -> Events:
         """What happened, as parties are told it."""
         ...
@@ -203,6 +222,10 @@ class Container(Protocol):
     @property
     def reader(self) -> ChainReader:
         """Asks contracts."""
+        ...
+
+    def registry_over(self, services: Services, records: Records) -> Registry:
+        """The use cases of the shared record over other records than the stored ones."""
         ...
 
     @property

@@ -166,6 +166,76 @@ class WebhookAttemptRow(Row, table=True):
     answer: str = Field(default="", max_length=1000)
 
 
+class JobRow(Row, table=True):
+    """Work that takes longer than a request: an import or an export of many waybills."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"
+        ),
+        sa.Index("ix_job_state", "state", "number"),
+        sa.Index("ix_job_party", "party_id", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    job_id: str = Field(max_length=28, unique=True)
+    party_id: str = Field(max_length=20)
+    caller: str = Field(max_length=40)
+    kind: str = Field(max_length=20)
+    state: str = Field(max_length=10)
+    options: dict[str, Any] = Field(sa_type=sa.JSON)
+    stage: str = Field(default="", max_length=20)
+    total: int = 0
+    done: int = 0
+    good: int = 0
+    bad: int = 0
+    written: int = 0
+    code: str = Field(default="", max_length=60)
+    message: str = Field(default="", max_length=500)
+    created_at: dt.datetime
+    changed_at: dt.datetime
+    finished_at: dt.datetime | None = None
+    claim: str = Field(default="", max_length=24)
+    claimed_until: dt.datetime | None = None
+
+
+class JobFileRow(Row, table=True):
+    """A file of a job: what came in, what came out, the rows to correct."""
+
+    __tablename__ = "job_file"
+
+    job_id: str = Field(max_length=28, primary_key=True)
+    name: str = Field(max_length=20, primary_key=True)
+    media_type: str = Field(max_length=80)
+    content: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class JobFaultRow(Row, table=True):
+    """Why a cell of an import was refused."""
+
+    __tablename__ = "job_fault"
+
+    job_id: str = Field(max_length=28, primary_key=True)
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    row: int
+    column: str = Field(max_length=80)
+    cell: str = Field(max_length=12)
+    code: str = Field(max_length=60)
+    message: str = Field(sa_type=sa.Text)
+
+
+class JobWaybillRow(Row, table=True):
+    """What a row of an import has become."""
+
+    __tablename__ = "job_waybill"
+
+    job_id: str = Field(max_length=28, primary_key=True)
+    row: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    ref: str = Field(max_length=200)
+    waybill_id: str = Field(max_length=66)
+
+
 class DocumentRow(Row, table=True):
     """A photo or paper; its content lies apart, so that lists never read it."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import Any
+from typing import Any, Protocol
 
 from api.auth import Caller
 from api.naming import Names
-from api.ports import Services
+from api.planned_routes import PlannedRoutes
 from api.schemas.signing import TypedData
 from api.schemas.waybills import WaybillDraft, WaybillShown
 from chain.bindings.structs import Waybill
@@ -16,6 +16,7 @@ from chain.clock import rfc3339
 from chain.document import document_hash
 from chain.ids import Hash32, PartyId, TripId, WaybillId
 from chain.ports import Domain
+from chain.service import Registry
 from chain.waybill import ZERO, HeldWaybill, Stage
 from tracking.evidence import plan_hash
 from tracking.plan import Plan
@@ -29,6 +30,33 @@ def parties_of(waybill: HeldWaybill) -> set[PartyId]:
     return {waybill.form.issuer, waybill.form.performer, waybill.form.consignee}
 
 
+class DraftDesk(Protocol):
+    """What drafts need of a transaction, or of the rows of a file that are not written yet."""
+
+    @property
+    def records(self) -> DraftRecords:
+        """Where waybills above a draft are found."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The rules."""
+        ...
+
+    @property
+    def routes(self) -> PlannedRoutes:
+        """Planned routes by name."""
+        ...
+
+
+class DraftRecords(Protocol):
+    """Where waybills above a draft are found."""
+
+    def list_ancestors(self, waybill: WaybillId) -> list[HeldWaybill]:
+        """The waybill itself first, then upwards to its root."""
+        ...
+
+
 class Drafts:
     """Takes drafts for one caller in one transaction.
 
@@ -39,7 +67,7 @@ class Drafts:
         now: the present.
     """
 
-    def __init__(self, services: Services, names: Names, caller: Caller, now: dt.datetime) -> None:
+    def __init__(self, services: DraftDesk, names: Names, caller: Caller, now: dt.datetime) -> None:
         self._services = services
         self._names = names
         self._caller = caller

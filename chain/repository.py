@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from sqlmodel import Session
 
+MANY = 1_000
+"""Rows, or values in a question, at once."""
+
 _INTEGERS = (
     "issuer", "performer", "consignee", "freight", "quantity", "load_from", "deliver_by", "term_days", "expires",
 )  # fmt: skip
@@ -121,6 +124,42 @@ class SqlRecords:
             .limit(1)
         ).first()
         return None if row is None else held_waybill(row)
+
+    def list_leaves(self, trips: Sequence[TripId]) -> dict[TripId, HeldWaybill]:
+        """The latest waybill that names each of some trips, in a question for every thousand."""
+        found: dict[TripId, HeldWaybill] = {}
+        for first in range(0, len(trips), MANY):
+            rows = self._session.exec(
+                select(WaybillRow)
+                .where(col(WaybillRow.trip_id).in_(trips[first : first + MANY]))
+                .order_by(col(WaybillRow.number))
+            )
+            found |= {TripId(row.trip_id or ""): held_waybill(row) for row in rows}
+        return found
+
+    def list_parties_called(self, names: Sequence[str]) -> dict[str, list[Party]]:
+        """Registered parties by the name that people call them, in either language."""
+        found: dict[str, list[Party]] = {}
+        for first in range(0, len(names), MANY):
+            some = names[first : first + MANY]
+            rows = self._session.exec(
+                select(PartyRow).where(
+                    sa.or_(col(PartyRow.name_zh).in_(some), col(PartyRow.name_en).in_(some)),
+                    col(PartyRow.stage) == PartyStage.REGISTERED.value,
+                )
+            )
+            for party in map(_party, rows):
+                for name in {party.name_zh, party.name_en}:
+                    found.setdefault(name, []).append(party)
+        return found
+
+    def add_waybills(self, waybills: Sequence[HeldWaybill]) -> None:
+        """New waybills, many at once, in their order."""
+        for first in range(0, len(waybills), MANY):
+            self._session.execute(
+                sa.insert(WaybillRow),
+                [_waybill_values(one) for one in waybills[first : first + MANY]],
+            )
 
     def list_waybills(
         self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int

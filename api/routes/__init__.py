@@ -10,6 +10,7 @@ from api.routes import (
     deliveries,
     documents,
     driver,
+    jobs,
     keys,
     lines,
     organisations,
@@ -48,4 +49,5 @@ ALL_ROUTERS = (
     custody.router,
     audit.router,
     webhooks.router,
+    jobs.router,
 )
