@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 from collections.abc import Collection, Iterable
@@ -129,6 +130,24 @@ class Caller:
             )
 
 
+def read_scopes(text: str) -> frozenset[Scope]:
+    """Scopes from their words.
+
+    Raises:
+        KeyRefusedError: one is unknown, or there is none.
+    """
+    named = text.split()
+    unknown = sorted(set(named) - {scope.value for scope in Scope})
+    if unknown or not named:
+        raise KeyRefusedError(
+            "scopes are words of the list, separated by one space",
+            field="scopes",
+            unknown=unknown,
+            allowed=[scope.value for scope in Scope],
+        )
+    return frozenset(Scope(word) for word in named)
+
+
 def check_key_request(
     form: ApiKeyRequest, signature: bytes, *, domain: Domain, key: Address | None, now: dt.datetime
 ) -> frozenset[Scope]:
@@ -145,15 +164,7 @@ def check_key_request(
         KeyRefusedError: unknown scope, bad label, or signed too long ago or ahead.
         SignatureRefusedError: not by the party's present key.
     """
-    named = form.scopes.split()
-    unknown = sorted(set(named) - {scope.value for scope in Scope})
-    if unknown or not named:
-        raise KeyRefusedError(
-            "scopes are words of the list, separated by one space",
-            field="scopes",
-            unknown=unknown,
-            allowed=[scope.value for scope in Scope],
-        )
+    scopes = read_scopes(form.scopes)
     if not (1 <= len(form.label) <= 80 and form.label.isprintable()):
         raise KeyRefusedError("a label has 1 to 80 printable characters", field="label")
     if abs(int(now.timestamp()) - form.issued_at) > SKEW.total_seconds():
@@ -167,7 +178,7 @@ def check_key_request(
         raise SignatureRefusedError(
             "the signature is not by the party's present key", field="signature", signer=signer
         )
-    return frozenset(Scope(word) for word in named)
+    return scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,35 @@ class ApiKey:
     label: str
     created_at: dt.datetime
     revoked_at: dt.datetime | None
+    allowed_from: tuple[str, ...] = ()
+    expires_at: dt.datetime | None = None
+
+
+def read_networks(given: Iterable[str]) -> tuple[str, ...]:
+    """Networks (or single addresses) in their one form.
+
+    Raises:
+        InvalidValueError: names the one that is none.
+    """
+    found = []
+    for at, text in enumerate(given):
+        try:
+            found.append(str(ipaddress.ip_network(text)))
+        except ValueError as error:
+            raise InvalidValueError(
+                "an address or a network such as 203.0.113.0/24", field=f"allowed_from[{at}]"
+            ) from error
+    return tuple(found)
+
+
+def _may_come_from(allowed: str, place: str) -> bool:
+    if not allowed:
+        return True
+    try:
+        address = ipaddress.ip_address(place)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network) for network in allowed.split())
 
 
 class ApiKeys:
@@ -190,9 +230,22 @@ class ApiKeys:
         self._clock = clock
 
     def open(
-        self, form: ApiKeyRequest, domain: Domain, scopes: Iterable[Scope]
+        self,
+        form: ApiKeyRequest,
+        domain: Domain,
+        scopes: Iterable[Scope],
+        *,
+        allowed_from: Iterable[str] = (),
+        expires_at: dt.datetime | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key for a checked request, and its token, which is never seen again.
+
+        Args:
+            form: what was signed.
+            domain: it was signed under.
+            scopes: what the key allows.
+            allowed_from: networks it may be used from; all if empty.
+            expires_at: when it ends by itself; never if None.
 
         Raises:
             KeyRefusedError: this very request has opened a key before.
@@ -201,25 +254,85 @@ class ApiKeys:
         used = sqlmodel.select(ApiKeyRow).where(col(ApiKeyRow.proof_hash) == proof)
         if self._session.exec(used).first() is not None:
             raise KeyRefusedError("this request was used; sign one with a new salt", field="salt")
+        return self._add(
+            party=form.party, label=form.label, proof=proof, scopes=scopes,
+            allowed_from=allowed_from, expires_at=expires_at,
+        )  # fmt: skip
+
+    def open_for(
+        self,
+        caller: Caller,
+        label: str,
+        scopes: Iterable[Scope],
+        *,
+        allowed_from: Iterable[str] = (),
+        expires_at: dt.datetime | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key by the word of a person who may give it, with no more scopes than he has.
+
+        Raises:
+            ForbiddenScopeError: he lacks one of them, or speaks for no party.
+        """
+        wanted = list(scopes)
+        for scope in wanted:
+            caller.require(scope)
+        proof = hashlib.sha256(secrets.token_bytes(32)).hexdigest()  # there is no request to repeat
+        return self._add(
+            party=caller.require_self(), label=label, proof=proof, scopes=wanted,
+            allowed_from=allowed_from, expires_at=expires_at,
+        )  # fmt: skip
+
+    def _add(
+        self,
+        *,
+        party: PartyId,
+        label: str,
+        proof: str,
+        scopes: Iterable[Scope],
+        allowed_from: Iterable[str],
+        expires_at: dt.datetime | None,
+    ) -> tuple[ApiKey, str]:
         key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
         row = ApiKeyRow(
             key_id=key_id,
-            party_id=str(form.party),
+            party_id=str(party),
             secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
             scopes=" ".join(sorted(scope.value for scope in scopes)),
-            label=form.label,
+            label=label,
             proof_hash=proof,
+            allowed_from=" ".join(read_networks(allowed_from)),
             created_at=self._clock.now(),
+            expires_at=expires_at,
         )
         self._session.add(row)
         self._session.flush()
         return _key(row), f"yk_{key_id}_{secret}"
 
-    def authenticate(self, token: str) -> Caller:
-        """The caller whose token this is.
+    def allow_from(self, key_id: str, party: PartyId, networks: Iterable[str]) -> ApiKey:
+        """Other networks for a key.
 
         Raises:
-            UnauthenticatedError: malformed, unknown or revoked; the answer does not say which.
+            NotFoundError: the party has no such key.
+            InvalidValueError: one of them is none.
+        """
+        row = self._session.get(ApiKeyRow, key_id)
+        if row is None or row.party_id != str(party):
+            raise NotFoundError("there is no such API key", field="key_id")
+        row.allowed_from = " ".join(read_networks(networks))
+        self._session.add(row)
+        self._session.flush()
+        return _key(row)
+
+    def authenticate(self, token: str, place: str = "") -> Caller:
+        """The caller whose token this is.
+
+        Args:
+            token: as sent.
+            place: the address it came from.
+
+        Raises:
+            UnauthenticatedError: malformed, unknown, revoked, expired, or from a place that it may not
+                come from; the answer does not say which.
         """
         match = TOKEN.fullmatch(token)
         row = self._session.get(ApiKeyRow, match[1]) if match else None
@@ -227,6 +340,9 @@ class ApiKeys:
         # Compared even where there is no such key, so that the time taken tells nothing.
         same = hmac.compare_digest(given, row.secret_hash if row else "1" * 64)
         if row is None or not same or row.revoked_at is not None:
+            raise UnauthenticatedError("the API key is unknown or revoked")
+        over = row.expires_at is not None and self._clock.now() >= row.expires_at
+        if over or not _may_come_from(row.allowed_from, place):
             raise UnauthenticatedError("the API key is unknown or revoked")
         return Caller(
             name=row.key_id,
@@ -265,4 +381,6 @@ def _key(row: ApiKeyRow) -> ApiKey:
         label=row.label,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        allowed_from=tuple(row.allowed_from.split()),
+        expires_at=row.expires_at,
     )

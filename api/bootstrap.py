@@ -20,12 +20,19 @@ from api.bulk.jobs import Jobs
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.attempts import Attempts
+from api.identity.codes import Codes, CodeSender, NoSender, SandboxSender
 from api.identity.door import Door
+from api.identity.factors import Factors
+from api.identity.passkeys import Passkeys
 from api.identity.people import People
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.planned_routes import PlannedRoutes
 from api.ports import Services as ServicesPort
+from api.privacy.access import AccessLog
+from api.privacy.consents import Consents
+from api.privacy.papers import Papers
+from api.privacy.persons import Persons
 from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
@@ -93,6 +100,13 @@ class Services:
     people: People
     sessions: Sessions
     door: Door
+    factors: Factors
+    passkeys: Passkeys
+    codes: Codes
+    papers: Papers
+    access: AccessLog
+    consents: Consents
+    persons: Persons
     answers: KeptAnswers
     routes: PlannedRoutes
     receipts: ReceiptLinks
@@ -168,6 +182,13 @@ class Container:
         return LocalSigner(self.settings.attestor_key.get_secret_value())
 
     @cached_property
+    def code_sender(self) -> CodeSender:
+        """Sends one-time codes to phones; a demo writes them into a file of its run."""
+        if self.settings.demo:
+            return SandboxSender(self.settings.var / "sandbox-sms.jsonl")
+        return NoSender()
+
+    @cached_property
     def past(self) -> Past:
         """Every drive judged before, to find copies among them."""
         return Past()
@@ -237,6 +258,10 @@ class Container:
         people = People(session, self.wall, self.keyring)
         sessions = Sessions(session, self.wall)
         desk = SqlPayoutDesk(session)
+        papers = Papers(session, self.wall)
+        factors = Factors(session, self.wall)
+        access = AccessLog(session, self.wall, self.keyring)
+        consents = Consents(session, self.wall)
         return Services(
             session=session,
             outbox=outbox,
@@ -273,11 +298,26 @@ class Container:
             keys=ApiKeys(session, self.wall),
             people=people,
             sessions=sessions,
+            factors=factors,
+            passkeys=Passkeys(session, self.wall),
+            codes=Codes(session, self.wall, self.keyring, self.code_sender),
+            papers=papers,
+            access=access,
+            consents=consents,
+            persons=Persons(
+                session,
+                self.wall,
+                self.keyring,
+                papers=papers,
+                consents=consents,
+                access=access,
+            ),
             door=Door(
                 session,
                 people=people,
                 sessions=sessions,
                 attempts=Attempts(session, self.wall, self.keyring),
+                factors=factors,
                 keyring=self.keyring,
             ),
             answers=KeptAnswers(session, self.wall),

@@ -83,7 +83,9 @@ def find_caller(
     """
     if credentials is not None:
         with container.read() as services:
-            return services.keys.authenticate(credentials.credentials)
+            return services.keys.authenticate(
+                credentials.credentials, request.client.host if request.client else ""
+            )
     token = request.cookies.get(container.settings.session_cookie)
     if not token:
         return None
@@ -127,6 +129,23 @@ class Requires:
         """
         caller.require(self.scope)
         return caller
+
+
+class Seen:
+    """A dependency that writes into the access log that the caller asked for personal data.
+
+    Args:
+        action: what he asked for, e.g. ``evidence``; about what stands in the path.
+    """
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+
+    def __call__(self, request: Request, caller: TheCaller, container: TheContainer) -> None:
+        """Notes it, whether it is then granted or not."""
+        about = " ".join(str(value) for value in request.path_params.values())
+        with container.write() as services:
+            services.access.note(caller, self.action, about)
 
 
 class RequiresRole:

@@ -284,6 +284,16 @@ def forget_old(container: Container) -> int:
     return gone
 
 
+def forget_stale(container: Container) -> int:
+    """Deletes papers that nobody signed, and sessions and invitations long over; how many rows."""
+    with container.write() as services:
+        return (
+            services.papers.forget_unsigned()
+            + services.codes.forget_old()
+            + services.persons.forget_stale(container.settings.keep_stale_days)
+        )
+
+
 JOBS = (
     Job("watch trips", 1.0, watch_trips),
     Job("commit tracks", 1.0, commit_tracks),
@@ -298,5 +308,6 @@ JOBS = (
     Job("fill boards", 3600.0, fill_boards),
     Job("pack raw frames", 3600.0, pack_raw),
     Job("forget old positions", 3600.0, forget_old),
+    Job("forget what is stale", 3600.0, forget_stale),
 )
 """Every job of a worker."""

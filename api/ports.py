@@ -11,10 +11,17 @@ from api.board import Board
 from api.bulk.jobs import Jobs
 from api.documents import Documents
 from api.idempotency import KeptAnswers
+from api.identity.codes import Codes
 from api.identity.door import Door
+from api.identity.factors import Factors
+from api.identity.passkeys import Passkeys
 from api.identity.people import People
 from api.identity.sessions import Sessions
 from api.planned_routes import PlannedRoutes
+from api.privacy.access import AccessLog
+from api.privacy.consents import Consents
+from api.privacy.papers import Papers
+from api.privacy.persons import Persons
 from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
@@ -138,6 +145,41 @@ class Services(Protocol):
     @property
     def sessions(self) -> Sessions:
         """Browser sessions."""
+        ...
+
+    @property
+    def factors(self) -> Factors:
+        """Second factors."""
+        ...
+
+    @property
+    def passkeys(self) -> Passkeys:
+        """Passkeys."""
+        ...
+
+    @property
+    def codes(self) -> Codes:
+        """One-time codes to phones."""
+        ...
+
+    @property
+    def papers(self) -> Papers:
+        """What was worded for signing, with the salts that open its hashes."""
+        ...
+
+    @property
+    def access(self) -> AccessLog:
+        """Who asked for personal data."""
+        ...
+
+    @property
+    def consents(self) -> Consents:
+        """Who agreed to what."""
+        ...
+
+    @property
+    def persons(self) -> Persons:
+        """Export and erasure."""
         ...
 
     @property

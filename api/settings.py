@@ -64,6 +64,7 @@ class Settings(BaseSettings):
         enrol_token: who holds it may enrol parties; in a demo anyone may.
         forward_token: what the operator's own Traccar server shows when it forwards positions; empty
             shuts that door.
+        keep_stale_days: days that sessions and invitations are kept after they ended.
         keep_days: days that fixes and raw frames are kept; 0 keeps all. What a trip was judged on, and all
             around trips with a live loan, a dispute or no end yet, stays longer.
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     api_url: str = ""
     enrol_token: SecretStr = SecretStr("")
     forward_token: SecretStr = SecretStr("")
+    keep_stale_days: int = Field(default=30, ge=1, le=3650)
     keep_days: int = Field(default=0, ge=0, le=36_500)
     hash_key: SecretStr = SecretStr("")
     master_key: SecretStr = SecretStr("")

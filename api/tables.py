@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from chain.storage import Row
+from chain.storage import Row, SealedBytes, SealedText
 from chain.tables import BIG
 
 
@@ -25,7 +25,10 @@ class ApiKeyRow(Row, table=True):
     scopes: str = Field(max_length=400)
     label: str = Field(max_length=80)
     proof_hash: str = Field(max_length=64)
+    allowed_from: str = Field(default="", max_length=900)
+    """Networks it may be used from, separated by a space; all if empty."""
     created_at: dt.datetime
+    expires_at: dt.datetime | None = None
     revoked_at: dt.datetime | None = None
 
 
@@ -38,7 +41,7 @@ class KeptAnswerRow(Row, table=True):
     idempotency_key: str = Field(primary_key=True, max_length=255)
     request_hash: str = Field(max_length=64)
     status: int
-    body: str
+    body: str = Field(sa_type=SealedText("kept_answer.body"))
     created_at: dt.datetime
 
 
@@ -270,7 +273,7 @@ class DocumentContentRow(Row, table=True):
     __tablename__ = "document_content"
 
     document_id: str = Field(primary_key=True, max_length=28)
-    content: bytes = Field(sa_type=sa.LargeBinary)
+    content: bytes = Field(sa_type=SealedBytes("document_content.content"))
 
 
 class BoardRow(Row, table=True):

@@ -35,8 +35,8 @@ class Row(SQLModel):
     )
 
 
-class SealedText(sa.types.TypeDecorator[str]):
-    """A text that lies sealed in the database (``chain.sealing``), each value under a key of its own.
+class _Sealed(sa.types.TypeDecorator[Any]):
+    """A value that lies sealed in the database (``chain.sealing``), each under a key of its own.
 
     Args:
         place: ``table.column``; a value does not open anywhere else.
@@ -49,35 +49,49 @@ class SealedText(sa.types.TypeDecorator[str]):
         super().__init__()
         self.place = place
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """Seals."""
-        return None if value is None else _ring(dialect).seal(value.encode(), self.place)
-
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        """Opens."""
-        return None if value is None else _ring(dialect).open(bytes(value), self.place).decode()
-
-
-class SealedJson(sa.types.TypeDecorator[Any]):
-    """A JSON value that lies sealed in the database. Args as ``SealedText``."""
-
-    impl = sa.LargeBinary
-    cache_ok = True
-
-    def __init__(self, place: str) -> None:
-        super().__init__()
-        self.place = place
-
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
         """Seals."""
-        if value is None:
-            return None
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return _ring(dialect).seal(text.encode(), self.place)
+        return None if value is None else _ring(dialect).seal(self._bytes(value), self.place)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
         """Opens."""
-        return None if value is None else json.loads(_ring(dialect).open(bytes(value), self.place))
+        return None if value is None else self._value(_ring(dialect).open(bytes(value), self.place))
+
+    def _bytes(self, value: Any) -> bytes:
+        return bytes(value)
+
+    def _value(self, plain: bytes) -> Any:
+        return plain
+
+
+class SealedBytes(_Sealed):
+    """Bytes that lie sealed in the database. Args as ``_Sealed``."""
+
+    cache_ok = True
+
+
+class SealedText(_Sealed):
+    """A text that lies sealed in the database. Args as ``_Sealed``."""
+
+    cache_ok = True
+
+    def _bytes(self, value: str) -> bytes:
+        return value.encode()
+
+    def _value(self, plain: bytes) -> str:
+        return plain.decode()
+
+
+class SealedJson(_Sealed):
+    """A JSON value that lies sealed in the database. Args as ``_Sealed``."""
+
+    cache_ok = True
+
+    def _bytes(self, value: Any) -> bytes:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _value(self, plain: bytes) -> Any:
+        return json.loads(plain)
 
 
 def _ring(dialect: Dialect) -> Keyring:

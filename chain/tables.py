@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from chain.ports import TransactionState
-from chain.storage import Row
+from chain.storage import Row, SealedJson, SealedText
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -165,8 +165,8 @@ class PartyRow(Row, table=True):
 
     party_id: str = Field(max_length=20, primary_key=True)
     """Decimal text: an id may pass the signed 64 bits of a database."""
-    name_zh: str = Field(max_length=80)
-    name_en: str = Field(max_length=80)
+    name_zh: str = Field(sa_type=SealedText("party.name_zh"))
+    name_en: str = Field(sa_type=SealedText("party.name_en"))
     kind: str = Field(max_length=20)
     stage: str = Field(max_length=10)
     key: str | None = Field(default=None, max_length=42, unique=True)
@@ -196,7 +196,7 @@ class WaybillRow(Row, table=True):
     consignee: str = Field(max_length=20, index=True)
     form: dict[str, Any] = Field(sa_type=sa.JSON)
     """The signed form by field; numbers above 2^53 as text."""
-    papers: dict[str, Any] = Field(sa_type=sa.JSON)
+    papers: dict[str, Any] = Field(sa_type=SealedJson("waybill.papers"))
     plan: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
     stage: str = Field(max_length=12)
     declared: bool = False

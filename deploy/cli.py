@@ -227,10 +227,12 @@ def bank(
 def migrate() -> None:
     """Brings the database to the present schema."""
     from api.processes import load_settings
+    from chain.sealing import Keyring
     from chain.storage import Storage
     from deploy.migrate import migrate as bring_up
 
-    storage = Storage(load_settings().storage_url)
+    settings = load_settings()
+    storage = Storage(settings.storage_url, keyring=Keyring(settings.master_keys()))
     bring_up(storage)
     storage.close()
 

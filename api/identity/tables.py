@@ -109,3 +109,55 @@ class DoorAttemptRow(Row, table=True):
     failures: int
     last_at: dt.datetime
     shut_until: dt.datetime | None = None
+
+
+class RecoveryCodeRow(Row, table=True):
+    """A code that opens once in place of the authenticator; its SHA-256 (80 random bits)."""
+
+    __tablename__ = "recovery_code"
+
+    account_id: str = Field(foreign_key="account.account_id", primary_key=True, max_length=24)
+    code_hash: str = Field(primary_key=True, max_length=64)
+
+
+class PasskeyRow(Row, table=True):
+    """The public half of a passkey."""
+
+    __tablename__ = "passkey"
+
+    credential_id: str = Field(primary_key=True, max_length=1400)
+    account_id: str = Field(foreign_key="account.account_id", index=True, max_length=24)
+    public_key: bytes = Field(sa_type=sa.LargeBinary)
+    sign_count: int = Field(sa_type=BIG)
+    label: str = Field(max_length=80)
+    created_at: dt.datetime
+    used_at: dt.datetime | None = None
+
+
+class ChallengeRow(Row, table=True):
+    """What a passkey is to sign; answered once."""
+
+    __tablename__ = "passkey_challenge"
+
+    challenge_id: str = Field(primary_key=True, max_length=24)
+    purpose: str = Field(max_length=10)
+    account_id: str = Field(max_length=24)
+    challenge: str = Field(max_length=200)
+    expires_at: dt.datetime
+
+
+class PhoneCodeRow(Row, table=True):
+    """A one-time code, under keyed hashes: whose phone and which digits are not here."""
+
+    __tablename__ = "phone_code"
+
+    code_id: str = Field(primary_key=True, max_length=24)
+    phone_hash: str = Field(index=True, max_length=64)
+    place_hash: str = Field(index=True, max_length=64)
+    purpose: str = Field(max_length=10)
+    about: str = Field(max_length=70)
+    code_hash: str = Field(max_length=64)
+    tries: int
+    made_at: dt.datetime
+    expires_at: dt.datetime
+    used_at: dt.datetime | None = None

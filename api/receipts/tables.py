@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from chain.storage import Row
+from chain.storage import Row, SealedBytes, SealedJson, SealedText
 
 
 class ReceiptLinkRow(Row, table=True):
@@ -37,11 +37,11 @@ class ReceiptPaperRow(Row, table=True):
     document: str = Field(primary_key=True, max_length=66)
     trip: str = Field(index=True, max_length=66)
     token_hash: str = Field(max_length=64, unique=True)
-    content: dict[str, Any] = Field(sa_type=sa.JSON)
-    salt: str = Field(max_length=66)
+    content: dict[str, Any] = Field(sa_type=SealedJson("receipt_paper.content"))
+    salt: str = Field(sa_type=SealedText("receipt_paper.salt"))
     signature: str = Field(max_length=132)
     signer: str = Field(max_length=42)
-    drawing: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
+    drawing: bytes | None = Field(default=None, sa_type=SealedBytes("receipt_paper.drawing"))
     signed_at: dt.datetime
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Requires, TheContainer
+from api.dependencies import OnceOnly, Requires, Seen, TheContainer
 from api.errors import ForbiddenScopeError
 from api.ports import Services
 from api.schemas.deliveries import (
@@ -57,7 +57,7 @@ def waiting(caller: Attestor, container: TheContainer) -> AttestationsWaiting:
     )
 
 
-@router.get("/trips/{trip}/evidence")
+@router.get("/trips/{trip}/evidence", dependencies=[Depends(Seen("evidence"))])
 def evidence(trip: HashText, _: Attestor, container: TheContainer) -> EvidenceShown:
     """The raw evidence of a trip, frozen when it was judged here."""
     with container.read() as services:

@@ -18,7 +18,6 @@ from api.schemas.values import HashText, NoteText
 from api.trip_stories import get_trip
 from chain.abi import Struct
 from chain.bindings.structs import Confirmation, Dispute, Loading
-from chain.document import document_hash
 from chain.errors import InvalidValueError
 from chain.ids import Hash32, TripId
 from chain.waybill import ZERO
@@ -40,14 +39,19 @@ def _to_sign(container: Container, form: Struct) -> FormToSign:
 
 
 def _accept(
-    once: Once, caller: Caller, trip: str, given: str, work: Callable[[Services], None]
+    once: Once,
+    caller: Caller,
+    trip: str,
+    form: Loading | Confirmation | Dispute,
+    work: Callable[[Services], None],
 ) -> Response:
-    if given != trip:
+    if form.trip != trip:
         raise InvalidValueError("the form is about another trip", field="message.trip")
 
     def accept(services: Services) -> Accepted:
         get_trip(services, trip, caller)
         work(services)
+        services.papers.note_signed(form.reason if isinstance(form, Dispute) else form.document)
         return Accepted(about=trip, status=f"/v1/trips/{trip}")
 
     return once.run(caller.name, accept, 202)
@@ -56,8 +60,10 @@ def _accept(
 @router.get("/{trip}/loading")
 def loading_form(trip: HashText, caller: Deliverer, container: TheContainer) -> FormToSign:
     """What the driver signs when the truck is loaded."""
-    with container.read() as services:
+    with container.write() as services:
         _, leaf = get_trip(services, trip, caller)
+        loaded = {"trip": trip, "loaded_milli": leaf.quantity}
+        document = services.papers.prepare(loaded, about=trip, party=caller.require_self())
     at, expires, salt = _fresh(container)
     form = Loading(
         trip=TripId(trip),
@@ -65,9 +71,7 @@ def loading_form(trip: HashText, caller: Deliverer, container: TheContainer) -> 
         vehicle=leaf.vehicle or Hash32(ZERO),
         quantity=leaf.quantity,
         at=at,
-        document=document_hash(
-            {"trip": trip, "loaded_milli": leaf.quantity}, secrets.token_bytes(32)
-        ),
+        document=document,
         expires=expires,
         salt=salt,
     )
@@ -79,7 +83,7 @@ def load(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly) -
     """Takes the driver's word that the truck is loaded."""
     form = read_message(Loading, given.message)
     return _accept(
-        once, caller, trip, form.trip, lambda to: to.registry.load(form, given.signature_bytes)
+        once, caller, trip, form, lambda to: to.registry.load(form, given.signature_bytes)
     )
 
 
@@ -98,13 +102,16 @@ def confirmation_form(
     note: NoteText | None = None,
 ) -> FormToSign:
     """What the consignee signs when the goods are there: it sets the payment in motion."""
-    with container.read() as services:
+    with container.write() as services:
         held, leaf = get_trip(services, trip, caller)
+        accepted = held.loaded if accepted_milli is None else accepted_milli
+        if accepted < held.loaded and condition not in {2, 3}:
+            condition += 2
+        receipt = {
+            "trip": trip, "accepted_milli": accepted, "condition": condition, "note": note or "",
+        }  # fmt: skip
+        document = services.papers.prepare(receipt, about=trip, party=caller.require_self())
     at, expires, salt = _fresh(container)
-    accepted = held.loaded if accepted_milli is None else accepted_milli
-    if accepted < held.loaded and condition not in {2, 3}:
-        condition += 2
-    receipt = {"trip": trip, "accepted_milli": accepted, "condition": condition, "note": note or ""}
     form = Confirmation(
         trip=TripId(trip),
         by=caller.require_self(),
@@ -112,7 +119,7 @@ def confirmation_form(
         vehicle=leaf.vehicle or Hash32(ZERO),
         accepted=accepted,
         condition=condition,
-        document=document_hash(receipt, secrets.token_bytes(32)),
+        document=document,
         at=at,
         expires=expires,
         salt=salt,
@@ -129,7 +136,7 @@ def confirm(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly
         once,
         caller,
         trip,
-        form.trip,
+        form,
         lambda to: to.registry.confirm_delivery(form, given.signature_bytes),
     )
 
@@ -139,13 +146,16 @@ def dispute_form(
     trip: HashText, caller: Deliverer, container: TheContainer, reason: NoteText
 ) -> FormToSign:
     """What a party of the chain signs to hold a delivery."""
-    with container.read() as services:
+    with container.write() as services:
         get_trip(services, trip, caller)
+        document = services.papers.prepare(
+            {"reason": reason}, about=trip, party=caller.require_self()
+        )
     _, expires, salt = _fresh(container)
     form = Dispute(
         trip=TripId(trip),
         by=caller.require_self(),
-        reason=document_hash({"reason": reason}, secrets.token_bytes(32)),
+        reason=document,
         expires=expires,
         salt=salt,
     )
@@ -158,5 +168,5 @@ def dispute(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly
     form = read_message(Dispute, given.message)
     caller.require_party(form.by, "message.by")
     return _accept(
-        once, caller, trip, form.trip, lambda to: to.registry.dispute(form, given.signature_bytes)
+        once, caller, trip, form, lambda to: to.registry.dispute(form, given.signature_bytes)
     )

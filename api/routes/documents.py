@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator
 
 from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
+from api.dependencies import OnceOnly, RawBody, Reader, Requires, Seen, TheContainer
 from api.documents import Document, Purpose
 from api.media import EXTENSIONS, MediaRefusedError, sniff
 from api.object_ids import prefixed, read_about
@@ -169,6 +169,7 @@ def get_document(document: DocumentText, caller: Reader, container: TheContainer
 
 @router.get(
     "/{document}/content",
+    dependencies=[Depends(Seen("document"))],
     response_class=Response,
     responses={
         200: {

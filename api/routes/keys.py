@@ -7,11 +7,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.auth import ApiKey, Caller, Scope, check_key_request
-from api.dependencies import Requires, TheContainer
+from api.auth import ApiKey, Caller, Scope, check_key_request, read_scopes
+from api.dependencies import Requires, RequiresRole, TheContainer, require_fresh
+from api.identity.roles import Role
 from api.key_request import ApiKeyRequest
 from api.schemas.deliveries import FormToSign
-from api.schemas.parties import KeyAsked, KeyList, KeyOpened, KeyShown
+from api.schemas.parties import (
+    KeyAsked,
+    KeyChanged,
+    KeyList,
+    KeyOpened,
+    KeyShown,
+    OwnKeyAsked,
+)
 from api.schemas.signing import TypedData
 from api.schemas.values import PartyText
 from chain.ids import Hash32, PartyId
@@ -19,6 +27,7 @@ from chain.ids import Hash32, PartyId
 router = APIRouter(prefix="/keys", tags=["keys"])
 
 KeyKeeper = Annotated[Caller, Depends(Requires(Scope.KEYS))]
+FreshKeyKeeper = Annotated[Caller, Depends(RequiresRole(Role.OWNER, fresh=True))]
 ALL_SCOPES = " ".join(scope.value for scope in Scope)
 
 
@@ -60,7 +69,38 @@ def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
             key=party.key if party else None,
             now=container.clock.now(),
         )
-        key, token = services.keys.open(form, domain, scopes)
+        key, token = services.keys.open(
+            form, domain, scopes, allowed_from=asked.allowed_from, expires_at=asked.expires_at
+        )
+    return _opened(key, token)
+
+
+@router.post("/own", status_code=201)
+def open_own(asked: OwnKeyAsked, caller: FreshKeyKeeper, container: TheContainer) -> KeyOpened:
+    """A new API key by an owner who has just shown who he is; shown this once."""
+    scopes = read_scopes(asked.scopes)
+    with container.write() as services:
+        key, token = services.keys.open_for(
+            caller,
+            asked.label,
+            scopes,
+            allowed_from=asked.allowed_from,
+            expires_at=asked.expires_at,
+        )
+    return _opened(key, token)
+
+
+@router.patch("/{key_id}")
+def allow_from(
+    key_id: str, given: KeyChanged, caller: KeyKeeper, container: TheContainer
+) -> KeyShown:
+    """Other networks for a key."""
+    require_fresh(caller, container)
+    with container.write() as services:
+        return _show(services.keys.allow_from(key_id, caller.require_self(), given.allowed_from))
+
+
+def _opened(key: ApiKey, token: str) -> KeyOpened:
     return KeyOpened(
         key_id=key.key_id,
         party=str(key.party),
@@ -91,4 +131,6 @@ def _show(key: ApiKey) -> KeyShown:
         label=key.label,
         created_at=key.created_at,
         revoked_at=key.revoked_at,
+        allowed_from=list(key.allowed_from),
+        expires_at=key.expires_at,
     )

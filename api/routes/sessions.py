@@ -38,7 +38,9 @@ def set_session_cookie(answer: Response, container: Container, token: str) -> No
     )
 
 
-def sign_in(request: Request, container: Container, login: str, password: str) -> Entered:
+def sign_in(
+    request: Request, container: Container, login: str, password: str, code: str = ""
+) -> Entered:
     """Lets somebody in at the door.
 
     Raises:
@@ -51,6 +53,7 @@ def sign_in(request: Request, container: Container, login: str, password: str) -
             password,
             place=place_of(request),
             agent=request.headers.get("user-agent", ""),
+            code=code,
         )
     if isinstance(entered, SignInRefusedError):
         raise entered  # only now: the failure is counted in the database
@@ -62,7 +65,7 @@ def open_session(
     given: SignIn, request: Request, response: Response, container: TheContainer
 ) -> SignedIn:
     """Signs a person in; the session is in a cookie, the token for writes in the answer."""
-    entered = sign_in(request, container, given.login, given.password)
+    entered = sign_in(request, container, given.login, given.password, given.code or "")
     set_session_cookie(response, container, entered.token)
     return SignedIn(
         member=show_member(entered.member),

@@ -128,6 +128,9 @@ class SignIn(Given):
 
     login: Annotated[str, Field(min_length=1, max_length=80)]
     password: PasswordText
+    code: Annotated[str, Field(min_length=6, max_length=30)] | None = Field(
+        default=None, description="of the authenticator, or a recovery code, where there is one"
+    )
 
 
 class SignedIn(Shown):

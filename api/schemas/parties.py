@@ -24,6 +24,12 @@ Kind = Literal[
 ]  # fmt: skip
 
 
+Networks = Annotated[
+    list[Annotated[str, Field(min_length=2, max_length=43, examples=["203.0.113.0/24"])]],
+    Field(max_length=20),
+]
+
+
 class PartyFormAsked(Given):
     """Who wants to be a party; the answer is what his key is to sign."""
 
@@ -76,6 +82,25 @@ class KeyAsked(Given):
     issued_at: int = Field(ge=0, lt=2**53, description="unix seconds")
     salt: HashText
     signature: SignatureText
+    allowed_from: Networks = Field(
+        default_factory=list, description="networks it may be used from; all if empty"
+    )
+    expires_at: Instant | None = Field(default=None, description="never if null")
+
+
+class OwnKeyAsked(Given):
+    """A key that a person who has just shown who he is opens for his party."""
+
+    scopes: Annotated[str, Field(min_length=1, max_length=400, examples=["read waybills:write"])]
+    label: Annotated[str, Field(min_length=1, max_length=80, examples=["back office"])]
+    allowed_from: Networks = Field(default_factory=list)
+    expires_at: Instant | None = None
+
+
+class KeyChanged(Given):
+    """Other networks for a key."""
+
+    allowed_from: Networks
 
 
 class KeyOpened(Shown):
@@ -96,6 +121,8 @@ class KeyShown(Shown):
     label: str
     created_at: Instant
     revoked_at: Instant | None
+    allowed_from: list[str]
+    expires_at: Instant | None
 
 
 class KeyList(Shown):

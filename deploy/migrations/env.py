@@ -18,6 +18,7 @@ for tables in (
     "api.tables",
     "api.receipts.tables",
     "api.identity.tables",
+    "api.privacy.tables",
 ):
     importlib.import_module(tables)
 

@@ -17,6 +17,7 @@ for tables in (
     "finance.tables",
     "api.tables",
     "api.identity.tables",
+    "api.privacy.tables",
 ):
     importlib.import_module(tables)
 

@@ -1,0 +1,254 @@
+"""How a person shows who he is: password, authenticator, passkeys, phone; and that he shows it again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.auth import Caller
+from api.dependencies import RequiresRole, TheContainer, require_same_origin
+from api.identity.codes import CodePurpose
+from api.identity.door import Entered
+from api.identity.errors import CodeRefusedError, SignInRefusedError
+from api.identity.passkeys import Asked, Passkey, Site
+from api.identity.sessions import csrf_token
+from api.ports import Container
+from api.routes.organisations import show_member
+from api.routes.sessions import place_of, set_session_cookie
+from api.schemas.factors import (
+    CodeGiven,
+    CodeSent,
+    PasskeyAsked,
+    PasskeyList,
+    PasskeyMade,
+    PasskeyShown,
+    PasskeyText,
+    PasskeyUsed,
+    PasswordChanged,
+    PhoneAsked,
+    PhoneProved,
+    Proof,
+    Proved,
+    RecoveryCodes,
+    TotpShown,
+)
+from api.schemas.identity import SignedIn
+
+router = APIRouter(tags=["sessions"])
+
+Person = Annotated[Caller, Depends(RequiresRole())]
+FreshPerson = Annotated[Caller, Depends(RequiresRole(fresh=True))]
+OursOnly = Depends(require_same_origin)
+
+
+def site_of(request: Request, container: Container) -> Site:
+    """The site that this request came to: as settings say, else as the browser says."""
+    told = container.settings.public_url.rstrip("/")
+    return Site(told or f"{request.url.scheme}://{request.headers.get('host', '')}")
+
+
+def _entered(
+    entered: Entered | SignInRefusedError, response: Response, container: Container
+) -> SignedIn:
+    if isinstance(entered, SignInRefusedError):
+        raise entered
+    set_session_cookie(response, container, entered.token)
+    return SignedIn(
+        member=show_member(entered.member),
+        organisation=entered.member.org,
+        session=entered.session.id,
+        csrf=csrf_token(entered.token),
+    )
+
+
+# -- password and proof -------------------------------------------------------------------------------
+
+
+@router.post("/sessions/proof")
+def prove(given: Proof, caller: Person, request: Request, container: TheContainer) -> Proved:
+    """The person shows again who he is; for ten minutes he may do what is grave."""
+    with container.write() as services:
+        refused = services.door.prove(
+            caller.account_id, given.password, given.code or "", place=place_of(request)
+        )
+        if refused is None:
+            services.sessions.note_proved(caller.session_id)
+    if refused is not None:
+        raise refused
+    return Proved(at=container.wall.now())
+
+
+@router.post("/me/password")
+def change_password(
+    given: PasswordChanged, caller: Person, request: Request, container: TheContainer
+) -> Proved:
+    """A new password; every other session of this person ends."""
+    with container.write() as services:
+        refused = services.door.change_password(
+            caller.account_id, given.old, given.new, place=place_of(request)
+        )
+        if refused is None:
+            services.sessions.revoke_all(caller.account_id, but=caller.session_id)
+    if refused is not None:
+        raise refused
+    return Proved(at=container.wall.now())
+
+
+# -- authenticator ------------------------------------------------------------------------------------
+
+
+@router.post("/me/totp", status_code=201)
+def start_totp(caller: FreshPerson, container: TheContainer) -> TotpShown:
+    """A new secret for an authenticator."""
+    with container.write() as services:
+        started = services.factors.start_totp(caller.account_id)
+    return TotpShown(secret=started.secret, uri=started.uri)
+
+
+@router.post("/me/totp/confirmation")
+def confirm_totp(given: CodeGiven, caller: Person, container: TheContainer) -> RecoveryCodes:
+    """The authenticator shows its first code; from now on sign-in asks for one."""
+    with container.write() as services:
+        return RecoveryCodes(codes=services.factors.confirm_totp(caller.account_id, given.code))
+
+
+@router.delete("/me/totp")
+def end_totp(given: CodeGiven, caller: FreshPerson, container: TheContainer) -> Proved:
+    """Takes the second factor away, for who shows a code of it."""
+    with container.write() as services:
+        services.factors.end_totp(caller.account_id, given.code)
+    return Proved(at=container.wall.now())
+
+
+# -- passkeys -----------------------------------------------------------------------------------------
+
+
+@router.post("/me/passkeys/options")
+def ask_new_passkey(caller: FreshPerson, request: Request, container: TheContainer) -> PasskeyAsked:
+    """What the browser is asked to make a passkey."""
+    with container.write() as services:
+        return _asked(services.passkeys.ask_new(caller.account_id, site_of(request, container)))
+
+
+@router.post("/me/passkeys", status_code=201)
+def add_passkey(
+    given: PasskeyMade, caller: FreshPerson, request: Request, container: TheContainer
+) -> PasskeyShown:
+    """Keeps the public half of a passkey."""
+    with container.write() as services:
+        return _passkey(
+            services.passkeys.add(
+                caller.account_id,
+                given.challenge,
+                given.answer,
+                given.label,
+                site_of(request, container),
+            )
+        )
+
+
+@router.get("/me/passkeys")
+def list_passkeys(caller: Person, container: TheContainer) -> PasskeyList:
+    """The person's passkeys."""
+    with container.read() as services:
+        found = services.passkeys.list_of(caller.account_id)
+    return PasskeyList(data=[_passkey(one) for one in found])
+
+
+@router.delete("/me/passkeys/{passkey}")
+def remove_passkey(passkey: PasskeyText, caller: FreshPerson, container: TheContainer) -> Proved:
+    """Takes a passkey out of use."""
+    with container.write() as services:
+        services.passkeys.remove(caller.account_id, passkey)
+    return Proved(at=container.wall.now())
+
+
+@router.post("/sessions/passkey/options", dependencies=[OursOnly])
+def ask_passkey(request: Request, container: TheContainer) -> PasskeyAsked:
+    """What the browser is asked to show a passkey."""
+    with container.write() as services:
+        return _asked(services.passkeys.ask_sign_in(site_of(request, container)))
+
+
+@router.post("/sessions/passkey", status_code=201, dependencies=[OursOnly])
+def sign_in_by_passkey(
+    given: PasskeyUsed, request: Request, response: Response, container: TheContainer
+) -> SignedIn:
+    """Signs a person in by a passkey; possession and PIN or finger are two factors in one."""
+    with container.write() as services:
+        account = services.passkeys.check_sign_in(
+            given.challenge, given.answer, site_of(request, container)
+        )
+        entered = services.door.enter(
+            account, method="passkey", agent=request.headers.get("user-agent", "")
+        )
+    return _entered(entered, response, container)
+
+
+# -- phone --------------------------------------------------------------------------------------------
+
+
+@router.post("/sessions/phone/code", status_code=202, dependencies=[OursOnly])
+def ask_sign_in_code(asked: PhoneAsked, request: Request, container: TheContainer) -> CodeSent:
+    """Sends a code to a phone that somebody here has; the answer is the same where nobody has."""
+    with container.write() as services:
+        services.codes.ask(asked.phone, CodePurpose.SIGN_IN, place=place_of(request))
+    return CodeSent()
+
+
+@router.post("/sessions/phone", status_code=201, dependencies=[OursOnly])
+def sign_in_by_phone(
+    given: PhoneProved, request: Request, response: Response, container: TheContainer
+) -> SignedIn:
+    """Signs a person in by a code to his phone, and his authenticator where he has one."""
+    entered: Entered | SignInRefusedError | CodeRefusedError
+    with container.write() as services:
+        refused = services.codes.check(given.phone, CodePurpose.SIGN_IN, given.code)
+        account = services.codes.find_account(given.phone)
+        if refused is not None:
+            entered = refused
+        elif account is None or services.factors.has_totp(account):
+            entered = CodeRefusedError("sign in with your password and authenticator")
+        else:
+            entered = services.door.enter(
+                account, method="phone", agent=request.headers.get("user-agent", "")
+            )
+    if isinstance(entered, CodeRefusedError):
+        raise entered
+    return _entered(entered, response, container)
+
+
+@router.post("/me/phone/code", status_code=202)
+def ask_phone_code(
+    asked: PhoneAsked, _: Person, request: Request, container: TheContainer
+) -> CodeSent:
+    """Sends a code to a phone that the person says is his."""
+    with container.write() as services:
+        services.codes.ask(asked.phone, CodePurpose.PHONE, place=place_of(request))
+    return CodeSent()
+
+
+@router.post("/me/phone")
+def set_phone(given: PhoneProved, caller: FreshPerson, container: TheContainer) -> Proved:
+    """The person's phone, once the code that came to it is right."""
+    with container.write() as services:
+        refused = services.codes.check(given.phone, CodePurpose.PHONE, given.code)
+        if refused is None:
+            services.codes.set_phone(caller.account_id, given.phone)
+    if refused is not None:
+        raise refused
+    return Proved(at=container.wall.now())
+
+
+def _asked(asked: Asked) -> PasskeyAsked:
+    return PasskeyAsked(challenge=asked.challenge, options=asked.options)
+
+
+def _passkey(passkey: Passkey) -> PasskeyShown:
+    return PasskeyShown(
+        id=passkey.id,
+        label=passkey.label,
+        created_at=passkey.created_at,
+        used_at=passkey.used_at,
+    )
