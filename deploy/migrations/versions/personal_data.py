@@ -1,7 +1,7 @@
 """kept papers, consents, the access log, erasures; personal columns sealed
 
 Revision: personal_data
-Follows: alerts
+Follows: bulk_jobs
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from alembic import op
 from chain.sealing import Keyring, KeyringMissingError
 
 revision: str = "personal_data"
-down_revision: str | Sequence[str] | None = "alerts"
+down_revision: str | Sequence[str] | None = "bulk_jobs"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

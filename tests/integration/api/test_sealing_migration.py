@@ -14,7 +14,7 @@ from deploy.migrate import migrate, unmigrate
 
 def test_rows_from_before_are_sealed_and_come_back(empty_storage):
     storage = empty_storage
-    migrate(storage, "alerts")
+    migrate(storage, "bulk_jobs")
     papers = {"plate": "沪A·12345", "shipping_note": "YD1"}
     with storage.engine.begin() as connection:
         connection.execute(
@@ -40,7 +40,7 @@ def test_rows_from_before_are_sealed_and_come_back(empty_storage):
 
         assert session.get(PartyRow, "7").name_zh == "张师傅"
         assert session.exec(sqlmodel.select(WaybillRow.papers)).one() == papers
-    unmigrate(storage, "alerts")
+    unmigrate(storage, "bulk_jobs")
     with storage.engine.begin() as connection:
         assert connection.execute(sa.text("SELECT name_zh FROM party")).scalar_one() == "张师傅"
         back = connection.execute(sa.text("SELECT papers FROM waybill")).scalar_one()
@@ -49,7 +49,7 @@ def test_rows_from_before_are_sealed_and_come_back(empty_storage):
 
 def test_rows_are_not_sealed_without_a_master_key(empty_storage):
     storage = empty_storage
-    migrate(storage, "alerts")
+    migrate(storage, "bulk_jobs")
     with storage.engine.begin() as connection:
         connection.execute(
             sa.text(
