@@ -27,6 +27,8 @@ from api.identity.passkeys import Passkeys
 from api.identity.people import People
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
+from api.loan_list import LoanList
+from api.notes import Notes
 from api.planned_routes import PlannedRoutes
 from api.ports import Services as ServicesPort
 from api.privacy.access import AccessLog
@@ -113,6 +115,8 @@ class Services:
     timeline: Timeline
     board: Board
     views: SavedViews
+    loans: LoanList
+    notes: Notes
     documents: Documents
     jobs: Jobs
     events: Events
@@ -326,6 +330,8 @@ class Container:
             timeline=Timeline(session),
             board=Board(session),
             views=SavedViews(session, self.wall),
+            loans=LoanList(session),
+            notes=Notes(session, self.wall),
             documents=Documents(session, self.wall),
             jobs=Jobs(session, self.wall),
             events=Events(session, self.wall),

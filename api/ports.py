@@ -17,6 +17,8 @@ from api.identity.factors import Factors
 from api.identity.passkeys import Passkeys
 from api.identity.people import People
 from api.identity.sessions import Sessions
+from api.loan_list import LoanList
+from api.notes import Notes
 from api.planned_routes import PlannedRoutes
 from api.privacy.access import AccessLog
 from api.privacy.consents import Consents
@@ -205,6 +207,16 @@ class Services(Protocol):
     @property
     def board(self) -> Board:
         """Every party's trips at a glance."""
+        ...
+
+    @property
+    def loans(self) -> LoanList:
+        """Loans as lists and sums."""
+        ...
+
+    @property
+    def notes(self) -> Notes:
+        """What people write for each other."""
         ...
 
     @property

@@ -314,3 +314,17 @@ class SavedViewRow(Row, table=True):
     name: str = Field(primary_key=True, max_length=40)
     query: str = Field(max_length=500)
     created_at: dt.datetime
+
+
+class NoteRow(Row, table=True):
+    """A note of one organisation about an object (``api.notes``)."""
+
+    __tablename__ = "note"
+    __table_args__ = (sa.Index("ix_note_party_about", "party", "about", "written_at"),)
+
+    note_id: str = Field(primary_key=True, max_length=24)
+    party: str = Field(max_length=20)
+    about: str = Field(max_length=66)
+    author: str = Field(max_length=80)
+    text: str = Field(max_length=2000)
+    written_at: dt.datetime

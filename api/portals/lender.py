@@ -1,0 +1,337 @@
+"""The lender's portfolio: outstanding, where, at risk, each number opening its loans; loans; lines; warnings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+
+from api.dependencies import TheContainer
+from api.loan_list import LoanFilter, LoanLine, LoanSum
+from api.portals.firm import csv_cell
+from api.portals.paper import Sheet, tables_pdf
+from api.portals.shell import Face, TheViewer, Viewer, require_face, show
+from api.portals.trip_page import TripPages
+from api.portals.views import money_text, share_text
+from api.portals.words import word
+from api.ports import Services
+from api.trip_stories import party_name, tell_briefly
+from chain.clock import beijing_day
+from chain.errors import NotFoundError
+from chain.ids import PartyId
+from finance.accrual import BPS, date_of
+from finance.advance import AdvanceState
+from finance.records import LineRecord
+from finance.watch import used_bps, warnings_of
+
+router = APIRouter(prefix="/lender", include_in_schema=False)
+
+PAGE_ROWS = 50
+MOST_EXPORTED = 100_000
+CALENDAR_DAYS = 60
+
+
+def _lender(viewer: TheViewer) -> Viewer:
+    require_face(viewer, Face.LENDER)
+    return viewer
+
+
+LenderViewer = Annotated[Viewer, Depends(_lender)]
+
+
+class PartyNames:
+    """Names of parties, in one question for all that a page shows."""
+
+    def __init__(self, services: Services, ids: Sequence[str], lang: str) -> None:
+        wanted = sorted({PartyId(int(one)) for one in ids if str(one).isdecimal()})
+        self._parties = services.records.list_parties(wanted)
+        self._lang = lang
+
+    def __call__(self, party: int | str) -> str:
+        """What people call a party."""
+        found = self._parties.get(PartyId(int(party))) if str(party).isdecimal() else None
+        return str(party) if found is None else party_name(found, self._lang)
+
+
+# -- the first screen ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One part of the outstanding principal: what it is called, and the loans behind it."""
+
+    name: str
+    loans: int
+    fen: int
+    bps: int
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Everything on the first screen."""
+
+    owing: LoanSum
+    overdue: LoanSum
+    risk: LoanSum
+    ageing: Sequence[Slice]
+    debtors: Sequence[Slice]
+    borrowers: Sequence[Slice]
+    vintages: Sequence[tuple[LoanSum, int]]
+    calendar: Sequence[tuple[str, int]]
+    lines: Sequence[tuple[LineRecord, str, int]]
+
+    @property
+    def limit_fen(self) -> int:
+        """All limits."""
+        return sum(line.limit_fen for line, _, _ in self.lines)
+
+    @property
+    def used_fen(self) -> int:
+        """Reserved and drawn of them."""
+        return sum(line.reserved_fen + line.drawn_fen for line, _, _ in self.lines)
+
+
+def _share(part: int, whole: int) -> int:
+    return part * BPS // whole if whole else 0
+
+
+def _screen(services: Services, own: PartyId | None, day: int, lang: str) -> Screen:
+    loans = services.loans
+    owing = loans.total(own, LoanFilter(only="owing"), day)
+    whole = owing.outstanding_fen
+    debtors, borrowers = loans.by_debtor(own, day), loans.by_borrower(own, day)
+    lines = services.books.list_lines(lender=own)
+    ids = [*(one.key for one in debtors), *(one.key for one in borrowers)]
+    names = PartyNames(services, [*ids, *(str(line.borrower) for line in lines)], lang)
+
+    def slices(kind: str, sums: Sequence[LoanSum]) -> list[Slice]:
+        return [
+            Slice(
+                names(one.key), one.loans, one.outstanding_fen,
+                _share(one.outstanding_fen, whole), f"/lender/loans?only=owing&{kind}={one.key}",
+            )
+            for one in sums
+        ]  # fmt: skip
+
+    return Screen(
+        owing=owing,
+        overdue=loans.total(own, LoanFilter(only="overdue"), day),
+        risk=loans.total(own, LoanFilter(only="risk"), day),
+        ageing=[
+            Slice(
+                word(f"band_{place}", lang), one.loans, one.outstanding_fen,
+                _share(one.outstanding_fen, whole), f"/lender/loans?{urlencode({'band': one.key})}",
+            )
+            for place, one in enumerate(loans.by_band(own, day))
+        ],
+        debtors=slices("debtor", debtors),
+        borrowers=slices("borrower", borrowers),
+        vintages=loans.by_month(own, day),
+        calendar=[
+            (date_of(due).isoformat(), fen)
+            for due, fen in loans.by_due_day(own, day, day + CALENDAR_DAYS)
+        ],
+        lines=[
+            (line, names(str(line.borrower)), used_bps(line.limit_fen, line.reserved_fen + line.drawn_fen))
+            for line in lines
+        ],
+    )  # fmt: skip
+
+
+@router.get("")
+def portfolio(request: Request, viewer: LenderViewer, container: TheContainer) -> HTMLResponse:
+    """Outstanding, where, at risk."""
+    day = beijing_day(container.clock.now())
+    own = viewer.caller.party_id
+    with container.read() as services:
+        screen = _screen(services, own, day, viewer.lang)
+        asked = services.loans.total(own, LoanFilter(state=AdvanceState.REQUESTED.value), day)
+        waiting = services.loans.total(own, LoanFilter(state=AdvanceState.RELEASABLE.value), day)
+        free = _vault(services, own)
+    charts = {
+        "debtors": [
+            {"name": one.name, "value": one.fen, "href": one.href} for one in screen.debtors
+        ],
+        "calendar": [[day, fen] for day, fen in screen.calendar],
+        "vintages": [
+            [one.key, _share(late, one.released_fen), one.released_fen]
+            for one, late in screen.vintages
+        ],
+    }
+    return show(
+        request, viewer.lang, "lender/portfolio.html",
+        viewer=viewer, screen=screen, asked=asked, waiting=waiting, free_fen=free, day=date_of(day),
+        charts=json.dumps(charts, ensure_ascii=False),
+    )  # fmt: skip
+
+
+def _vault(services: Services, own: PartyId | None) -> int:
+    """The lender's free cash, as the books have it."""
+    balances = services.books.balances()
+    return sum(
+        abs(fen)
+        for (book, account), fen in balances.items()
+        if account == "vault_free" and (own is None or book == f"lender:{own}")
+    )
+
+
+def _sheets(screen: Screen, lang: str) -> list[Sheet]:
+    """The first screen as tables, for a file."""
+
+    def sheet(title: str, slices: Sequence[Slice]) -> Sheet:
+        return Sheet(
+            word(title, lang),
+            [word(name, lang) for name in ("col_what", "col_loans", "outstanding", "col_share")],
+            [
+                [one.name, str(one.loans), money_text(one.fen, lang), share_text(one.bps)]
+                for one in slices
+            ],
+        )
+
+    return [
+        Sheet(
+            word("nav_portfolio", lang),
+            [word("col_what", lang), word("outstanding", lang), word("col_loans", lang)],
+            [
+                [word(name, lang), money_text(one.outstanding_fen, lang), str(one.loans)]
+                for name, one in (
+                    ("outstanding", screen.owing), ("overdue", screen.overdue), ("at_risk", screen.risk),
+                )
+            ],
+        ),
+        sheet("chart_ageing", screen.ageing),
+        sheet("chart_debtors", screen.debtors),
+        sheet("chart_borrowers", screen.borrowers),
+        Sheet(
+            word("chart_vintages", lang),
+            [word(name, lang) for name in ("col_month", "col_loans", "released", "outstanding", "col_late")],
+            [
+                [one.key, str(one.loans), money_text(one.released_fen, lang),
+                 money_text(one.outstanding_fen, lang), share_text(_share(late, one.released_fen))]
+                for one, late in screen.vintages
+            ],
+        ),
+        Sheet(
+            word("chart_calendar", lang),
+            [word("due_day", lang), word("col_falls_due", lang)],
+            [[due, money_text(fen, lang)] for due, fen in screen.calendar],
+        ),
+        Sheet(
+            word("chart_lines", lang),
+            [word(name, lang) for name in ("col_borrower", "col_limit", "col_reserved", "kpi_drawn", "col_used")],
+            [
+                [name, money_text(line.limit_fen, lang), money_text(line.reserved_fen, lang),
+                 money_text(line.drawn_fen, lang), share_text(used)]
+                for line, name, used in screen.lines
+            ],
+        ),
+    ]  # fmt: skip
+
+
+@router.get("/portfolio.{form}")
+def portfolio_file(form: str, viewer: LenderViewer, container: TheContainer) -> Response:
+    """Every chart of the first screen as tables: CSV or PDF."""
+    day = beijing_day(container.clock.now())
+    with container.read() as services:
+        sheets = _sheets(_screen(services, viewer.caller.party_id, day, viewer.lang), viewer.lang)
+    title = f"{word('nav_portfolio', viewer.lang)} {date_of(day).isoformat()}"
+    return file_of(form, title, sheets, viewer.lang, name=f"portfolio-{date_of(day).isoformat()}")
+
+
+def file_of(form: str, title: str, sheets: Sequence[Sheet], lang: str, *, name: str) -> Response:
+    """Tables as a file.
+
+    Raises:
+        NotFoundError: neither csv nor pdf.
+    """
+    if form == "pdf":
+        body, media = tables_pdf(title, sheets, lang), "application/pdf"
+    elif form == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out)
+        for sheet in sheets:
+            writer.writerow([sheet.title])
+            writer.writerow(sheet.head)
+            writer.writerows([[csv_cell(cell) for cell in row] for row in sheet.rows])
+            writer.writerow([])
+        body, media = ("\ufeff" + out.getvalue()).encode(), "text/csv; charset=utf-8"
+    else:
+        raise NotFoundError("a file is csv or pdf")
+    head = {"Content-Disposition": f'attachment; filename="yundan-{name}.{form}"'}
+    return Response(body, media_type=media, headers=head)
+
+
+def shipping_notes(
+    services: Services, rows: Sequence[LoanLine], lang: str, *, demo: bool
+) -> Mapping[Any, str]:
+    """The shipping note of each loan's trip."""
+    paths = services.records.list_trips_by_id([one.trip for one in rows])
+    pages = TripPages(lang, demo=demo)
+    stories = tell_briefly(services, list(paths.values()))
+    return {story.trip.id: pages.card(story, advance).note for story, advance in stories}
+
+
+# -- lines, approvals, warnings -----------------------------------------------------------------------
+
+
+@router.get("/lines")
+def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HTMLResponse:
+    """Lines with their use, and what waits for an approval."""
+    own, day = viewer.caller.party_id, beijing_day(container.clock.now())
+    with container.read() as services:
+        held = services.books.list_lines(lender=own)
+        asked = services.loans.page(
+            own, LoanFilter(state=AdvanceState.REQUESTED.value), day, limit=PAGE_ROWS
+        )
+        names = PartyNames(
+            services,
+            [*(str(line.borrower) for line in held), *(str(one.borrower) for one in asked), *(one.debtor for one in asked)],
+            viewer.lang,
+        )  # fmt: skip
+        records = [services.books.find_advance(one.advance) for one in asked]
+        decisions = [
+            services.books.find_decision(one.decision) for one in records if one is not None
+        ]
+        notes = shipping_notes(services, asked, viewer.lang, demo=container.settings.demo)
+    return show(
+        request, viewer.lang, "lender/lines.html",
+        viewer=viewer, names=names, day=day, notes=notes,
+        lines=[
+            (line, used_bps(line.limit_fen, line.reserved_fen + line.drawn_fen), date_of(beijing_day(line.valid_until)))
+            for line in held
+        ],
+        asked=list(zip(asked, decisions, strict=False)),
+    )  # fmt: skip
+
+
+@router.get("/warnings")
+def warnings(request: Request, viewer: LenderViewer, container: TheContainer) -> HTMLResponse:
+    """Early warnings by borrower: what fired, how far, who does what by when."""
+    own, day = viewer.caller.party_id, beijing_day(container.clock.now())
+    with container.read() as services:
+        held = services.books.list_lines(lender=own)
+        found = []
+        for line in held:
+            late = services.loans.page(
+                own, LoanFilter(only="overdue", borrower=str(line.borrower)), day, limit=1
+            )
+            facts: dict[str, int | None] = {
+                "overdue_days": late[0].days_past_due if late else 0,
+                "days_above_95_percent": None,
+            }
+            found += [(line, fired) for fired in warnings_of(facts, day)]
+        differences = services.books.list_differences()
+        names = PartyNames(services, [str(line.borrower) for line in held], viewer.lang)
+    return show(
+        request, viewer.lang, "lender/warnings.html",
+        viewer=viewer, names=names, day=day, date_of=date_of, differences=differences,
+        found=found, lines=len(held),
+    )  # fmt: skip
