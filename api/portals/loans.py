@@ -83,25 +83,41 @@ def loans(
         notes = shipping_notes(services, shown, viewer.lang, demo=container.settings.demo)
         names = PartyNames(
             services,
-            [*(str(one.borrower) for one in shown), *(one.debtor for one in shown), wanted.debtor,
-             wanted.borrower],
+            [
+                *(str(one.borrower) for one in shown),
+                *(one.debtor for one in shown),
+                wanted.debtor,
+                wanted.borrower,
+            ],
             viewer.lang,
-        )  # fmt: skip
+        )
         named = [
             (one, names(one.borrower), names(one.debtor or "0"), notes.get(one.trip, ""))
             for one in shown
         ]
         chosen = [
-            (name, names(value) if name in {"debtor", "borrower"} else _said(name, value, viewer.lang), _address(wanted, **{name: ""}))
+            (
+                name,
+                names(value) if name in {"debtor", "borrower"} else _said(name, value, viewer.lang),
+                _address(wanted, **{name: ""}),
+            )
             for name, value in asdict(wanted).items()
             if value
-        ]  # fmt: skip
+        ]
     last = shown[-1] if len(rows) > PAGE_ROWS else None
     return show(
-        request, viewer.lang, "lender/loans.html",
-        viewer=viewer, rows=named, total=total, wanted=wanted, chosen=chosen, after=after,
-        here=_address(wanted), more="" if last is None else f"{last.due_day}_{last.advance}",
-    )  # fmt: skip
+        request,
+        viewer.lang,
+        "lender/loans.html",
+        viewer=viewer,
+        rows=named,
+        total=total,
+        wanted=wanted,
+        chosen=chosen,
+        after=after,
+        here=_address(wanted),
+        more="" if last is None else f"{last.due_day}_{last.advance}",
+    )
 
 
 def _said(name: str, value: str, lang: str) -> str:
@@ -127,8 +143,18 @@ def loans_csv(
 ) -> StreamingResponse:
     """The filtered loans as CSV, all of them."""
     own, day, lang = viewer.caller.party_id, beijing_day(container.clock.now()), viewer.lang
-    head = ("advance", "col_borrower", "col_debtor", "col_stage", "col_principal", "released",
-            "outstanding", "due_day", "days_past_due", "col_tier")  # fmt: skip
+    head = (
+        "advance",
+        "col_borrower",
+        "col_debtor",
+        "col_stage",
+        "col_principal",
+        "released",
+        "outstanding",
+        "due_day",
+        "days_past_due",
+        "col_tier",
+    )
 
     def lines() -> Iterator[str]:
         out = io.StringIO()
@@ -145,11 +171,17 @@ def loans_csv(
             out.truncate()
             for one in rows:
                 cells: list[str | int] = [
-                    one.advance, names(one.borrower), names(one.debtor), word(f"advance_{one.state}", lang),
-                    one.principal_fen, one.released_fen, one.outstanding_fen,
-                    one.due.isoformat() if one.due else "", str(one.days_past_due),
+                    one.advance,
+                    names(one.borrower),
+                    names(one.debtor),
+                    word(f"advance_{one.state}", lang),
+                    one.principal_fen,
+                    one.released_fen,
+                    one.outstanding_fen,
+                    one.due.isoformat() if one.due else "",
+                    str(one.days_past_due),
                     word(f"tier_{one.tier.word}", lang),
-                ]  # fmt: skip
+                ]
                 writer.writerow([csv_cell(cell) for cell in cells])
             yield out.getvalue()
             if len(rows) < 1000:
@@ -157,9 +189,10 @@ def loans_csv(
             after = (rows[-1].due_day, rows[-1].advance)
 
     return StreamingResponse(
-        lines(), media_type="text/csv; charset=utf-8",
+        lines(),
+        media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="yundan-loans.csv"'},
-    )  # fmt: skip
+    )
 
 
 # -- one loan -----------------------------------------------------------------------------------------
@@ -190,25 +223,43 @@ def loan(
         payees = position.payees
         names = PartyNames(
             services,
-            [str(record.lender), str(record.borrower), record.debtor, *(str(one.party) for one in payees)],
+            [
+                str(record.lender),
+                str(record.borrower),
+                record.debtor,
+                *(str(one.party) for one in payees),
+            ],
             viewer.lang,
-        )  # fmt: skip
+        )
         days = sorted({day, record.due_day, record.due_day + 30} if record.due_day else {day})
         schedule = [
             (date_of(on), services.finance.show_advance(found, day=on)) for on in days if on >= day
         ]
-        payouts = _payouts(services, payees)  # fmt: skip
+        payouts = _payouts(services, payees)
         own = viewer.caller.party_id
         notes = services.notes.list_about(own, found) if own is not None else []
         note = _notes_of_trip(services, record.trip, viewer.lang, demo=container.settings.demo)
     return show(
-        request, viewer.lang, "lender/loan.html",
-        viewer=viewer, position=position, record=record, line=line, decision=decision, note=note,
-        names=names, schedule=schedule, transactions=_running(events), payouts=payouts, notes=notes,
-        due=date_of(record.due_day) if record.due_day else None, day=date_of(day),
+        request,
+        viewer.lang,
+        "lender/loan.html",
+        viewer=viewer,
+        position=position,
+        record=record,
+        line=line,
+        decision=decision,
+        note=note,
+        names=names,
+        schedule=schedule,
+        transactions=_running(events),
+        payouts=payouts,
+        notes=notes,
+        due=date_of(record.due_day) if record.due_day else None,
+        day=date_of(day),
         start=date_of(record.start_day) if record.start_day else None,
-        may_approve=bool({Scope.ADVANCES, Scope.APPROVALS} & viewer.caller.scopes) and own is not None,
-    )  # fmt: skip
+        may_approve=bool({Scope.ADVANCES, Scope.APPROVALS} & viewer.caller.scopes)
+        and own is not None,
+    )
 
 
 def _payouts(services: Services, payees: Sequence[PayeeRecord]) -> list[PayoutStory]:
@@ -280,13 +331,17 @@ def statement(
         )
     sheets = [
         Sheet(
-            word("advance", lang), [word("col_what", lang), ""],
+            word("advance", lang),
+            [word("col_what", lang), ""],
             [
                 [word("col_borrower", lang), names(record.borrower)],
                 [word("col_debtor", lang), names(record.debtor or "0")],
                 [word("col_stage", lang), word(f"advance_{record.state}", lang)],
                 [word("col_principal", lang), money_text(record.principal_fen, lang)],
-                [word("due_day", lang), date_of(record.due_day).isoformat() if record.due_day else "–"],
+                [
+                    word("due_day", lang),
+                    date_of(record.due_day).isoformat() if record.due_day else "–",
+                ],
                 [word("payoff", lang), money_text(position.payoff_fen, lang)],
             ],
         ),
@@ -294,13 +349,15 @@ def statement(
             word("transactions", lang),
             [word(name, lang) for name in ("col_at", "col_what", "col_amount", "col_balance")],
             [
-                [event.at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
-                 word(f"kind_{event.kind}", lang),
-                 money_text(event.amount, lang) if event.amount else "–",
-                 "–" if balance is None else money_text(balance, lang)]
+                [
+                    event.at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
+                    word(f"kind_{event.kind}", lang),
+                    money_text(event.amount, lang) if event.amount else "–",
+                    "–" if balance is None else money_text(balance, lang),
+                ]
                 for event, balance in _running(events)
             ],
         ),
-    ]  # fmt: skip
+    ]
     title = f"{word('statement', lang)} {date_of(day).isoformat()}"
     return file_of(form, title, sheets, lang, name=f"loan-{advance[2:10]}")
