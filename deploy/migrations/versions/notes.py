@@ -1,7 +1,7 @@
 """notes
 
 Revision: notes
-Follows: boards
+Follows: factors
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "notes"
-down_revision: str | Sequence[str] | None = "boards"
+down_revision: str | Sequence[str] | None = "factors"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
