@@ -27,14 +27,14 @@ contract CreditFacility is ICreditFacility, EIP712 {
         uint128 limit;
         uint64 validUntil;
         bool frozen;
+        uint32 number;
         // slot
         uint128 reserved;
         uint128 drawn;
     }
 
-    /// @dev Packed by slot. Amounts fit 64 bits because a limit is below 2^53.
+    /// @dev Packed by slot; a loan that is repaid at once writes two. Amounts fit 64 bits because a limit is below 2^53.
     struct Loan {
-        LineId line;
         // slot: fen
         uint64 outstanding;
         uint64 drawn;
@@ -44,9 +44,14 @@ contract CreditFacility is ICreditFacility, EIP712 {
         uint64 interestPaid;
         uint32 startDay;
         uint32 dueDay;
+        uint32 accruedTo;
+        uint32 line; // its number
         bool writtenOff;
-        // slots
-        Accrual.Account account;
+        bool closed; // repaid in full: nothing accrues or is due any more, and the numerators are left as they were
+        // slots: numerators, see Accrual.Account
+        uint128 interestNum;
+        uint128 penaltyNum;
+        uint128 ceilingNum;
     }
 
     uint256 private constant PPM = 1_000_000;
@@ -60,6 +65,9 @@ contract CreditFacility is ICreditFacility, EIP712 {
     address private immutable ADVANCE;
 
     mapping(LineId line => Line) private _lines;
+    /// @dev A loan keeps its line's number, which takes less room than the id. From 1.
+    mapping(uint32 number => LineId) private _lineOf;
+    uint32 private _lineCount;
     /// @dev Cash of a lender that is not reserved; reserved cash lies with the line. Both on this contract's token account.
     mapping(PartyId lender => uint128) private _cash;
     mapping(AdvanceId loan => Loan) private _loans;
@@ -100,6 +108,8 @@ contract CreditFacility is ICreditFacility, EIP712 {
         l.terms = form;
         l.limit = form.limit;
         l.validUntil = form.validUntil;
+        l.number = ++_lineCount;
+        _lineOf[l.number] = line;
         emit LineOpened(line, form.lender, form.borrower, form.limit);
     }
 
@@ -198,11 +208,12 @@ contract CreditFacility is ICreditFacility, EIP712 {
         returns (uint32 dueDay)
     {
         Loan storage n = _loans[loan];
-        dueDay = startDay + _getLine(line).terms.tenorDays;
-        n.line = line;
+        Line storage l = _getLine(line);
+        dueDay = startDay + l.terms.tenorDays;
+        n.line = l.number;
         n.startDay = startDay;
         n.dueDay = dueDay;
-        n.account.accruedTo = startDay;
+        n.accruedTo = startDay;
     }
 
     /// @inheritdoc ICreditFacility
@@ -211,21 +222,25 @@ contract CreditFacility is ICreditFacility, EIP712 {
         onlyAdvance
     {
         Loan storage n = _loans[loan];
-        Line storage l = _getLine(n.line);
+        LineId line = _lineOf[n.line];
+        Line storage l = _lines[line];
         // A payee paid on a later day than the others: the days so far bear on what was drawn then.
-        n.account = Accrual.accrued(n.account, _ratesOf(n), n.outstanding, Calendar.today());
+        uint32 day = Calendar.today();
+        if (day > n.accruedTo) {
+            _keepAccount(n, Accrual.accrued(_accountOf(n), _ratesOf(n), n.outstanding, day));
+        }
         n.drawn += uint64(amount);
         n.outstanding += uint64(amount);
         // No check of freeze, end or limit: they were checked when the cash was locked (promise E).
         l.reserved -= amount;
         l.drawn += amount;
-        emit LineDrawn(n.line, amount, l.reserved, l.drawn);
+        emit LineDrawn(line, amount, l.reserved, l.drawn);
         TOKEN.move(address(this), Accounts.ofParty(payee), amount);
         TOKEN.queuePayout(payee, account, amount, payout);
     }
 
     /// @inheritdoc ICreditFacility
-    function repay(AdvanceId loan, address from, uint128 amount)
+    function repay(AdvanceId loan, address from, uint128 amount, bool whole)
         external
         onlyAdvance
         returns (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding)
@@ -233,41 +248,46 @@ contract CreditFacility is ICreditFacility, EIP712 {
         Loan storage n = _loans[loan];
         Accrual.Rates memory rates = _ratesOf(n);
         Accrual.Account memory account =
-            Accrual.accrued(n.account, rates, n.outstanding, Calendar.today());
+            Accrual.accrued(_accountOf(n), rates, n.outstanding, Calendar.today());
         shares = Waterfall.shared(amount, _debtOf(n, Accrual.chargedDown(account, rates)));
         waived = Accrual.waivedDown(account, rates);
-        n.account = account;
         _bookCharges(n, shares);
-        n.outstanding -= uint64(shares.principal);
-        outstanding = n.outstanding;
+        outstanding = n.outstanding - shares.principal;
+        n.outstanding = uint64(outstanding);
+        if (outstanding == 0 && whole) n.closed = true;
+        else _keepAccount(n, account);
+        _take(n, from, amount - shares.residue, shares.principal);
+    }
 
-        uint128 used = amount - shares.residue;
+    function _take(Loan storage n, address from, uint128 used, uint128 principal) private {
         // Written off, the principal has left the line's books: what still comes in is income.
-        uint128 principal = n.writtenOff ? 0 : shares.principal;
-        Line storage l = _getLine(n.line);
-        l.drawn -= principal;
+        if (n.writtenOff) principal = 0;
+        LineId line = _lineOf[n.line];
+        Line storage l = _lines[line];
+        if (principal != 0) l.drawn -= principal;
         _cash[l.terms.lender] += used;
-        emit LineRepaid(n.line, principal, used - principal, l.drawn);
+        emit LineRepaid(line, principal, used - principal, l.drawn);
         TOKEN.move(from, address(this), used);
     }
 
     /// @inheritdoc ICreditFacility
     function writeOff(AdvanceId loan) external onlyAdvance returns (uint128 principal) {
         Loan storage n = _loans[loan];
-        Line storage l = _getLine(n.line);
+        LineId line = _lineOf[n.line];
+        Line storage l = _lines[line];
         principal = n.outstanding;
         n.writtenOff = true;
         l.drawn -= principal;
-        emit LineWrittenOff(n.line, principal, l.drawn);
+        emit LineWrittenOff(line, principal, l.drawn);
     }
 
     /// @inheritdoc ICreditFacility
     function deferInterest(AdvanceId loan, uint128 day) external onlyAdvance returns (bool) {
         Loan storage n = _loans[loan];
         // Only before the first day is counted, and only in the borrower's favour.
-        if (n.account.accruedTo != n.startDay || day <= n.startDay || day > n.dueDay) return false;
+        if (n.accruedTo != n.startDay || day <= n.startDay || day > n.dueDay) return false;
         n.startDay = uint32(day);
-        n.account.accruedTo = uint32(day);
+        n.accruedTo = uint32(day);
         return true;
     }
 
@@ -276,12 +296,12 @@ contract CreditFacility is ICreditFacility, EIP712 {
         Loan storage n = _loans[loan];
         Accrual.Rates memory rates = _ratesOf(n);
         Accrual.Account memory account =
-            Accrual.accrued(n.account, rates, n.outstanding, Calendar.today());
+            Accrual.accrued(_accountOf(n), rates, n.outstanding, Calendar.today());
         Waterfall.Debt memory debt = _debtOf(n, Accrual.chargedDown(account, rates));
         debt.principal = 0; // never given up here: that is a write-off
         Waterfall.Shares memory shares = Waterfall.shared(amount, debt);
         if (amount == 0 || shares.residue != 0) return false;
-        n.account = account;
+        _keepAccount(n, account);
         _bookCharges(n, shares);
         return true;
     }
@@ -292,9 +312,25 @@ contract CreditFacility is ICreditFacility, EIP712 {
         n.interestPaid += uint64(shares.interest);
     }
 
+    function _accountOf(Loan storage n) private view returns (Accrual.Account memory) {
+        return Accrual.Account({
+            interestNum: n.interestNum,
+            penaltyNum: n.penaltyNum,
+            ceilingNum: n.ceilingNum,
+            accruedTo: n.accruedTo
+        });
+    }
+
+    function _keepAccount(Loan storage n, Accrual.Account memory account) private {
+        n.interestNum = account.interestNum;
+        n.penaltyNum = account.penaltyNum;
+        n.ceilingNum = account.ceilingNum;
+        n.accruedTo = account.accruedTo;
+    }
+
     /// @dev The terms of a line never change, so reading them now is reading them at release.
     function _ratesOf(Loan storage n) private view returns (Accrual.Rates memory) {
-        CreditLine storage terms = _lines[n.line].terms;
+        CreditLine storage terms = _lines[_lineOf[n.line]].terms;
         return Accrual.Rates({
             ratePpm: terms.ratePpm,
             penaltyPpm: terms.penaltyPpm,
@@ -332,8 +368,9 @@ contract CreditFacility is ICreditFacility, EIP712 {
     /// @inheritdoc ICreditFacility
     function dueOn(AdvanceId loan, uint32 day) external view returns (Due memory) {
         Loan storage n = _loans[loan];
+        if (n.closed) return Due(0, 0, 0, 0);
         Accrual.Rates memory rates = _ratesOf(n);
-        Accrual.Account memory account = Accrual.accrued(n.account, rates, n.outstanding, day);
+        Accrual.Account memory account = Accrual.accrued(_accountOf(n), rates, n.outstanding, day);
         Waterfall.Debt memory debt = _debtOf(n, Accrual.chargedDown(account, rates));
         return Due({
             principal: debt.principal, fee: debt.fee, penalty: debt.penalty, interest: debt.interest
@@ -344,10 +381,10 @@ contract CreditFacility is ICreditFacility, EIP712 {
     function scheduleOf(AdvanceId loan)
         external
         view
-        returns (uint128 outstanding, uint32 startDay, uint32 dueDay)
+        returns (uint128 drawnSoFar, uint128 outstanding, uint32 startDay, uint32 dueDay)
     {
         Loan storage n = _loans[loan];
-        return (n.outstanding, n.startDay, n.dueDay);
+        return (n.drawn, n.outstanding, n.startDay, n.dueDay);
     }
 
     /// @inheritdoc ICreditFacility
@@ -359,7 +396,7 @@ contract CreditFacility is ICreditFacility, EIP712 {
     function loanOf(AdvanceId loan) external view returns (LoanRecord memory) {
         Loan storage n = _loans[loan];
         return LoanRecord({
-            line: n.line,
+            line: _lineOf[n.line],
             drawn: n.drawn,
             outstanding: n.outstanding,
             feePaid: n.feePaid,
@@ -367,7 +404,7 @@ contract CreditFacility is ICreditFacility, EIP712 {
             interestPaid: n.interestPaid,
             startDay: n.startDay,
             dueDay: n.dueDay,
-            accruedTo: n.account.accruedTo,
+            accruedTo: n.accruedTo,
             writtenOff: n.writtenOff
         });
     }

@@ -51,6 +51,15 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         bytes32 root;
     }
 
+    /// @dev A Watch in one slot: its listener is nearly always the registrant.
+    struct Needs {
+        PartyId attestor;
+        PartyId reviewer;
+        PartyId standIn;
+        bool watched;
+        bool elsewhere; // the listener stands in _otherListeners
+    }
+
     /// @dev `since` is 0 for who is no attestor.
     struct Attestor {
         uint40 since;
@@ -79,12 +88,15 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     PartyId public arbiter;
 
     mapping(TripId trip => Trip) private _trips;
-    mapping(TripId trip => Watch) private _watches;
+    mapping(TripId trip => Needs) private _needs;
+    /// @dev Only where it is not the registrant itself.
+    mapping(TripId trip => address) private _otherListeners;
     mapping(bytes32 vehicle => TripId) private _tripOfVehicle;
     mapping(PartyId attestor => Attestor) private _attestors;
     PartyId[] private _attestorList;
     /// @dev What an attestor said of a trip: a hash of (root, findings) whose last byte is the verdict.
     mapping(TripId trip => mapping(PartyId attestor => bytes32 outcome)) private _outcomes;
+    /// @dev Of outcomes whose root is not the one that the trip keeps.
     mapping(bytes32 outcome => bytes32 root) private _roots;
     /// @dev The mark of (root, findings) that the trip's lender has accepted.
     mapping(TripId trip => bytes32 mark) private _accepted;
@@ -121,7 +133,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             revert TripUnexpectedState(form.trip, stateOf(form.trip), TripState.Open);
         }
         _requireInTime(form.expires);
-        (uint32 version, bytes32 vehicle,,) = WAYBILLS.tripTerms(form.trip);
+        (uint32 version, bytes32 vehicle) = WAYBILLS.vehicleOf(form.trip);
         if (form.version != version) revert TripVersionStale(form.trip, version, form.version);
         if (form.vehicle != vehicle) {
             revert TripVehicleDiffers(form.trip, vehicle, form.vehicle);
@@ -151,11 +163,13 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     function commitTrack(TrackBatch calldata form, bytes calldata signature) external {
         Trip storage t = _getOnRoad(form.trip);
         bytes32 structHash = form.hash();
-        if (t.batches != 0 && form.index == t.batches - 1 && bytes5(structHash) == t.lastBatch) {
-            return; // the last batch again
-        }
-        if (form.index != t.batches) {
-            revert TrackBatchOutOfOrder(form.trip, t.batches, form.index);
+        uint32 batches = t.batches;
+        if (form.index != batches) {
+            // The last batch again changes nothing.
+            bool same =
+                batches != 0 && form.index == batches - 1 && bytes5(structHash) == t.lastBatch;
+            if (same) return;
+            revert TrackBatchOutOfOrder(form.trip, batches, form.index);
         }
         if (
             form.count == 0 || form.firstTime > form.lastTime
@@ -167,7 +181,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (_attestors[form.attestor].since == 0) revert AttestorUnknown(form.attestor);
         PARTIES.requireSignature(form.attestor, _hashTypedDataV4(structHash), signature);
 
-        t.batches = form.index + 1;
+        t.batches = batches + 1;
         t.lastBatch = bytes5(structHash);
         // A batch from a blind area may be older than the one before it.
         if (form.lastTime > t.committedTo) t.committedTo = uint40(form.lastTime);
@@ -181,7 +195,9 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
 
     /// @inheritdoc IDeliveryRegistry
     function attest(Attestation calldata form, bytes calldata signature) external {
-        if (form.verdict == 0 || form.verdict > uint8(Verdict.Fail)) {
+        // Nothing but a failure can be said of a drive without a track.
+        bool fails = form.verdict == uint8(Verdict.Fail);
+        if (form.verdict == 0 || form.verdict > uint8(Verdict.Fail) || (form.root == 0 && !fails)) {
             revert VerdictInvalid(form.verdict);
         }
         bytes32 outcome = _outcomeOf(form.root, form.findings, form.verdict);
@@ -197,7 +213,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         PARTIES.requireSignature(form.attestor, _hashTypedDataV4(form.hash()), signature);
 
         _outcomes[form.trip][form.attestor] = outcome;
-        if (_roots[outcome] == 0) _roots[outcome] = form.root;
+        if (!fails) _keepRoot(t, outcome, form.root);
         _announce(form);
 
         if (t.state != TripState.Delivered) {
@@ -214,7 +230,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (_accepted[form.trip] == mark) return; // the same acceptance again
         _requireOnRoad(form.trip, t);
         _requireInTime(form.expires);
-        PartyId reviewer = _watches[form.trip].reviewer;
+        PartyId reviewer = _needs[form.trip].reviewer;
         if (reviewer == NOBODY) revert ReviewerNotAllowed(form.trip);
         PARTIES.requireSignature(reviewer, _hashTypedDataV4(form.hash()), signature);
 
@@ -224,6 +240,13 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             t.agreedAt = uint40(block.timestamp);
         }
         _completeIfReady(form.trip, t);
+    }
+
+    /// @dev The trip keeps the root that was said first; one that differs stands with its outcome.
+    function _keepRoot(Trip storage t, bytes32 outcome, bytes32 root) private {
+        bytes32 kept = t.root;
+        if (kept == 0) t.root = root;
+        else if (kept != root) _roots[outcome] = root;
     }
 
     function _requireTerms(Attestation calldata form) private view {
@@ -277,7 +300,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         }
         _requireOnRoad(form.trip, t);
         _requireInTime(form.expires);
-        (uint32 version, bytes32 vehicle,,) = WAYBILLS.tripTerms(form.trip);
+        (uint32 version, bytes32 vehicle) = WAYBILLS.vehicleOf(form.trip);
         if (form.version != version) revert TripVersionStale(form.trip, version, form.version);
         if (form.vehicle != vehicle) {
             revert TripVehicleDiffers(form.trip, vehicle, form.vehicle);
@@ -305,7 +328,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @dev The consignee, or the debtor once k attestations have agreed for CONSIGNEE_SILENCE and still do.
     function _requireConfirmer(Confirmation calldata form, Trip storage t) private view {
         if (form.by == WAYBILLS.leafFacts(form.trip).consignee) return;
-        PartyId standIn = _watches[form.trip].standIn;
+        PartyId standIn = _needs[form.trip].standIn;
         if (form.by != standIn || standIn == NOBODY) {
             revert TripConfirmerNotAllowed(form.trip, form.by);
         }
@@ -405,9 +428,10 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (outcome == 0) return;
 
         bytes32 root = _roots[outcome];
+        if (root == 0) root = t.root;
+        else t.root = root;
         uint64 at = uint64(block.timestamp);
         t.state = TripState.Delivered;
-        t.root = root;
         t.deliveredAt = uint40(at);
         _freeVehicle(trip);
         WAYBILLS.recordDelivery(trip, t.accepted, at);
@@ -418,7 +442,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @dev Whoever submits chooses the gas: too little refuses the whole call, so the listener cannot be starved
     /// while the delivery stands.
     function _tell(TripId trip, uint64 accepted, uint64 loaded, uint64 at) private {
-        address listener = _watches[trip].listener;
+        address listener = _listenerOf(trip);
         if (listener == address(0)) return;
         // A call hands over 63/64 of what is left.
         uint256 least = LISTENER_GAS * 64 / 63 + 10_000;
@@ -434,7 +458,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     function _agreedOutcome(TripId trip) private view returns (bytes32) {
         bytes32[] memory outcomes = new bytes32[](_attestorList.length);
         bytes32 required = _countingOutcomes(trip, outcomes);
-        bool anyAttestor = _watches[trip].attestor == NOBODY;
+        bool anyAttestor = _needs[trip].attestor == NOBODY;
         bytes32 accepted = _accepted[trip];
         for (uint256 i = 0; i + THRESHOLD <= outcomes.length; i++) {
             bytes32 outcome = outcomes[i];
@@ -456,7 +480,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         view
         returns (bytes32 required)
     {
-        PartyId chosen = _watches[trip].attestor;
+        PartyId chosen = _needs[trip].attestor;
         bytes32 accepted = _accepted[trip];
         uint64 issuedAt = WAYBILLS.leafFacts(trip).issuedAt;
         for (uint256 i = 0; i < outcomes.length; i++) {
@@ -481,7 +505,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     }
 
     function _freeVehicle(TripId trip) private {
-        (, bytes32 vehicle,,) = WAYBILLS.tripTerms(trip);
+        (, bytes32 vehicle) = WAYBILLS.vehicleOf(trip);
         if (_tripOfVehicle[vehicle] == trip) _tripOfVehicle[vehicle] = NO_TRIP;
     }
 
@@ -490,11 +514,19 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @inheritdoc IDeliveryRegistry
     function watch(TripId trip, Watch calldata needs) external {
         if (msg.sender != REGISTRANT) revert DeliveryCallerNotAllowed(msg.sender);
-        address listener = _watches[trip].listener;
+        address listener = _listenerOf(trip);
         if (listener != address(0) && listener != needs.listener) {
             revert TripAlreadyWatched(trip, listener);
         }
-        _watches[trip] = needs;
+        bool elsewhere = needs.listener != REGISTRANT;
+        if (elsewhere) _otherListeners[trip] = needs.listener;
+        _needs[trip] = Needs({
+            attestor: needs.attestor,
+            reviewer: needs.reviewer,
+            standIn: needs.standIn,
+            watched: true,
+            elsewhere: elsewhere
+        });
         delete _accepted[trip];
         emit TripWatched(trip, needs.listener, needs.attestor, needs.reviewer, needs.standIn);
     }
@@ -537,7 +569,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     /// @inheritdoc IDeliveryRegistry
     function get(TripId trip) external view returns (TripRecord memory) {
         Trip storage t = _trips[trip];
-        (, bytes32 vehicle,,) = WAYBILLS.tripTerms(trip);
+        (, bytes32 vehicle) = WAYBILLS.vehicleOf(trip);
         return TripRecord({
             state: stateOf(trip),
             disputed: t.disputed,
@@ -549,7 +581,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             deliveredAt: t.deliveredAt,
             batches: t.batches,
             committedTo: t.committedTo,
-            root: t.root,
+            root: t.state == TripState.Delivered ? t.root : bytes32(0),
             vehicle: vehicle
         });
     }
@@ -576,7 +608,13 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
 
     /// @inheritdoc IDeliveryRegistry
     function watchOf(TripId trip) external view returns (Watch memory) {
-        return _watches[trip];
+        Needs storage n = _needs[trip];
+        return Watch({
+            listener: _listenerOf(trip),
+            attestor: n.attestor,
+            reviewer: n.reviewer,
+            standIn: n.standIn
+        });
     }
 
     /// @inheritdoc IDeliveryRegistry
@@ -623,6 +661,12 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     }
 
     // -- inside -----------------------------------------------------------------------------------
+
+    function _listenerOf(TripId trip) private view returns (address) {
+        Needs storage n = _needs[trip];
+        if (!n.watched) return address(0);
+        return n.elsewhere ? _otherListeners[trip] : REGISTRANT;
+    }
 
     function _use(bytes32 structHash) private returns (bytes32 digest) {
         digest = _hashTypedDataV4(structHash);

@@ -15,6 +15,7 @@ import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {IWaybillRegistry} from "./interfaces/IWaybillRegistry.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {AdvanceHash} from "./libraries/AdvanceHash.sol";
+import {AdvanceTerms} from "./libraries/AdvanceTerms.sol";
 import {Calendar} from "./libraries/Calendar.sol";
 import {Waterfall} from "./libraries/Waterfall.sol";
 import {
@@ -37,38 +38,19 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     // -- what is stored ---------------------------------------------------------------------------
 
-    /// @dev Packed by slot. Amounts fit 64 bits because a waybill's freight is below 2^53.
+    /// @dev What moves; what the request fixed stands in the account `terms`. One slot but for what rarely happens.
     struct Stored {
-        LineId line;
-        WaybillId waybill;
-        TripId trip;
-        bytes32 fingerprint;
-        // slot: who and where it stands
-        PartyId borrower;
-        PartyId lender;
-        PartyId debtor;
+        address terms;
         AdvanceState state;
         bool acknowledged;
         bool gateOpen;
-        uint32 leafVersion;
-        // slot: fen, and an instant
-        uint64 principal; // asked and approved
-        uint64 released; // granted to the payees at release
-        uint64 drawn; // paid to them so far
-        uint64 approvedUntil;
-        // slot, of the few that wait for their lender
-        uint64 releasableAt;
-    }
-
-    /// @dev One payee, frozen by the approval; `granted` is set at release.
-    struct Entry {
-        PartyId party;
-        uint64 amount;
-        uint64 granted;
-        bool consented;
-        bool paid;
-        WaybillId waybill;
-        bytes32 account;
+        bool cut; // what is granted differs from what was asked, see _grants
+        uint8 consented; // a bit for each payee
+        uint8 paid; // a bit for each payee
+        uint48 approvedUntil;
+        // slot
+        uint64 unpaid; // granted to payees whose payment failed
+        uint48 releasableAt;
     }
 
     /// @inheritdoc IFreightAdvance
@@ -87,11 +69,12 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     address private immutable SETTLEMENT;
 
     mapping(AdvanceId advance => Stored) private _advances;
-    mapping(AdvanceId advance => Entry[]) private _entries;
+    /// @dev Only where a shortage cut them; else each payee is granted what was asked for him.
+    mapping(AdvanceId advance => mapping(uint256 index => uint64)) private _grants;
     /// @dev The approved advance of a trip; cleared only when it is voided.
     mapping(TripId trip => AdvanceId) private _advanceOf;
-    /// @dev Approved and not yet ended, oldest first, at most MAX_ADVANCES.
-    mapping(WaybillId waybill => AdvanceId[]) private _advancesOn;
+    /// @dev Approved and not yet ended, oldest first; NO_ADVANCE after the last.
+    mapping(WaybillId waybill => mapping(uint256 place => AdvanceId)) private _advancesOn;
     mapping(bytes32 fingerprint => bool) private _pledged;
     mapping(bytes32 digest => bool) private _used;
 
@@ -122,75 +105,83 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         advance = AdvanceId.wrap(structHash);
         // The id is the hash of the form, so a form serves once.
         if (_advances[advance].state != AdvanceState.None) revert AdvanceAlreadyRequested(advance);
-        PartyId borrower = _store(advance, form);
-        _requireSigned(borrower, form.expires, structHash, borrowerSignature);
+        AdvanceTerms.Terms memory t = _checked(form);
+        _requireSigned(t.borrower, form.expires, structHash, borrowerSignature);
+        _advances[advance].terms = AdvanceTerms.stored(t);
+        _advances[advance].state = AdvanceState.Requested;
         emit AdvanceRequested(
-            advance, form.line, form.trip, form.waybill, borrower, form.principal, form.decision
+            advance, form.line, form.trip, form.waybill, t.borrower, form.principal, form.decision
         );
     }
 
-    function _store(AdvanceId advance, AdvanceRequest calldata form)
+    function _checked(AdvanceRequest calldata form)
         private
-        returns (PartyId borrower)
+        view
+        returns (AdvanceTerms.Terms memory t)
     {
         if (form.principal == 0) revert AdvanceFieldInvalid("principal");
         if (form.fingerprint == 0) revert AdvanceFieldInvalid("fingerprint");
         _requireUnpledged(form.fingerprint, form.trip);
-        Stored storage a = _advances[advance];
-        uint16 advanceBps;
-        (a.lender, borrower,, advanceBps) = FACILITY.standingOf(form.line);
-        (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share) =
-            WAYBILLS.receivableOf(form.waybill, form.trip);
-        if (creditor != borrower) revert AdvanceBorrowerDiffers(borrower, creditor);
-        if (declared) revert AdvanceWaybillNotSigned(form.waybill);
+        t.line = form.line;
+        t.waybill = form.waybill;
+        t.trip = form.trip;
+        t.fingerprint = form.fingerprint;
+        t.payees = form.payees;
+        Standing memory now_ = _standingOf(t);
+        (t.lender, t.borrower) = (now_.lender, now_.borrower);
+        (t.debtor, t.leafVersion) = (now_.debtor, now_.leafVersion);
+        if (now_.creditor != t.borrower) revert AdvanceBorrowerDiffers(t.borrower, now_.creditor);
+        if (now_.declared) revert AdvanceWaybillNotSigned(form.waybill);
         // The debtor is not the borrower (promise A: nobody stands twice); nor may he be who lends.
-        if (debtor == a.lender) revert AdvanceDebtorUnfit(form.waybill, debtor);
-        if (leafVersion == 0) revert AdvanceFieldInvalid("trip");
-        _requireBacked(form.principal, share, advanceBps);
-        a.line = form.line;
-        a.waybill = form.waybill;
-        a.trip = form.trip;
-        a.fingerprint = form.fingerprint;
-        a.borrower = borrower;
-        a.debtor = debtor;
-        a.state = AdvanceState.Requested;
-        a.leafVersion = leafVersion;
-        a.principal = uint64(form.principal);
-        _storePayees(advance, form);
+        if (t.debtor == t.lender) revert AdvanceDebtorUnfit(form.waybill, t.debtor);
+        if (t.leafVersion == 0) revert AdvanceFieldInvalid("trip");
+        if (form.principal > now_.most) {
+            revert AdvanceExceedsReceivable(now_.most, form.principal);
+        }
+        t.principal = uint64(form.principal);
+        _requirePayees(t);
     }
 
     /// @dev Promise D: each payee performs a waybill on the way from the leaf up to the borrower's, so none is the borrower;
     /// the driver is first; nobody is asked for more than his freight for this trip, nor named twice.
-    function _storePayees(AdvanceId advance, AdvanceRequest calldata form) private {
-        Payee[] calldata payees = form.payees;
+    function _requirePayees(AdvanceTerms.Terms memory t) private view {
+        Payee[] memory payees = t.payees;
         if (payees.length == 0 || payees.length > MAX_PAYEES) revert AdvanceFieldInvalid("payees");
-        if (payees[0].waybill != WAYBILLS.leafOf(form.trip)) {
-            revert AdvanceDriverNotFirst(form.trip, payees[0].party);
+        if (payees[0].waybill != WAYBILLS.leafOf(t.trip)) {
+            revert AdvanceDriverNotFirst(t.trip, payees[0].party);
         }
         uint256 sum = 0;
-        Entry[] storage entries = _entries[advance];
         for (uint256 i = 0; i < payees.length; i++) {
-            Payee calldata payee = payees[i];
-            uint128 most = WAYBILLS.payableTo(payee.party, payee.waybill, form.trip, form.waybill);
+            Payee memory payee = payees[i];
+            uint128 most = WAYBILLS.payableTo(payee.party, payee.waybill, t.trip, t.waybill);
             bool valid = payee.amount != 0 && payee.amount <= most && payee.account != 0;
             for (uint256 j = 0; j < i; j++) {
                 if (payees[j].party == payee.party) valid = false;
             }
             if (!valid) revert AdvancePayeeInvalid(i, payee.party);
             sum += payee.amount;
-            Entry storage e = entries.push();
-            e.party = payee.party;
-            e.amount = uint64(payee.amount);
-            e.waybill = payee.waybill;
-            e.account = payee.account;
         }
-        if (sum != form.principal) revert AdvancePayeesSum(sum, form.principal);
+        if (sum != t.principal) revert AdvancePayeesSum(sum, t.principal);
     }
 
-    /// @dev At most the line's part of what the trip's share of the freight may still come to.
-    function _requireBacked(uint256 principal, uint128 share, uint16 advanceBps) private pure {
-        uint256 most = uint256(share) * advanceBps / BPS;
-        if (principal > most) revert AdvanceExceedsReceivable(most, principal);
+    /// @dev What line and waybill say now, asked for at the request and again at the approval.
+    struct Standing {
+        PartyId lender;
+        PartyId borrower;
+        PartyId attestor;
+        PartyId debtor;
+        PartyId creditor;
+        bool declared;
+        uint32 leafVersion;
+        uint256 most; // the line's part of what the trip's share of the freight may still come to
+    }
+
+    function _standingOf(AdvanceTerms.Terms memory t) private view returns (Standing memory s) {
+        uint256 advanceBps;
+        (s.lender, s.borrower, s.attestor, advanceBps) = FACILITY.standingOf(t.line);
+        (s.debtor, s.creditor, s.declared, s.leafVersion, s.most) =
+            WAYBILLS.receivableOf(t.waybill, t.trip);
+        s.most = s.most * advanceBps / BPS;
     }
 
     function _requireUnpledged(bytes32 fingerprint, TripId trip) private view {
@@ -205,32 +196,32 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _get(form.advance);
         if (a.acknowledged) return; // nothing more to say
         _requireState(form.advance, a, AdvanceState.Requested);
-        if (form.debtor != a.debtor) revert AdvanceDebtorUnfit(a.waybill, form.debtor);
-        if (form.waybill != a.waybill) revert AdvanceFieldInvalid("waybill");
-        if (form.trip != a.trip) revert AdvanceFieldInvalid("trip");
-        if (form.lender != a.lender) revert AdvanceLenderDiffers(a.lender, form.lender);
-        _requireSigned(a.debtor, form.expires, form.hash(), debtorSignature);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        if (form.debtor != t.debtor) revert AdvanceDebtorUnfit(t.waybill, form.debtor);
+        if (form.waybill != t.waybill) revert AdvanceFieldInvalid("waybill");
+        if (form.trip != t.trip) revert AdvanceFieldInvalid("trip");
+        if (form.lender != t.lender) revert AdvanceLenderDiffers(t.lender, form.lender);
+        _requireSigned(t.debtor, form.expires, form.hash(), debtorSignature);
 
         a.acknowledged = true;
-        emit DebtAcknowledged(form.advance, a.debtor, form.notice);
+        emit DebtAcknowledged(form.advance, t.debtor, form.notice);
     }
 
     /// @inheritdoc IFreightAdvance
     function consent(PayeeConsent calldata form, bytes calldata payeeSignature) external {
         Stored storage a = _get(form.advance);
-        Entry[] storage entries = _entries[form.advance];
-        for (uint256 i = 0; i < entries.length; i++) {
-            Entry storage e = entries[i];
-            if (e.party != form.party) continue;
-            if (e.account != form.account) revert AdvancePayeeInvalid(i, form.party);
-            if (e.consented) return; // nothing more to say
+        Payee[] memory payees = _termsOf(a).payees;
+        for (uint256 i = 0; i < payees.length; i++) {
+            if (payees[i].party != form.party) continue;
+            if (payees[i].account != form.account) revert AdvancePayeeInvalid(i, form.party);
+            if (_isIn(a.consented, i)) return; // nothing more to say
             _requireState(form.advance, a, AdvanceState.Requested);
             _requireSigned(form.party, form.expires, form.hash(), payeeSignature);
-            e.consented = true;
+            a.consented |= _bit(i);
             emit PayeeConsented(form.advance, form.party, form.account);
             return;
         }
-        revert AdvancePayeeInvalid(entries.length, form.party);
+        revert AdvancePayeeInvalid(payees.length, form.party);
     }
 
     // -- approval ---------------------------------------------------------------------------------
@@ -242,55 +233,53 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         nonReentrant
     {
         Stored storage a = _getIn(form.advance, AdvanceState.Requested);
-        if (form.borrower != a.borrower || form.principal != a.principal) {
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        if (form.borrower != t.borrower || form.principal != t.principal) {
             revert AdvanceApprovalDiffers(form.advance);
         }
         if (block.timestamp > form.approvedUntil) {
             revert AdvanceApprovalEnded(form.advance, form.approvedUntil);
         }
-        PartyId attestor = _requireReady(form.advance, a);
-        _requireSigned(a.lender, form.expires, form.hash(), lenderSignature);
+        if (form.approvedUntil > type(uint48).max) revert AdvanceFieldInvalid("approvedUntil");
+        PartyId attestor = _requireReady(form.advance, a, t);
+        _requireSigned(t.lender, form.expires, form.hash(), lenderSignature);
 
         a.state = AdvanceState.Approved;
-        a.approvedUntil = form.approvedUntil;
-        _pledged[a.fingerprint] = true;
-        _advanceOf[a.trip] = form.advance;
-        _advancesOn[a.waybill].push(form.advance);
-        emit AdvanceApproved(form.advance, a.lender, form.principal, form.approvedUntil);
-        FACILITY.reserve(a.line, form.principal);
-        WAYBILLS.pledge(a.waybill, a.lender);
+        a.approvedUntil = uint48(form.approvedUntil);
+        _pledged[t.fingerprint] = true;
+        _advanceOf[t.trip] = form.advance;
+        _list(form.advance, t.waybill);
+        emit AdvanceApproved(form.advance, t.lender, form.principal, form.approvedUntil);
+        FACILITY.reserve(t.line, form.principal);
+        WAYBILLS.pledge(t.waybill, t.lender);
         DELIVERIES.watch(
-            a.trip,
+            t.trip,
             Watch({
-                listener: address(this), attestor: attestor, reviewer: a.lender, standIn: a.debtor
+                listener: address(this), attestor: attestor, reviewer: t.lender, standIn: t.debtor
             })
         );
     }
 
     /// @dev What was true at the request is still true, everybody has agreed, and nothing was pledged meanwhile.
     /// @return attestor the one whom the lender chose in the line's terms.
-    function _requireReady(AdvanceId advance, Stored storage a)
+    function _requireReady(AdvanceId advance, Stored storage a, AdvanceTerms.Terms memory t)
         private
         view
         returns (PartyId attestor)
     {
         if (!a.acknowledged) revert AdvanceNotAcknowledged(advance);
-        Entry[] storage entries = _entries[advance];
-        for (uint256 i = 0; i < entries.length; i++) {
-            Entry storage e = entries[i];
-            if (!e.consented) revert AdvancePayeeNotConsented(advance, e.party);
+        for (uint256 i = 0; i < t.payees.length; i++) {
+            if (!_isIn(a.consented, i)) {
+                revert AdvancePayeeNotConsented(advance, t.payees[i].party);
+            }
         }
-        _requireUnpledged(a.fingerprint, a.trip);
-        if (_advancesOn[a.waybill].length >= MAX_ADVANCES) {
-            revert AdvanceTooMany(a.waybill, MAX_ADVANCES);
-        }
-        TripState trip = DELIVERIES.stateOf(a.trip);
+        _requireUnpledged(t.fingerprint, t.trip);
+        TripState trip = DELIVERIES.stateOf(t.trip);
         if (trip != TripState.Open && trip != TripState.Loaded) revert AdvanceFieldInvalid("trip");
-        (,,, uint32 leafVersion, uint128 share) = WAYBILLS.receivableOf(a.waybill, a.trip);
-        if (leafVersion != a.leafVersion) revert AdvanceAmended(advance);
-        uint16 advanceBps;
-        (,, attestor, advanceBps) = FACILITY.standingOf(a.line);
-        _requireBacked(a.principal, share, advanceBps);
+        Standing memory now_ = _standingOf(t);
+        if (now_.leafVersion != t.leafVersion) revert AdvanceAmended(advance);
+        if (t.principal > now_.most) revert AdvanceExceedsReceivable(now_.most, t.principal);
+        return now_.attestor;
     }
 
     // -- release ----------------------------------------------------------------------------------
@@ -307,56 +296,60 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _advances[advance];
         if (a.state != AdvanceState.Approved) return;
         // A disputed trip does not complete, so there is no dispute to ask for here.
-        _onDelivered(advance, a, accepted, loaded, block.timestamp, false);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        _onDelivered(advance, a, t, accepted, loaded, block.timestamp, false);
     }
 
     /// @inheritdoc IFreightAdvance
     function retry(AdvanceId advance) external nonReentrant {
         Stored storage a = _get(advance);
+        AdvanceTerms.Terms memory t = _termsOf(a);
         if (a.state == AdvanceState.Released) {
-            _payOpenEntries(advance, a);
+            _payAgain(advance, a, t);
             return;
         }
         (TripState trip, bool disputed, uint64 accepted, uint64 loaded, uint64 at) =
-            DELIVERIES.outcomeOf(a.trip);
+            DELIVERIES.outcomeOf(t.trip);
         if (a.state == AdvanceState.Approved && trip == TripState.Delivered) {
             // The listener failed when the delivery completed.
-            _onDelivered(advance, a, accepted, loaded, at, disputed);
+            _onDelivered(advance, a, t, accepted, loaded, at, disputed);
             return;
         }
         _requireState(advance, a, AdvanceState.Releasable);
-        bytes32 held = _heldBecause(a, accepted, loaded, disputed);
+        bytes32 held = _heldBecause(a, t, accepted, loaded, disputed);
         if (held == "dispute") revert AdvanceDisputed(advance);
         if (held == "gate") revert AdvanceGateClosed(advance);
         if (held == "amended") revert AdvanceAmended(advance);
         if (held == "shortage") revert AdvanceShortageHeld(advance, accepted, loaded);
-        _release(advance, a, accepted, loaded);
+        _release(advance, a, t, accepted, loaded);
     }
 
     /// @inheritdoc IFreightAdvance
     function gate(Gate calldata form, bytes calldata lenderSignature) external nonReentrant {
         Stored storage a = _getIn(form.advance, AdvanceState.Releasable);
-        _requireSigned(a.lender, form.expires, form.hash(), lenderSignature);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        _requireSigned(t.lender, form.expires, form.hash(), lenderSignature);
         if (!form.open) {
-            _void(form.advance, a, form.reason);
+            _void(form.advance, a, t, form.reason);
             return;
         }
         a.gateOpen = true;
         emit AdvanceGateOpened(form.advance, form.reason);
-        (, bool disputed, uint64 accepted, uint64 loaded,) = DELIVERIES.outcomeOf(a.trip);
+        (, bool disputed, uint64 accepted, uint64 loaded,) = DELIVERIES.outcomeOf(t.trip);
         // An open gate overrules the lender's own conditions; a dispute is not his to overrule.
-        if (!disputed) _release(form.advance, a, accepted, loaded);
+        if (!disputed) _release(form.advance, a, t, accepted, loaded);
     }
 
     /// @inheritdoc IFreightAdvance
     function expire(AdvanceId advance) external nonReentrant {
         Stored storage a = _get(advance);
+        AdvanceTerms.Terms memory t = _termsOf(a);
         if (a.state == AdvanceState.Approved) {
-            TripState trip = DELIVERIES.stateOf(a.trip);
+            TripState trip = DELIVERIES.stateOf(t.trip);
             if (trip == TripState.Void) {
-                _void(advance, a, "void");
+                _void(advance, a, t, "void");
             } else if (trip != TripState.Delivered && block.timestamp > a.approvedUntil) {
-                _void(advance, a, "expired");
+                _void(advance, a, t, "expired");
             } else {
                 revert AdvanceNotExpired(advance);
             }
@@ -364,102 +357,138 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         }
         _requireState(advance, a, AdvanceState.Releasable);
         if (block.timestamp <= a.releasableAt + GATE_WAIT) revert AdvanceNotExpired(advance);
-        _void(advance, a, "unanswered");
+        _void(advance, a, t, "unanswered");
     }
 
     function _onDelivered(
         AdvanceId advance,
         Stored storage a,
+        AdvanceTerms.Terms memory t,
         uint64 accepted,
         uint64 loaded,
         uint256 at,
         bool disputed
     ) private {
         if (at > a.approvedUntil) {
-            _void(advance, a, "expired");
+            _void(advance, a, t, "expired");
             return;
         }
-        bytes32 held = _heldBecause(a, accepted, loaded, disputed);
+        bytes32 held = _heldBecause(a, t, accepted, loaded, disputed);
         if (held == 0) {
-            _release(advance, a, accepted, loaded);
+            _release(advance, a, t, accepted, loaded);
             return;
         }
         a.state = AdvanceState.Releasable;
-        a.releasableAt = uint64(block.timestamp);
+        a.releasableAt = uint48(block.timestamp);
         emit AdvanceReleasable(advance, held);
     }
 
     /// @return why the advance may not be released by itself, 0 if it may.
-    function _heldBecause(Stored storage a, uint64 accepted, uint64 loaded, bool disputed)
-        private
-        view
-        returns (bytes32)
-    {
+    function _heldBecause(
+        Stored storage a,
+        AdvanceTerms.Terms memory t,
+        uint64 accepted,
+        uint64 loaded,
+        bool disputed
+    ) private view returns (bytes32) {
         if (disputed) return "dispute";
         if (a.gateOpen) return 0;
-        (bool gated, uint16 toleranceBps) = FACILITY.releaseTermsOf(a.line);
+        (bool gated, uint16 toleranceBps) = FACILITY.releaseTermsOf(t.line);
         if (gated) return "gate";
-        (uint32 version,,,) = WAYBILLS.tripTerms(a.trip);
-        if (version != a.leafVersion) return "amended";
+        (uint32 version,) = WAYBILLS.vehicleOf(t.trip);
+        if (version != t.leafVersion) return "amended";
         if (uint256(accepted) * BPS < uint256(loaded) * (BPS - toleranceBps)) return "shortage";
         return 0;
     }
 
     /// @dev Grants what the accepted quantity allows, the driver first, a shortage cutting the last; then pays each apart.
-    function _release(AdvanceId advance, Stored storage a, uint64 accepted, uint64 loaded) private {
-        uint256 target =
-            Math.min(uint256(a.principal) * accepted / loaded, _unencumbered(a.waybill));
-        uint256 granted = 0;
-        Entry[] storage entries = _entries[advance];
-        for (uint256 i = 0; i < entries.length; i++) {
-            Entry storage e = entries[i];
-            uint256 part =
-                Math.min(Math.min(e.amount, target - granted), WAYBILLS.outstanding(e.waybill));
-            e.granted = uint64(part);
-            granted += part;
-        }
+    function _release(
+        AdvanceId advance,
+        Stored storage a,
+        AdvanceTerms.Terms memory t,
+        uint64 accepted,
+        uint64 loaded
+    ) private {
+        uint256 granted = _grant(advance, a, t, accepted, loaded);
         if (granted == 0) {
-            _void(advance, a, "nothing");
+            _void(advance, a, t, "nothing");
             return;
         }
         uint32 day = Calendar.today();
         a.state = AdvanceState.Released;
-        a.released = uint64(granted);
         emit AdvanceReleased(
-            advance, uint128(granted), day, FACILITY.openLoan(advance, a.line, day)
+            advance, uint128(granted), day, FACILITY.openLoan(advance, t.line, day)
         );
-        if (granted < a.principal) {
-            FACILITY.voidReserve(a.line, uint128(a.principal - granted));
+        if (granted < t.principal) {
+            _giveBack(t.line, uint128(t.principal - granted));
         }
-        _payOpenEntries(advance, a);
+        uint64 unpaid = uint64(granted) - _payEach(advance, a, t.payees);
+        if (unpaid != 0) a.unpaid = unpaid;
+    }
+
+    /// @return granted the sum of what each payee is granted.
+    function _grant(
+        AdvanceId advance,
+        Stored storage a,
+        AdvanceTerms.Terms memory t,
+        uint64 accepted,
+        uint64 loaded
+    ) private returns (uint256 granted) {
+        uint256 target = Math.min(
+            uint256(t.principal) * accepted / loaded, _unencumbered(t.waybill)
+        );
+        uint256[] memory parts = new uint256[](t.payees.length);
+        for (uint256 i = 0; i < parts.length; i++) {
+            Payee memory p = t.payees[i];
+            parts[i] = Math.min(Math.min(p.amount, target - granted), _owedOn(p.waybill));
+            granted += parts[i];
+        }
+        if (granted == t.principal) return granted;
+        a.cut = true;
+        for (uint256 i = 0; i < parts.length; i++) {
+            _grants[advance][i] = uint64(parts[i]);
+        }
+    }
+
+    function _grantOf(AdvanceId advance, Stored storage a, uint256 index, uint128 asked)
+        private
+        view
+        returns (uint64)
+    {
+        return a.cut ? _grants[advance][index] : uint64(asked);
     }
 
     /// @dev What the debtor owes on the waybill beyond the loans that it already secures.
     function _unencumbered(WaybillId waybill) private view returns (uint256) {
-        uint256 owed = WAYBILLS.outstanding(waybill);
-        AdvanceId[] storage list = _advancesOn[waybill];
-        for (uint256 i = 0; i < list.length; i++) {
-            Stored storage other = _advances[list[i]];
+        uint256 owed = _owedOn(waybill);
+        mapping(uint256 place => AdvanceId) storage list = _advancesOn[waybill];
+        for (uint256 i = 0; list[i] != NO_ADVANCE; i++) {
             // What is granted and not yet paid is secured as what is paid.
-            uint256 secured =
-                uint256(FACILITY.outstandingOf(list[i])) + other.released - other.drawn;
+            uint256 secured = uint256(FACILITY.outstandingOf(list[i])) + _advances[list[i]].unpaid;
             owed -= Math.min(owed, secured);
         }
         return owed;
     }
 
+    function _payAgain(AdvanceId advance, Stored storage a, AdvanceTerms.Terms memory t) private {
+        uint64 unpaid = a.unpaid;
+        if (unpaid == 0) revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Releasable);
+        a.unpaid = unpaid - _payEach(advance, a, t.payees);
+    }
+
     /// @dev One payee's failure is his alone: it stays claimable through retry, its cash stays reserved.
-    function _payOpenEntries(AdvanceId advance, Stored storage a) private {
-        if (a.drawn == a.released) {
-            revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Releasable);
-        }
-        Entry[] storage entries = _entries[advance];
-        for (uint256 i = 0; i < entries.length; i++) {
-            Entry storage e = entries[i];
-            if (e.paid || e.granted == 0) continue;
-            try this.payPayee(advance, i) {}
-            catch (bytes memory reason) {
-                emit PayeeFailed(advance, e.party, e.granted, reason);
+    /// @return done what was paid now.
+    function _payEach(AdvanceId advance, Stored storage a, Payee[] memory payees)
+        private
+        returns (uint64 done)
+    {
+        for (uint256 i = 0; i < payees.length; i++) {
+            uint64 amount = _grantOf(advance, a, i, payees[i].amount);
+            if (_isIn(a.paid, i) || amount == 0) continue;
+            try this.payPayee(advance, i) {
+                done += amount;
+            } catch (bytes memory reason) {
+                emit PayeeFailed(advance, payees[i].party, amount, reason);
             }
         }
     }
@@ -468,24 +497,24 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     function payPayee(AdvanceId advance, uint256 index) external {
         if (msg.sender != address(this)) revert AdvanceCallerNotAllowed(msg.sender);
         Stored storage a = _advances[advance];
-        Entry storage e = _entries[advance][index];
-        uint64 amount = e.granted;
-        e.paid = true;
-        a.drawn += amount;
+        Payee memory p = _termsOf(a).payees[index];
+        uint64 amount = _grantOf(advance, a, index, p.amount);
+        a.paid |= _bit(index);
         bytes32 payout = keccak256(abi.encode(advance, index));
-        emit PayeePaid(advance, e.party, e.waybill, amount, payout);
-        FACILITY.draw(advance, amount, e.party, e.account, payout);
-        WAYBILLS.recordPaid(e.waybill, amount);
+        emit PayeePaid(advance, p.party, p.waybill, amount, payout);
+        FACILITY.draw(advance, amount, p.party, p.account, payout);
+        WAYBILLS.recordPaid(p.waybill, amount);
     }
 
-    function _void(AdvanceId advance, Stored storage a, bytes32 reason) private {
+    function _void(AdvanceId advance, Stored storage a, AdvanceTerms.Terms memory t, bytes32 reason)
+        private
+    {
         a.state = AdvanceState.Voided;
-        _pledged[a.fingerprint] = false;
-        _advanceOf[a.trip] = NO_ADVANCE;
-        _unlist(advance, a.waybill);
+        _pledged[t.fingerprint] = false;
+        _advanceOf[t.trip] = NO_ADVANCE;
         emit AdvanceVoided(advance, reason);
-        FACILITY.voidReserve(a.line, a.principal);
-        WAYBILLS.release(a.waybill, a.lender);
+        _giveBack(t.line, t.principal);
+        _unlist(advance, t.waybill, t.lender);
     }
 
     // -- repayment --------------------------------------------------------------------------------
@@ -498,8 +527,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Stored storage a = _get(form.advance);
         _requireOwing(form.advance, a);
         if (form.amount == 0) revert AdvanceFieldInvalid("amount");
-        _requireSigned(a.borrower, form.expires, _use(form.hash()), borrowerSignature);
-        _settle(form.advance, a, Accounts.ofParty(a.borrower), form.amount);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        _requireSigned(t.borrower, form.expires, _use(form.hash()), borrowerSignature);
+        _settle(form.advance, a, Accounts.ofParty(t.borrower), form.amount);
     }
 
     /// @inheritdoc IFreightAdvance
@@ -517,9 +547,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         private
         returns (uint128)
     {
+        bool whole = a.unpaid == 0;
         (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding) =
-            FACILITY.repay(advance, from, amount);
-        bool closes = outstanding == 0 && a.drawn == a.released;
+            FACILITY.repay(advance, from, amount, whole);
+        bool closes = outstanding == 0 && whole;
         emit AdvanceRepaid(
             advance,
             shares.fee,
@@ -531,9 +562,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         );
         if (closes) {
             a.state = AdvanceState.Repaid;
-            _unlist(advance, a.waybill);
             emit AdvanceClosed(advance);
-            WAYBILLS.release(a.waybill, a.lender);
+            AdvanceTerms.Terms memory t = _termsOf(a);
+            _unlist(advance, t.waybill, t.lender);
         }
         return amount - shares.residue;
     }
@@ -543,8 +574,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function act(LenderAct calldata form, bytes calldata lenderSignature) external nonReentrant {
         Stored storage a = _get(form.advance);
-        _requireSigned(a.lender, form.expires, _use(form.hash()), lenderSignature);
-        if (form.act == 1) _default(form.advance, a);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        _requireSigned(t.lender, form.expires, _use(form.hash()), lenderSignature);
+        if (form.act == 1) _default(form.advance, a, t.line);
         else if (form.act == 2) _writeOff(form.advance, a);
         else if (form.act == 3) _deferInterest(form.advance, a, form.value);
         else if (form.act == 4) _decline(form.advance, a);
@@ -552,22 +584,18 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         else revert AdvanceFieldInvalid("act");
     }
 
-    function _default(AdvanceId advance, Stored storage a) private {
+    function _default(AdvanceId advance, Stored storage a, LineId line) private {
         _requireState(advance, a, AdvanceState.Released);
         uint32 day = Calendar.today();
         uint32 from = FACILITY.arrearsFrom(advance);
         if (day < from) revert AdvanceTooEarly(advance, day, from);
         a.state = AdvanceState.Defaulted;
         emit AdvanceDefaulted(advance, day);
-        _giveBackUnpaid(a);
-    }
-
-    /// @dev A payee who could not be paid all this time is not paid any more: his part returns to the vault.
-    function _giveBackUnpaid(Stored storage a) private {
-        uint64 unpaid = a.released - a.drawn;
+        // A payee who could not be paid all this time is not paid any more: his part returns to the vault.
+        uint64 unpaid = a.unpaid;
         if (unpaid == 0) return;
-        a.released = a.drawn;
-        FACILITY.voidReserve(a.line, unpaid);
+        a.unpaid = 0;
+        _giveBack(line, unpaid);
     }
 
     function _writeOff(AdvanceId advance, Stored storage a) private {
@@ -612,33 +640,31 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function get(AdvanceId advance) external view returns (AdvanceRecord memory) {
         Stored storage a = _advances[advance];
-        (uint128 outstanding, uint32 startDay, uint32 dueDay) = FACILITY.scheduleOf(advance);
+        AdvanceTerms.Terms memory t;
+        if (a.state != AdvanceState.None) t = _termsOf(a);
+        (uint128 drawn, uint128 outstanding, uint32 startDay, uint32 dueDay) =
+            FACILITY.scheduleOf(advance);
         return AdvanceRecord({
-            line: a.line,
-            waybill: a.waybill,
-            trip: a.trip,
-            borrower: a.borrower,
-            lender: a.lender,
+            line: t.line,
+            waybill: t.waybill,
+            trip: t.trip,
+            borrower: t.borrower,
+            lender: t.lender,
             state: a.state,
-            principal: a.principal,
-            released: a.released,
+            principal: t.principal,
+            released: drawn + a.unpaid,
             outstanding: outstanding,
             approvedUntil: a.approvedUntil,
             startDay: startDay,
             dueDay: dueDay,
-            fingerprint: a.fingerprint
+            fingerprint: t.fingerprint
         });
     }
 
     /// @inheritdoc IFreightAdvance
     function payeesOf(AdvanceId advance) external view returns (Payee[] memory payees) {
-        Entry[] storage entries = _entries[advance];
-        payees = new Payee[](entries.length);
-        for (uint256 i = 0; i < payees.length; i++) {
-            Entry storage e = entries[i];
-            payees[i] =
-                Payee({party: e.party, waybill: e.waybill, account: e.account, amount: e.amount});
-        }
+        Stored storage a = _advances[advance];
+        if (a.state != AdvanceState.None) payees = _termsOf(a).payees;
     }
 
     /// @inheritdoc IFreightAdvance
@@ -647,8 +673,12 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         view
         returns (uint128 granted, bool consented, bool paid)
     {
-        Entry storage e = _entries[advance][index];
-        return (e.granted, e.consented, e.paid);
+        Stored storage a = _get(advance);
+        uint128 asked = _termsOf(a).payees[index].amount;
+        (uint128 drawn,,,) = FACILITY.scheduleOf(advance);
+        // Nothing is granted before the release.
+        if (drawn + a.unpaid != 0) granted = _grantOf(advance, a, index, asked);
+        return (granted, _isIn(a.consented, index), _isIn(a.paid, index));
     }
 
     /// @inheritdoc IFreightAdvance
@@ -662,8 +692,16 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     }
 
     /// @inheritdoc IFreightAdvance
-    function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory) {
-        return _advancesOn[waybill];
+    function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory advances) {
+        mapping(uint256 place => AdvanceId) storage list = _advancesOn[waybill];
+        uint256 count = 0;
+        while (list[count] != NO_ADVANCE) {
+            count++;
+        }
+        advances = new AdvanceId[](count);
+        for (uint256 i = 0; i < count; i++) {
+            advances[i] = list[i];
+        }
     }
 
     /// @inheritdoc IFreightAdvance
@@ -678,15 +716,45 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     // -- inside -----------------------------------------------------------------------------------
 
-    function _unlist(AdvanceId advance, WaybillId waybill) private {
-        AdvanceId[] storage list = _advancesOn[waybill];
-        uint256 last = list.length - 1;
+    function _list(AdvanceId advance, WaybillId waybill) private {
+        mapping(uint256 place => AdvanceId) storage list = _advancesOn[waybill];
+        uint256 place = 0;
+        while (list[place] != NO_ADVANCE) {
+            place++;
+        }
+        if (place >= MAX_ADVANCES) revert AdvanceTooMany(waybill, MAX_ADVANCES);
+        list[place] = advance;
+    }
+
+    /// @dev The others move up; with the last one the waybill is free.
+    function _unlist(AdvanceId advance, WaybillId waybill, PartyId lender) private {
+        mapping(uint256 place => AdvanceId) storage list = _advancesOn[waybill];
         bool found = false;
-        for (uint256 i = 0; i < last; i++) {
+        for (uint256 i = 0; list[i] != NO_ADVANCE; i++) {
             found = found || list[i] == advance;
             if (found) list[i] = list[i + 1];
         }
-        list.pop();
+        if (list[0] == NO_ADVANCE) WAYBILLS.release(waybill, lender);
+    }
+
+    function _termsOf(Stored storage a) private view returns (AdvanceTerms.Terms memory) {
+        return AdvanceTerms.loaded(a.terms);
+    }
+
+    function _giveBack(LineId line, uint128 amount) private {
+        FACILITY.voidReserve(line, amount);
+    }
+
+    function _owedOn(WaybillId waybill) private view returns (uint256) {
+        return WAYBILLS.outstanding(waybill);
+    }
+
+    function _bit(uint256 index) private pure returns (uint8) {
+        return uint8(1 << index);
+    }
+
+    function _isIn(uint8 set, uint256 index) private pure returns (bool) {
+        return set & _bit(index) != 0;
     }
 
     function _use(bytes32 structHash) private returns (bytes32) {

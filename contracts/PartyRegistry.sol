@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
@@ -170,7 +171,7 @@ contract PartyRegistry is IPartyRegistry, EIP712, AccessManaged {
         returns (bool)
     {
         address key = _parties[party].key;
-        return key != address(0) && SignatureChecker.isValidSignatureNow(key, digest, signature);
+        return _isSignedBy(key, digest, signature);
     }
 
     /// @inheritdoc IPartyRegistry
@@ -229,6 +230,23 @@ contract PartyRegistry is IPartyRegistry, EIP712, AccessManaged {
         if (owner != NOBODY) revert PartyKeyInUse(key, owner);
     }
 
+    /// @dev A key pair first, because most keys are: looking whether a wallet stands there costs as much as the check itself.
+    /// No key pair of a wallet's address can be known, so the order decides nothing. The zero address never signs.
+    function _isSignedBy(address key, bytes32 digest, bytes calldata signature)
+        private
+        view
+        returns (bool)
+    {
+        if (key == address(0)) return false;
+        if (signature.length == 65) {
+            (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
+            if (problem == ECDSA.RecoverError.NoError && signer == key) return true;
+        }
+        return
+            key.code.length != 0
+                && SignatureChecker.isValidERC1271SignatureNow(key, digest, signature);
+    }
+
     /// @dev For a key that is not yet the party's: the zero address never signs.
     function _requireKeySignature(
         PartyId party,
@@ -236,13 +254,13 @@ contract PartyRegistry is IPartyRegistry, EIP712, AccessManaged {
         bytes32 digest,
         bytes calldata signature
     ) private view {
-        if (key == address(0) || !SignatureChecker.isValidSignatureNow(key, digest, signature)) {
+        if (!_isSignedBy(key, digest, signature)) {
             revert PartySignatureInvalid(party, digest);
         }
     }
 
     function _requireRegistrar(bytes32 digest, bytes calldata signature) private view {
-        if (!SignatureChecker.isValidSignatureNow(registrar, digest, signature)) {
+        if (!_isSignedBy(registrar, digest, signature)) {
             revert PartyRegistrarSignatureInvalid(digest);
         }
     }

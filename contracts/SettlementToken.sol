@@ -28,6 +28,12 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         bytes32 account;
     }
 
+    /// @dev One slot. `queued` is the part of the balance that waits for the bank.
+    struct Account {
+        uint128 balance;
+        uint128 queued;
+    }
+
     IPartyRegistry private immutable PARTIES;
     address private immutable FACILITY;
     address private immutable SETTLEMENT;
@@ -39,12 +45,16 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
     /// @inheritdoc ISettlementToken
     uint128 public dailyCap;
 
-    mapping(uint32 day => uint256) private _minted;
+    // slot: what a mint moves
+    uint128 private _supply;
+    uint96 private _minted; // on the day that follows
+    uint32 private _mintedDay;
+
+    /// @dev In place of ERC20's own books, so that balance and queue share a slot.
+    mapping(address account => Account) private _accounts;
     mapping(bytes32 bankReference => bool) private _minting;
     mapping(bytes32 sequence => bool) private _burning;
     mapping(bytes32 payout => Payout) private _payouts;
-    /// @dev Part of an account's balance that waits for the bank.
-    mapping(address account => uint256) private _queued;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(
@@ -57,8 +67,7 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         PARTIES = parties;
         FACILITY = facility;
         SETTLEMENT = settlement;
-        dailyCap = cap;
-        emit DailyCapChanged(cap);
+        _setDailyCap(cap);
     }
 
     // -- the bank's word --------------------------------------------------------------------------
@@ -74,14 +83,15 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         }
         if (form.amount == 0) revert TokenFieldInvalid("amount");
         uint32 day = Calendar.today();
-        uint256 minted = _minted[day];
+        uint256 minted = mintedOn(day);
         if (minted + form.amount > dailyCap) {
             revert TokenDailyCapExceeded(dailyCap, minted, form.amount);
         }
         _requireCustodian(_hashTypedDataV4(form.hash()), firstSignature, secondSignature);
 
         _minting[form.bankReference] = true;
-        _minted[day] = minted + form.amount;
+        // At most the cap, which fits.
+        (_minted, _mintedDay) = (uint96(minted + form.amount), day);
         emit Minted(form.bankReference, form.account, form.amount, form.valueDay);
         _mint(form.account, form.amount);
     }
@@ -99,7 +109,7 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         _burning[form.sequence] = true;
         payout.state = PayoutState.Paid;
         address account = Accounts.ofParty(payout.party);
-        _queued[account] -= payout.amount;
+        _accounts[account].queued -= payout.amount;
         emit PayoutPaid(form.payout, form.sequence, form.valueDay);
         _burn(account, payout.amount);
     }
@@ -153,7 +163,7 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         if (account == 0) revert TokenFieldInvalid("account");
         address holder = Accounts.ofParty(party);
         _requireFree(holder, amount);
-        _queued[holder] += amount;
+        _accounts[holder].queued += amount;
         _payouts[payout] =
             Payout({party: party, state: PayoutState.Queued, amount: amount, account: account});
         emit PayoutQueued(payout, party, account, amount);
@@ -168,6 +178,17 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
         }
         _requireFree(from, amount);
         _transfer(from, to, amount);
+    }
+
+    /// @dev Every mint, burn and move goes through here; the books are this contract's own.
+    function _update(address from, address to, uint256 value) internal override {
+        // Values are balances or amounts of forms: both fit.
+        uint128 amount = uint128(value);
+        if (from == address(0)) _supply += amount;
+        else _accounts[from].balance -= amount;
+        if (to == address(0)) _supply -= amount;
+        else _accounts[to].balance += amount;
+        emit Transfer(from, to, value);
     }
 
     /// @notice Refused: balances lie on accounts without keys and only the contracts move them.
@@ -198,6 +219,11 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
 
     /// @inheritdoc ISettlementToken
     function setDailyCap(uint128 cap) external restricted {
+        _setDailyCap(cap);
+    }
+
+    function _setDailyCap(uint128 cap) private {
+        if (cap > type(uint96).max) revert TokenFieldInvalid("cap");
         dailyCap = cap;
         emit DailyCapChanged(cap);
     }
@@ -207,6 +233,16 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
     /// @notice 2: one unit is one fen.
     function decimals() public pure override returns (uint8) {
         return 2;
+    }
+
+    /// @notice Fen on an account, queued ones included.
+    function balanceOf(address account) public view override returns (uint256) {
+        return _accounts[account].balance;
+    }
+
+    /// @notice Fen minted and not burned.
+    function totalSupply() public view override returns (uint256) {
+        return _supply;
     }
 
     /// @inheritdoc ISettlementToken
@@ -221,14 +257,15 @@ contract SettlementToken is ISettlementToken, ERC20, EIP712, AccessManaged {
     }
 
     /// @inheritdoc ISettlementToken
-    function mintedOn(uint32 day) external view returns (uint256) {
-        return _minted[day];
+    function mintedOn(uint32 day) public view returns (uint256) {
+        return day == _mintedDay ? _minted : 0;
     }
 
     // -- inside -----------------------------------------------------------------------------------
 
     function _free(address account) private view returns (uint256) {
-        return balanceOf(account) - _queued[account];
+        Account storage a = _accounts[account];
+        return a.balance - a.queued;
     }
 
     function _requireFree(address account, uint256 amount) private view {

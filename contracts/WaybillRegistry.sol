@@ -20,38 +20,33 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
 
     // -- what is stored ---------------------------------------------------------------------------
 
-    /// @dev Packed by slot; a leaf costs eight slots, a root four. Amounts and quantities stay below 2^53 (MAX_AMOUNT),
-    /// instants below 2^32 (the year 2106).
+    /// @dev Packed by slot: three for a waybill, three more for a leaf, one for what moves once its truck is loaded. Amounts and
+    /// quantities stay below 2^53 (MAX_AMOUNT), instants below 2^32 (the year 2106).
     struct Stored {
-        WaybillId parent;
-        // slot: who
-        PartyId issuer;
+        // slot: the waybill above; of a root its issuer, its consignee (64 bits higher) and whether it is declared (bit 128)
+        bytes32 above;
+        // slot: whose it is, and what hangs below
         PartyId performer;
-        PartyId consignee;
         PartyId pledgee;
-        // slot: standing
-        WaybillState state;
-        bool declared;
-        uint8 tier;
-        uint16 children;
-        uint16 pledges;
+        uint56 childFreight;
+        uint56 childQuantity;
+        uint16 children; // a leaf has none: there the number of its policy stands
+        // slot: what was agreed
+        uint56 freight;
+        uint56 quantity;
         uint16 termDays;
-        uint24 policy;
-        uint32 version;
+        uint8 tier;
+        bool leaf;
+        uint16 version; // 0 where there is no waybill
         uint32 loadFrom;
         uint32 deliverBy;
         uint32 issuedAt;
+        // slot: what came of it; all zero while issued
+        WaybillState moved; // None while issued
+        uint56 covered; // paid and credited
+        uint56 accepted;
+        uint56 deliveredBelow; // contracted quantity of delivered leaves; a leaf is delivered at once
         uint32 deliveredAt;
-        // slot: what was agreed and what came of it
-        uint64 freight;
-        uint64 quantity;
-        uint64 accepted;
-        uint64 paid;
-        // slot: written only when there are children or credit notes
-        uint64 credited;
-        uint64 childFreight;
-        uint64 childQuantity;
-        uint64 deliveredBelow; // contracted quantity of delivered leaves; a leaf is delivered at once
         // leaf only
         TripId trip;
         bytes32 vehicle;
@@ -64,6 +59,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     uint64 public constant MAX_AMOUNT = 2 ** 53 - 1;
 
     uint32 private constant MAX_TERM_DAYS = 3650;
+    bytes32 private constant DECLARED = bytes32(uint256(1) << 128);
 
     IPartyRegistry private immutable PARTIES;
     address private immutable DELIVERIES;
@@ -75,8 +71,11 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     /// @dev Of roots only; every waybill below has the same.
     mapping(WaybillId root => bytes32) private _shippingNotes;
     /// @dev Few policies serve many waybills: a waybill keeps a number, the hash stands here once. 0 is none.
-    mapping(bytes32 policy => uint24) private _policyNumbers;
-    bytes32[] private _policies = [bytes32(0)];
+    mapping(bytes32 policy => uint16) private _policyNumbers;
+    mapping(uint16 number => bytes32 policy) private _policies;
+    uint16 private _policyCount;
+    /// @dev Part of what is covered that credit notes took off.
+    mapping(WaybillId waybill => uint64) private _credited;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(IPartyRegistry parties, address deliveries, address advance, address settlement)
@@ -104,7 +103,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         bytes32 structHash = form.hash();
         waybill = WaybillId.wrap(structHash);
         // The id is the hash of the form, so a form serves once: no record of used digests is needed.
-        if (_waybills[waybill].state != WaybillState.None) revert WaybillAlreadyIssued(waybill);
+        if (_waybills[waybill].version != 0) revert WaybillAlreadyIssued(waybill);
         _requireFields(form);
 
         bool declared = issuerSignature.length == 0;
@@ -183,17 +182,14 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     /// @dev Promise A. Takes the child's freight and quantity from what the parent has left.
     /// @return tier of the child.
     function _joinParent(Waybill calldata form) private returns (uint8 tier) {
-        Stored storage parent = _waybills[form.parent];
-        if (parent.state == WaybillState.None) revert WaybillUnknown(form.parent);
-        if (parent.state != WaybillState.Issued && parent.state != WaybillState.InTransit) {
-            revert WaybillUnexpectedState(form.parent, parent.state, WaybillState.Issued);
+        Stored storage parent = _get(form.parent);
+        WaybillState state = _stateOf(parent);
+        if (state != WaybillState.Issued && state != WaybillState.InTransit) {
+            revert WaybillUnexpectedState(form.parent, state, WaybillState.Issued);
         }
-        if (parent.trip != NO_TRIP) revert WaybillParentIsLeaf(form.parent, parent.trip);
+        if (parent.leaf) revert WaybillParentIsLeaf(form.parent, parent.trip);
         if (parent.performer != form.issuer) {
             revert WaybillIssuerNotParentPerformer(form.parent, parent.performer, form.issuer);
-        }
-        if (parent.consignee != form.consignee) {
-            revert WaybillConsigneeDiffers(form.parent, parent.consignee, form.consignee);
         }
         if (form.loadFrom < parent.loadFrom || form.deliverBy > parent.deliverBy) {
             revert WaybillWindowOutsideParent(form.parent, form.loadFrom, form.deliverBy);
@@ -206,16 +202,23 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         _requireNewInChain(form);
     }
 
-    /// @dev Walks to the root: the performer stands nowhere above, the shipping note is the root's. The performer of each
-    /// ancestor but the lowest is the issuer of the next, and the lowest's is the issuer of the form itself.
+    /// @dev Walks to the root: the performer stands nowhere above, consignee and shipping note are the root's. The issuer of each
+    /// waybill is the performer of the one above, so performers and the root's issuer are all there are; the lowest of them is
+    /// the issuer of the form itself.
     function _requireNewInChain(Waybill calldata form) private view {
         WaybillId at = form.parent;
-        while (true) {
-            Stored storage above = _waybills[at];
-            if (above.issuer == form.performer) revert WaybillPartyTwice(at, form.performer);
-            WaybillId next = above.parent;
-            if (next == NO_WAYBILL) break;
+        Stored storage w = _waybills[at];
+        while (!_isRoot(w)) {
+            WaybillId next = _parentOf(w);
+            w = _waybills[next];
+            // He is the issuer of the waybill at hand, by being the performer of the next one.
+            if (w.performer == form.performer) revert WaybillPartyTwice(at, form.performer);
             at = next;
+        }
+        if (_rootIssuerOf(w) == form.performer) revert WaybillPartyTwice(at, form.performer);
+        PartyId consignee = _rootConsigneeOf(w);
+        if (consignee != form.consignee) {
+            revert WaybillConsigneeDiffers(form.parent, consignee, form.consignee);
         }
         bytes32 note = _shippingNotes[at];
         if (note != form.shippingNote) {
@@ -240,28 +243,28 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         if (quantitySum > parent.quantity) {
             revert WaybillQuantityExceedsParent(parentId, quantitySum, parent.quantity);
         }
-        parent.childFreight = uint64(freightSum);
-        parent.childQuantity = uint64(quantitySum);
+        parent.childFreight = uint56(freightSum);
+        parent.childQuantity = uint56(quantitySum);
     }
 
     function _store(WaybillId waybill, Waybill calldata form, uint8 tier, bool declared) private {
         Stored storage w = _waybills[waybill];
-        w.parent = form.parent;
-        w.issuer = form.issuer;
+        w.above = tier == 0
+            ? _rootWord(form.issuer, form.consignee, declared)
+            : WaybillId.unwrap(form.parent);
+        bool leaf = form.trip != NO_TRIP;
         w.performer = form.performer;
-        w.consignee = form.consignee;
-        w.state = WaybillState.Issued;
-        w.declared = declared;
-        w.tier = tier;
+        if (leaf) w.children = _numberOf(form.policy);
+        w.freight = uint56(form.freight);
+        w.quantity = uint56(form.quantity);
         w.termDays = uint16(form.termDays);
+        w.tier = tier;
+        w.leaf = leaf;
         w.version = 1;
         w.loadFrom = uint32(form.loadFrom);
         w.deliverBy = uint32(form.deliverBy);
         w.issuedAt = uint32(block.timestamp);
-        w.freight = uint64(form.freight);
-        w.quantity = form.quantity;
-        if (form.trip != NO_TRIP) {
-            w.policy = _numberOf(form.policy);
+        if (leaf) {
             w.trip = form.trip;
             w.vehicle = form.vehicle;
             w.plan = form.plan;
@@ -286,13 +289,13 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         );
     }
 
-    function _numberOf(bytes32 policy) private returns (uint24 number) {
+    function _numberOf(bytes32 policy) private returns (uint16 number) {
         number = _policyNumbers[policy];
         if (number == 0) {
-            if (_policies.length > type(uint24).max) revert WaybillFieldInvalid("policy");
-            number = uint24(_policies.length);
+            if (_policyCount == type(uint16).max) revert WaybillFieldInvalid("policy");
+            number = ++_policyCount;
             _policyNumbers[policy] = number;
-            _policies.push(policy);
+            _policies[number] = policy;
         }
     }
 
@@ -309,7 +312,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         _requireInTime(form.expires);
         _requireVersion(form.waybill, w.version, form.version);
         _requireTerms(form.freight, form.quantity, form.loadFrom, form.deliverBy);
-        bool leaf = w.trip != NO_TRIP;
+        bool leaf = w.leaf;
         if ((form.vehicle != 0) != leaf) revert WaybillFieldInvalid("vehicle");
         if ((form.plan != 0) != leaf) revert WaybillFieldInvalid("plan");
         if (w.childFreight > form.freight) {
@@ -323,12 +326,12 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         _requireBoth(w, digest, issuerSignature, performerSignature);
         _requirePledgee(w, digest, pledgeeSignature);
 
-        if (w.parent != NO_WAYBILL) {
-            _addToParent(w.parent, w.freight, uint64(form.freight), w.quantity, form.quantity);
+        if (!_isRoot(w)) {
+            _addToParent(_parentOf(w), w.freight, uint64(form.freight), w.quantity, form.quantity);
         }
-        w.version = form.version + 1;
-        w.freight = uint64(form.freight);
-        w.quantity = form.quantity;
+        w.version++;
+        w.freight = uint56(form.freight);
+        w.quantity = uint56(form.quantity);
         w.loadFrom = uint32(form.loadFrom);
         w.deliverBy = uint32(form.deliverBy);
         if (leaf) {
@@ -336,19 +339,20 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
             w.plan = form.plan;
         }
         emit WaybillAmended(
-            form.waybill, form.version + 1, form.freight, form.quantity, form.plan, form.vehicle
+            form.waybill, w.version, form.freight, form.quantity, form.plan, form.vehicle
         );
     }
 
     /// @dev The new window lies inside the parent's and, where there are children, holds the old one.
     function _requireAmendedWindow(Amendment calldata form, Stored storage w) private view {
-        if (w.parent != NO_WAYBILL) {
-            Stored storage parent = _waybills[w.parent];
+        if (!_isRoot(w)) {
+            WaybillId above = _parentOf(w);
+            Stored storage parent = _waybills[above];
             if (form.loadFrom < parent.loadFrom || form.deliverBy > parent.deliverBy) {
-                revert WaybillWindowOutsideParent(w.parent, form.loadFrom, form.deliverBy);
+                revert WaybillWindowOutsideParent(above, form.loadFrom, form.deliverBy);
             }
         }
-        if (w.children != 0 && (form.loadFrom > w.loadFrom || form.deliverBy < w.deliverBy)) {
+        if (_childrenOf(w) != 0 && (form.loadFrom > w.loadFrom || form.deliverBy < w.deliverBy)) {
             revert WaybillWindowOutsideParent(form.waybill, form.loadFrom, form.deliverBy);
         }
     }
@@ -361,14 +365,16 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     ) external {
         Stored storage w = _get(form.waybill);
         // In transit, a waybill may end when every trip below is void; a leaf in transit is on the road.
-        bool idle = w.state == WaybillState.InTransit && w.trip == NO_TRIP;
-        if (w.state != WaybillState.Issued && !idle) {
-            revert WaybillUnexpectedState(form.waybill, w.state, WaybillState.Issued);
+        WaybillState state = _stateOf(w);
+        bool idle = state == WaybillState.InTransit && !w.leaf;
+        if (state != WaybillState.Issued && !idle) {
+            revert WaybillUnexpectedState(form.waybill, state, WaybillState.Issued);
         }
         _requireInTime(form.expires);
         _requireVersion(form.waybill, w.version, form.version);
-        if (w.children != 0) revert WaybillChildrenExceed(form.waybill, w.children, 0);
-        if (w.pledges != 0) revert WaybillPledgedElsewhere(form.waybill, w.pledgee);
+        uint16 children = _childrenOf(w);
+        if (children != 0) revert WaybillChildrenExceed(form.waybill, children, 0);
+        if (w.pledgee != NOBODY) revert WaybillPledgedElsewhere(form.waybill, w.pledgee);
         _requireBoth(w, _hashTypedDataV4(form.hash()), issuerSignature, performerSignature);
         _cancel(form.waybill, w);
     }
@@ -381,8 +387,9 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         bytes calldata pledgeeSignature
     ) external {
         Stored storage w = _get(form.waybill);
-        if (w.state == WaybillState.Paid || w.state == WaybillState.Cancelled) {
-            revert WaybillUnexpectedState(form.waybill, w.state, WaybillState.Delivered);
+        WaybillState state = _stateOf(w);
+        if (state == WaybillState.Paid || state == WaybillState.Cancelled) {
+            revert WaybillUnexpectedState(form.waybill, state, WaybillState.Delivered);
         }
         _requireInTime(form.expires);
         if (form.amount == 0) revert WaybillFieldInvalid("amount");
@@ -394,8 +401,10 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         _requireBoth(w, digest, issuerSignature, performerSignature);
         _requirePledgee(w, digest, pledgeeSignature);
 
-        w.credited += uint64(form.amount);
-        emit WaybillCredited(form.waybill, form.amount, w.credited);
+        w.covered += uint56(form.amount);
+        uint64 credited = _credited[form.waybill] + uint64(form.amount);
+        _credited[form.waybill] = credited;
+        emit WaybillCredited(form.waybill, form.amount, credited);
         _closeIfNothingOwed(form.waybill, w);
     }
 
@@ -407,28 +416,30 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         Stored storage leaf = _getIn(at, WaybillState.Issued);
         _move(at, leaf, WaybillState.InTransit);
         // The waybills above may have left Issued with an earlier truck.
-        for (at = leaf.parent; at != NO_WAYBILL; at = _waybills[at].parent) {
-            Stored storage above = _waybills[at];
-            if (above.state != WaybillState.Issued) break;
-            _move(at, above, WaybillState.InTransit);
+        while (!_isRoot(leaf)) {
+            at = _parentOf(leaf);
+            leaf = _waybills[at];
+            if (leaf.moved != WaybillState.None) break;
+            _move(at, leaf, WaybillState.InTransit);
         }
     }
 
     /// @inheritdoc IWaybillRegistry
     function recordDelivery(TripId trip, uint64 accepted, uint64 at) external only(DELIVERIES) {
         WaybillId id = _leaves[trip];
-        Stored storage leaf = _getIn(id, WaybillState.InTransit);
-        uint64 quantity = leaf.quantity;
-        while (id != NO_WAYBILL) {
-            Stored storage w = _waybills[id];
-            w.accepted += accepted;
-            if (w.trip == NO_TRIP) w.deliveredBelow += quantity;
-            if (w.trip != NO_TRIP || w.deliveredBelow == w.quantity) {
+        Stored storage w = _getIn(id, WaybillState.InTransit);
+        uint56 quantity = w.quantity;
+        while (true) {
+            w.accepted += uint56(accepted);
+            if (!w.leaf) w.deliveredBelow += quantity;
+            if (w.leaf || w.deliveredBelow == w.quantity) {
                 w.deliveredAt = uint32(at);
                 _move(id, w, WaybillState.Delivered);
                 _closeIfNothingOwed(id, w);
             }
-            id = w.parent;
+            if (_isRoot(w)) break;
+            id = _parentOf(w);
+            w = _waybills[id];
         }
     }
 
@@ -436,8 +447,9 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     function recordVoid(TripId trip) external only(DELIVERIES) {
         WaybillId id = _leaves[trip];
         Stored storage leaf = _waybills[id];
+        WaybillState state = _stateOf(leaf);
         // A leaf cancelled by its parties has left its parent already.
-        if (leaf.state == WaybillState.Issued || leaf.state == WaybillState.InTransit) {
+        if (state == WaybillState.Issued || state == WaybillState.InTransit) {
             _cancel(id, leaf);
         }
     }
@@ -450,30 +462,28 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         Stored storage w = _get(waybill);
         uint256 owed = _outstanding(w);
         if (amount > owed) revert WaybillOverpaid(waybill, owed, amount);
-        w.paid += uint64(amount);
-        emit WaybillPaid(waybill, amount, w.paid);
+        w.covered += uint56(amount);
+        emit WaybillPaid(waybill, amount, w.covered - _credited[waybill]);
         _closeIfNothingOwed(waybill, w);
     }
 
     /// @inheritdoc IWaybillRegistry
     function pledge(WaybillId waybill, PartyId pledgee) external only(ADVANCE) {
         Stored storage w = _get(waybill);
-        if (w.pledges != 0 && w.pledgee != pledgee) {
-            revert WaybillPledgedElsewhere(waybill, w.pledgee);
+        if (w.pledgee != pledgee) {
+            if (w.pledgee != NOBODY) revert WaybillPledgedElsewhere(waybill, w.pledgee);
+            w.pledgee = pledgee;
         }
-        w.pledgee = pledgee;
-        w.pledges++;
         emit WaybillPledged(waybill, pledgee);
     }
 
     /// @inheritdoc IWaybillRegistry
     function release(WaybillId waybill, PartyId pledgee) external only(ADVANCE) {
         Stored storage w = _get(waybill);
-        if (w.pledges == 0 || w.pledgee != pledgee) {
+        if (w.pledgee != pledgee || pledgee == NOBODY) {
             revert WaybillPledgedElsewhere(waybill, w.pledgee);
         }
-        w.pledges--;
-        if (w.pledges == 0) w.pledgee = NOBODY;
+        w.pledgee = NOBODY;
         emit WaybillReleased(waybill, pledgee);
     }
 
@@ -482,15 +492,17 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     /// @inheritdoc IWaybillRegistry
     function get(WaybillId waybill) external view returns (WaybillRecord memory r) {
         Stored storage w = _waybills[waybill];
-        r.parent = w.parent;
-        r.issuer = w.issuer;
+        if (w.version == 0) return r;
+        Stored storage root = _rootOf(w);
+        if (!_isRoot(w)) r.parent = _parentOf(w);
+        r.issuer = _issuerOf(w);
         r.performer = w.performer;
-        r.consignee = w.consignee;
+        r.consignee = _rootConsigneeOf(root);
         r.pledgee = w.pledgee;
-        r.state = w.state;
-        r.declared = w.declared;
+        r.state = _stateOf(w);
+        r.declared = _isDeclared(w);
         r.tier = w.tier;
-        r.children = w.children;
+        r.children = _childrenOf(w);
         r.version = w.version;
         r.termDays = w.termDays;
         r.quantity = w.quantity;
@@ -503,8 +515,8 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         r.accepted = w.accepted;
         r.freight = w.freight;
         r.childFreight = w.childFreight;
-        r.paid = w.paid;
-        r.credited = w.credited;
+        r.credited = _credited[waybill];
+        r.paid = w.covered - r.credited;
         r.trip = w.trip;
     }
 
@@ -519,9 +531,9 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         Stored storage leaf = _waybills[id];
         return LeafFacts({
             waybill: id,
-            state: leaf.state,
+            state: _stateOf(leaf),
             performer: leaf.performer,
-            consignee: leaf.consignee,
+            consignee: id == NO_WAYBILL ? NOBODY : _rootConsigneeOf(_rootOf(leaf)),
             version: leaf.version,
             quantity: leaf.quantity,
             loadFrom: leaf.loadFrom,
@@ -537,7 +549,8 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         returns (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share)
     {
         Stored storage w = _waybills[waybill];
-        (debtor, creditor, declared) = (w.issuer, w.performer, w.declared);
+        if (w.version == 0) return (NOBODY, NOBODY, false, 0, 0);
+        (debtor, creditor, declared) = (_issuerOf(w), w.performer, _isDeclared(w));
         WaybillId leaf = _leaves[trip];
         if (isBelow(leaf, waybill)) {
             leafVersion = _waybills[leaf].version;
@@ -564,7 +577,13 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy)
     {
         Stored storage leaf = _waybills[_leaves[trip]];
-        return (leaf.version, leaf.vehicle, leaf.plan, _policies[leaf.policy]);
+        return (leaf.version, leaf.vehicle, leaf.plan, _policies[leaf.children]);
+    }
+
+    /// @inheritdoc IWaybillRegistry
+    function vehicleOf(TripId trip) external view returns (uint32 version, bytes32 vehicle) {
+        Stored storage leaf = _waybills[_leaves[trip]];
+        return (leaf.version, leaf.vehicle);
     }
 
     /// @inheritdoc IWaybillRegistry
@@ -575,21 +594,24 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     /// @inheritdoc IWaybillRegistry
     function isBelow(WaybillId waybill, WaybillId ancestor) public view returns (bool) {
         if (ancestor == NO_WAYBILL) return false;
-        WaybillId at = _waybills[waybill].parent;
-        while (at != NO_WAYBILL) {
+        Stored storage w = _waybills[waybill];
+        while (!_isRoot(w)) {
+            WaybillId at = _parentOf(w);
             if (at == ancestor) return true;
-            at = _waybills[at].parent;
+            w = _waybills[at];
         }
         return false;
     }
 
     /// @inheritdoc IWaybillRegistry
     function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool) {
-        for (WaybillId at = waybill; at != NO_WAYBILL; at = _waybills[at].parent) {
-            Stored storage w = _waybills[at];
-            if (w.issuer == party || w.performer == party || w.consignee == party) return true;
+        if (party == NOBODY) return false;
+        Stored storage w = _waybills[waybill];
+        if (w.version == 0) return false;
+        for (; !_isRoot(w); w = _waybills[_parentOf(w)]) {
+            if (w.performer == party) return true;
         }
-        return false;
+        return w.performer == party || _rootIssuerOf(w) == party || _rootConsigneeOf(w) == party;
     }
 
     /// @inheritdoc IWaybillRegistry
@@ -597,34 +619,89 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         return WaybillId.wrap(form.hash());
     }
 
+    // -- the packed words -------------------------------------------------------------------------
+
+    function _rootWord(PartyId issuer, PartyId consignee, bool declared)
+        private
+        pure
+        returns (bytes32 word)
+    {
+        word = bytes32(uint256(PartyId.unwrap(consignee)) << 64 | PartyId.unwrap(issuer));
+        if (declared) word |= DECLARED;
+    }
+
+    /// @dev What stands above is a hash below a root and a small word at a root: no hash begins with 127 zero bits.
+    function _isRoot(Stored storage w) private view returns (bool) {
+        return uint256(w.above) >> 129 == 0;
+    }
+
+    function _rootIssuerOf(Stored storage root) private view returns (PartyId) {
+        return PartyId.wrap(uint64(uint256(root.above)));
+    }
+
+    function _rootConsigneeOf(Stored storage root) private view returns (PartyId) {
+        return PartyId.wrap(uint64(uint256(root.above) >> 64));
+    }
+
+    function _isDeclared(Stored storage w) private view returns (bool) {
+        return _isRoot(w) && w.above & DECLARED != 0;
+    }
+
+    /// @dev Of a waybill that is no root.
+    function _parentOf(Stored storage w) private view returns (WaybillId) {
+        return WaybillId.wrap(w.above);
+    }
+
+    function _rootOf(Stored storage w) private view returns (Stored storage) {
+        while (!_isRoot(w)) {
+            w = _waybills[_parentOf(w)];
+        }
+        return w;
+    }
+
+    /// @dev Promise A: the issuer of a child is the performer of its parent.
+    function _issuerOf(Stored storage w) private view returns (PartyId) {
+        return _isRoot(w) ? _rootIssuerOf(w) : _waybills[_parentOf(w)].performer;
+    }
+
+    function _childrenOf(Stored storage w) private view returns (uint16) {
+        return w.leaf ? 0 : w.children;
+    }
+
+    function _stateOf(Stored storage w) private view returns (WaybillState) {
+        if (w.moved != WaybillState.None) return w.moved;
+        return w.version == 0 ? WaybillState.None : WaybillState.Issued;
+    }
+
     // -- inside -----------------------------------------------------------------------------------
 
     /// @dev The only function that moves a state.
     function _move(WaybillId waybill, Stored storage w, WaybillState to) private {
-        WaybillState from = w.state;
-        w.state = to;
+        WaybillState from = _stateOf(w);
+        w.moved = to;
         emit WaybillMoved(waybill, from, to);
     }
 
     function _cancel(WaybillId waybill, Stored storage w) private {
-        if (w.parent != NO_WAYBILL) {
+        if (!_isRoot(w)) {
             // What is cancelled has no live child and delivered nothing: the parent gets back all of it.
-            _addToParent(w.parent, w.freight, 0, w.quantity, 0);
-            _waybills[w.parent].children--;
+            WaybillId above = _parentOf(w);
+            _addToParent(above, w.freight, 0, w.quantity, 0);
+            _waybills[above].children--;
         }
         _move(waybill, w, WaybillState.Cancelled);
         emit WaybillCancelled(waybill);
     }
 
     function _closeIfNothingOwed(WaybillId waybill, Stored storage w) private {
-        if (w.state == WaybillState.Delivered && _outstanding(w) == 0) {
+        if (w.moved == WaybillState.Delivered && _outstanding(w) == 0) {
             _move(waybill, w, WaybillState.Paid);
         }
     }
 
     function _get(WaybillId waybill) private view returns (Stored storage w) {
         w = _waybills[waybill];
-        if (w.state == WaybillState.None) revert WaybillUnknown(waybill);
+        if (w.version == 0) revert WaybillUnknown(waybill);
     }
 
     function _getIn(WaybillId waybill, WaybillState wanted)
@@ -633,7 +710,8 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         returns (Stored storage w)
     {
         w = _get(waybill);
-        if (w.state != wanted) revert WaybillUnexpectedState(waybill, w.state, wanted);
+        WaybillState state = _stateOf(w);
+        if (state != wanted) revert WaybillUnexpectedState(waybill, state, wanted);
     }
 
     /// @dev A quantity's part of the freight, at most what is neither paid nor credited.
@@ -643,7 +721,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
 
     /// @dev The freight, delivered or not, that is neither paid nor credited.
     function _unpaid(Stored storage w) private view returns (uint256) {
-        return w.freight - Math.min(w.freight, uint256(w.paid) + w.credited);
+        return w.freight - Math.min(w.freight, w.covered);
     }
 
     function _earned(Stored storage w) private view returns (uint64) {
@@ -653,7 +731,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     function _outstanding(Stored storage w) private view returns (uint256) {
         if (w.quantity == 0) return 0;
         uint256 earned = _earned(w);
-        return earned - Math.min(earned, uint256(w.paid) + w.credited);
+        return earned - Math.min(earned, w.covered);
     }
 
     /// @dev The issuer of a declared root never signed it and is not bound by it, so the performer alone may change it.
@@ -663,8 +741,8 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         bytes calldata issuerSignature,
         bytes calldata performerSignature
     ) private view {
-        if (!w.declared || issuerSignature.length != 0) {
-            PARTIES.requireSignature(w.issuer, digest, issuerSignature);
+        if (issuerSignature.length != 0 || !_isDeclared(w)) {
+            PARTIES.requireSignature(_issuerOf(w), digest, issuerSignature);
         }
         PARTIES.requireSignature(w.performer, digest, performerSignature);
     }
@@ -673,7 +751,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         private
         view
     {
-        if (w.pledges != 0) PARTIES.requireSignature(w.pledgee, digest, signature);
+        if (w.pledgee != NOBODY) PARTIES.requireSignature(w.pledgee, digest, signature);
     }
 
     function _requireInTime(uint64 expires) private view {

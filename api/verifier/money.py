@@ -65,27 +65,13 @@ class Loan:
         return self.advance.state not in _NOT_STANDING
 
     def advance_record(self) -> dict[str, int]:
-        """What FreightAdvance must hold."""
-        form = self.request
-        record = {
-            "line": int(form.line, 16),
-            "waybill": int(form.waybill, 16),
-            "trip": int(form.trip, 16),
-            "fingerprint": int(form.fingerprint, 16),
-            "borrower": self.line.borrower,
-            "lender": self.line.lender,
-            "state": SOLIDITY_ORDER.index(self.advance.state),
-            "principal": form.principal,
-        }
-        if self.advance.state is not AdvanceState.DEFAULTED:
-            record |= {"drawn": self.advance.drawn}
-        return record
+        """What FreightAdvance must hold; what the request fixed is in its id."""
+        return {"state": SOLIDITY_ORDER.index(self.advance.state)}
 
     def loan_record(self) -> dict[str, int]:
-        """What CreditFacility must hold: every numerator exact."""
+        """What CreditFacility must hold: every numerator exact, until the payment that closes the loan leaves them."""
         held, account = self.advance, self.advance.accumulator
-        return {
-            "line": int(self.request.line, 16),
+        record = {
             "outstanding": held.outstanding,
             "drawn": held.drawn,
             "feePaid": held.fee_paid,
@@ -93,11 +79,16 @@ class Loan:
             "interestPaid": held.interest_paid,
             "startDay": held.start_day,
             "dueDay": held.due_day,
-            "interestNum": account.interest_num,
-            "penaltyNum": account.penalty_num,
-            "ceilingNum": account.ceiling_num,
-            "accruedTo": account.accrued_to,
+            "closed": int(held.state is AdvanceState.REPAID),
         }
+        if held.state is not AdvanceState.REPAID:
+            record |= {
+                "interestNum": account.interest_num,
+                "penaltyNum": account.penalty_num,
+                "ceilingNum": account.ceiling_num,
+                "accruedTo": account.accrued_to,
+            }
+        return record
 
 
 def check_advances(section: Section, story: Story, chain: Chain, trip: TripId) -> dict[str, Loan]:

@@ -206,18 +206,18 @@ def _waybill(story: Story, chain: Chain, wid: Any) -> dict[str, int]:
                 credited = event.credited
             case _:
                 pass
+    # A root holds its issuer, its consignee 64 bits higher and, above them, whether it is declared.
+    is_root = int(form.parent, 16) == 0
+    root = form.issuer | form.consignee << 64 | int(held.declared) << 128
     return {
-        "parent": int(form.parent, 16),
-        "issuer": form.issuer,
+        "above": root if is_root else int(form.parent, 16),
         "performer": form.performer,
-        "consignee": form.consignee,
-        "state": int(state),
-        "declared": int(held.declared),
+        # Issued is what has not moved.
+        "moved": 0 if state == WaybillState.ISSUED else int(state),
         "tier": held.tier,
         "version": held.version,
         "freight": held.freight,
-        "paid": paid,
-        "credited": credited,
+        "covered": paid + credited,
         "quantity": held.quantity,
         "trip": int(form.trip, 16),
         "vehicle": int(form.vehicle, 16),

@@ -238,12 +238,12 @@ class CreditFacility:
         )
 
     @staticmethod
-    def repay(loan: AdvanceId, from_: Address, amount: int) -> ContractCall:
+    def repay(loan: AdvanceId, from_: Address, amount: int, whole: bool) -> ContractCall:
         """Accrues to today, shares a payment, moves what the loan takes from a token account into
         the vault."""
-        coded = bytes.fromhex("5c1607e0") + encode(
-            ["bytes32", "address", "uint128"],
-            [bytes32(loan), from_, amount],
+        coded = bytes.fromhex("17743843") + encode(
+            ["bytes32", "address", "uint128", "bool"],
+            [bytes32(loan), from_, amount, whole],
         )
         return ContractCall("CreditFacility", "repay", coded)
 
@@ -271,16 +271,16 @@ class CreditFacility:
         )
 
     @staticmethod
-    def schedule_of(loan: AdvanceId) -> Read[tuple[int, int, int]]:
+    def schedule_of(loan: AdvanceId) -> Read[tuple[int, int, int, int]]:
         """The part of loanOf that an advance shows."""
         coded = bytes.fromhex("ec2a7610") + encode(
             ["bytes32"],
             [bytes32(loan)],
         )
 
-        def understand(raw: bytes) -> tuple[int, int, int]:
-            v = decode(["uint128", "uint32", "uint32"], raw)
-            return (v[0], v[1], v[2])
+        def understand(raw: bytes) -> tuple[int, int, int, int]:
+            v = decode(["uint128", "uint128", "uint32", "uint32"], raw)
+            return (v[0], v[1], v[2], v[3])
 
         return Read(
             "CreditFacility",

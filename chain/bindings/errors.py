@@ -751,6 +751,20 @@ class AdvanceShortageHeld(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceTermsNotStored(Revert):
+    """Error ``AdvanceTermsNotStored``."""
+
+    SIGNATURE: ClassVar[str] = "AdvanceTermsNotStored()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b3b57c4f")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of AdvanceTermsNotStored")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceTooEarly(Revert):
     """Error ``AdvanceTooEarly``."""
 
@@ -984,6 +998,79 @@ class AttestorsTooMany(Revert):
         values = decode(["uint256"], data[4:])
         return cls(
             most=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilMemberOnly(Revert):
+    """Error ``CouncilMemberOnly``."""
+
+    SIGNATURE: ClassVar[str] = "CouncilMemberOnly(address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("fb04f1d1")
+
+    caller: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of CouncilMemberOnly")
+        values = decode(["address"], data[4:])
+        return cls(
+            caller=address(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilMembersInvalid(Revert):
+    """Error ``CouncilMembersInvalid``."""
+
+    SIGNATURE: ClassVar[str] = "CouncilMembersInvalid()"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("498c596e")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of CouncilMembersInvalid")
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilMotionUnknown(Revert):
+    """Error ``CouncilMotionUnknown``."""
+
+    SIGNATURE: ClassVar[str] = "CouncilMotionUnknown(bytes32)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e65c4f1e")
+
+    motion: Hash32
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of CouncilMotionUnknown")
+        values = decode(["bytes32"], data[4:])
+        return cls(
+            motion=hash32(values[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilSamePerson(Revert):
+    """Error ``CouncilSamePerson``."""
+
+    SIGNATURE: ClassVar[str] = "CouncilSamePerson(bytes32,address)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("07b83a0d")
+
+    motion: Hash32
+    member: Address
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of CouncilSamePerson")
+        values = decode(["bytes32", "address"], data[4:])
+        return cls(
+            motion=hash32(values[0]),
+            member=address(values[1]),
         )
 
 
@@ -3008,6 +3095,7 @@ ERRORS: dict[bytes, type[Revert]] = {
         AdvancePayeesSum,
         AdvanceReceivablePledged,
         AdvanceShortageHeld,
+        AdvanceTermsNotStored,
         AdvanceTooEarly,
         AdvanceTooMany,
         AdvanceTripTaken,
@@ -3020,6 +3108,10 @@ ERRORS: dict[bytes, type[Revert]] = {
         AttestorTooNew,
         AttestorUnknown,
         AttestorsTooMany,
+        CouncilMemberOnly,
+        CouncilMembersInvalid,
+        CouncilMotionUnknown,
+        CouncilSamePerson,
         CreditCallerNotAllowed,
         CreditFormExpired,
         CreditFormUsed,

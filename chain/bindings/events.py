@@ -1081,6 +1081,77 @@ class Minted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MotionEnacted(Event):
+    """Event ``MotionEnacted``."""
+
+    SIGNATURE: ClassVar[str] = "MotionEnacted(bytes32,address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "149cb72f2e6d726fc5d592c119fd972d51f3adc9b8de251dc1c32a419358be97"
+    )
+
+    motion: Hash32
+    by: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of MotionEnacted")
+        return cls(
+            motion=hash32(decode(["bytes32"], topics[1])[0]),
+            by=address(decode(["address"], topics[2])[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MotionProposed(Event):
+    """Event ``MotionProposed``."""
+
+    SIGNATURE: ClassVar[str] = "MotionProposed(bytes32,address,address,bytes)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "da1b637f9fe0bb4b7932903b6d2259fe0d9fd899f895407e1123fd70e6511c8f"
+    )
+
+    motion: Hash32
+    by: Address
+    target: Address
+    data: bytes
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 4:
+            raise ValueError("the log is not of MotionProposed")
+        values = decode(["bytes"], data)
+        return cls(
+            motion=hash32(decode(["bytes32"], topics[1])[0]),
+            by=address(decode(["address"], topics[2])[0]),
+            target=address(decode(["address"], topics[3])[0]),
+            data=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MotionWithdrawn(Event):
+    """Event ``MotionWithdrawn``."""
+
+    SIGNATURE: ClassVar[str] = "MotionWithdrawn(bytes32,address)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "76add059814ecab1fc0a03310dff0c59f2dfdb65a368b1d4f503a1376ef26d77"
+    )
+
+    motion: Hash32
+    by: Address
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of MotionWithdrawn")
+        return cls(
+            motion=hash32(decode(["bytes32"], topics[1])[0]),
+            by=address(decode(["address"], topics[2])[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OperationCanceled(Event):
     """Event ``OperationCanceled``."""
 
@@ -2088,6 +2159,9 @@ EVENTS: dict[bytes, type[Event]] = {
         ListenerFailed,
         LoanSettled,
         Minted,
+        MotionEnacted,
+        MotionProposed,
+        MotionWithdrawn,
         OperationCanceled,
         OperationExecuted,
         OperationScheduled,

@@ -61,7 +61,7 @@ class SettlementToken:
 
     @staticmethod
     def balance_of(account: Address) -> Read[int]:
-        """``balanceOf``."""
+        """Fen on an account, queued ones included."""
         coded = bytes.fromhex("70a08231") + encode(
             ["address"],
             [account],
@@ -300,7 +300,7 @@ class SettlementToken:
 
     @staticmethod
     def total_supply() -> Read[int]:
-        """``totalSupply``."""
+        """Fen minted and not burned."""
         coded = bytes.fromhex("18160ddd")
         return Read(
             "SettlementToken",

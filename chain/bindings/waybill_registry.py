@@ -240,7 +240,7 @@ class WaybillRegistry:
 
     @staticmethod
     def pledge(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
-        """Pledges to a lender; he may pledge several times, another may not."""
+        """Pledges to a lender, for one advance more; another lender is refused while it is pledged."""
         coded = bytes.fromhex("aacca2d9") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
@@ -307,7 +307,7 @@ class WaybillRegistry:
 
     @staticmethod
     def release(waybill: WaybillId, pledgee: PartyId) -> ContractCall:
-        """Takes one pledge back."""
+        """The last advance on the waybill has ended: it is pledged no more."""
         coded = bytes.fromhex("5ce8c9c4") + encode(
             ["bytes32", "uint64"],
             [bytes32(waybill), pledgee],
@@ -329,6 +329,26 @@ class WaybillRegistry:
         return Read(
             "WaybillRegistry",
             "tripTerms",
+            coded,
+            understand,
+        )
+
+    @staticmethod
+    def vehicle_of(trip: TripId) -> Read[tuple[int, Hash32]]:
+        """The part of tripTerms that a loading and a receipt name; all zero if no leaf names the
+        trip."""
+        coded = bytes.fromhex("0af2f743") + encode(
+            ["bytes32"],
+            [bytes32(trip)],
+        )
+
+        def understand(raw: bytes) -> tuple[int, Hash32]:
+            v = decode(["uint32", "bytes32"], raw)
+            return (v[0], hash32(v[1]))
+
+        return Read(
+            "WaybillRegistry",
+            "vehicleOf",
             coded,
             understand,
         )

@@ -8,7 +8,7 @@ import {CreditLine, Due, LineChange, VaultMove} from "../types/CreditForms.sol";
 /// @notice A loan as it stands now.
 /// @param drawn fen paid out so far. @param outstanding fen of principal still owed.
 /// @param startDay first Beijing day that counts. @param dueDay last day without arrears.
-/// @param accruedTo day up to which, not including, days are counted.
+/// @param accruedTo day up to which, not including, days are counted; the payment that closes a loan leaves it as it was.
 struct LoanRecord {
     LineId line;
     uint128 drawn;
@@ -87,8 +87,9 @@ interface ICreditFacility {
     /// @return shares how it was shared; the residue was not moved.
     /// @return waived what the ceiling keeps from being charged, final when nothing is outstanding.
     /// @return outstanding principal still owed.
+    /// @param whole true if nothing more will be drawn: then a loan whose principal is back is closed for good.
     /// @custom:access FreightAdvance only.
-    function repay(AdvanceId loan, address from, uint128 amount)
+    function repay(AdvanceId loan, address from, uint128 amount, bool whole)
         external
         returns (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding);
     /// @notice Takes the principal out of the line's drawn amount; the claim stands and what still comes in is income.
@@ -107,7 +108,7 @@ interface ICreditFacility {
     function scheduleOf(AdvanceId loan)
         external
         view
-        returns (uint128 outstanding, uint32 startDay, uint32 dueDay);
+        returns (uint128 drawnSoFar, uint128 outstanding, uint32 startDay, uint32 dueDay);
     /// @notice First day that bears the penalty rate's first day behind it: due day, grace and one more.
     function arrearsFrom(AdvanceId loan) external view returns (uint32 day);
     /// @notice A loan as it stands now; all zero before its release.

@@ -164,10 +164,10 @@ interface IWaybillRegistry {
     /// @notice Freight received by the performer; never more than is outstanding.
     /// @custom:access FreightAdvance and FreightSettlement only.
     function recordPaid(WaybillId waybill, uint128 amount) external;
-    /// @notice Pledges to a lender; he may pledge several times, another may not.
+    /// @notice Pledges to a lender, for one advance more; another lender is refused while it is pledged.
     /// @custom:access FreightAdvance only.
     function pledge(WaybillId waybill, PartyId pledgee) external;
-    /// @notice Takes one pledge back.
+    /// @notice The last advance on the waybill has ended: it is pledged no more.
     /// @custom:access FreightAdvance only.
     function release(WaybillId waybill, PartyId pledgee) external;
 
@@ -202,6 +202,8 @@ interface IWaybillRegistry {
         external
         view
         returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy);
+    /// @notice The part of tripTerms that a loading and a receipt name; all zero if no leaf names the trip.
+    function vehicleOf(TripId trip) external view returns (uint32 version, bytes32 vehicle);
     /// @notice floor(freight x accepted / quantity) - credited - paid, never below zero.
     function outstanding(WaybillId waybill) external view returns (uint128);
     /// @notice True if the ancestor stands strictly above the waybill.

@@ -12,8 +12,9 @@ import {
     Repayment
 } from "../types/AdvanceForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in AdvanceForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library AdvanceHash {
     bytes32 internal constant PAYEE =
         keccak256("Payee(uint64 party,bytes32 waybill,bytes32 account,uint128 amount)");
@@ -50,51 +51,76 @@ library AdvanceHash {
     );
 
     function hash(Payee calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYEE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PAYEE, at, 4);
     }
 
-    function hash(AdvanceRequest calldata form) internal pure returns (bytes32) {
-        bytes32[] memory payees = new bytes32[](form.payees.length);
-        for (uint256 i = 0; i < payees.length; i++) {
-            payees[i] = hash(form.payees[i]);
+    /// @dev The fifth word of the form in calldata is where its payees lie; in the hash it is what they hash to.
+    function hash(AdvanceRequest calldata form) internal pure returns (bytes32 structHash) {
+        Payee[] calldata payees = form.payees;
+        bytes32[] memory hashes = new bytes32[](payees.length);
+        for (uint256 i = 0; i < hashes.length; i++) {
+            hashes[i] = hash(payees[i]);
         }
-        return keccak256(
-            abi.encode(
-                ADVANCE_REQUEST,
-                form.line,
-                form.waybill,
-                form.trip,
-                form.principal,
-                keccak256(abi.encodePacked(payees)),
-                form.fingerprint,
-                form.decision,
-                form.expires,
-                form.salt
-            )
-        );
+        bytes32 typeHash = ADVANCE_REQUEST;
+        assembly ("memory-safe") {
+            let all := keccak256(add(hashes, 32), mul(mload(hashes), 32))
+            let free := mload(0x40)
+            mstore(free, typeHash)
+            calldatacopy(add(free, 32), form, 288)
+            mstore(add(free, 160), all)
+            structHash := keccak256(free, 320)
+        }
     }
 
     function hash(Acknowledgement calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ACKNOWLEDGEMENT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(ACKNOWLEDGEMENT, at, 8);
     }
 
     function hash(PayeeConsent calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYEE_CONSENT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PAYEE_CONSENT, at, 5);
     }
 
     function hash(Approval calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(APPROVAL, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(APPROVAL, at, 6);
     }
 
     function hash(Gate calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(GATE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(GATE, at, 5);
     }
 
     function hash(Repayment calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(REPAYMENT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(REPAYMENT, at, 4);
     }
 
     function hash(LenderAct calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(LENDER_ACT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(LENDER_ACT, at, 6);
     }
 }

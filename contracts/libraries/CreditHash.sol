@@ -3,8 +3,9 @@ pragma solidity 0.8.30;
 
 import {CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in CreditForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library CreditHash {
     bytes32 internal constant CREDIT_LINE = keccak256(
         "CreditLine(uint64 lender,uint64 borrower,uint128 limit,uint32 ratePpm,"
@@ -23,14 +24,26 @@ library CreditHash {
     );
 
     function hash(CreditLine calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(CREDIT_LINE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(CREDIT_LINE, at, 17);
     }
 
     function hash(LineChange calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(LINE_CHANGE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(LINE_CHANGE, at, 6);
     }
 
     function hash(VaultMove calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(VAULT_MOVE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(VAULT_MOVE, at, 5);
     }
 }

@@ -11,8 +11,9 @@ import {
     TrackBatch
 } from "../types/DeliveryForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in DeliveryForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library DeliveryHash {
     bytes32 internal constant LOADING = keccak256(
         "Loading(bytes32 trip,uint32 version,bytes32 vehicle,uint64 quantity,uint64 at,"
@@ -49,30 +50,58 @@ library DeliveryHash {
     );
 
     function hash(Loading calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(LOADING, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(LOADING, at, 8);
     }
 
     function hash(TrackBatch calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(TRACK_BATCH, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(TRACK_BATCH, at, 7);
     }
 
     function hash(Confirmation calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(CONFIRMATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(CONFIRMATION, at, 10);
     }
 
     function hash(Attestation calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ATTESTATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(ATTESTATION, at, 16);
     }
 
     function hash(ReviewAcceptance calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(REVIEW_ACCEPTANCE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(REVIEW_ACCEPTANCE, at, 5);
     }
 
     function hash(Dispute calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(DISPUTE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(DISPUTE, at, 5);
     }
 
     function hash(Resolution calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(RESOLUTION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(RESOLUTION, at, 5);
     }
 }

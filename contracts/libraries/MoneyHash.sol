@@ -9,8 +9,9 @@ import {
     PayoutRequest
 } from "../types/MoneyForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in MoneyForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library MoneyHash {
     bytes32 internal constant MINT_RECEIPT = keccak256(
         "MintReceipt(bytes32 bankReference,address account,uint128 amount," "uint64 valueDay)"
@@ -31,22 +32,42 @@ library MoneyHash {
     );
 
     function hash(MintReceipt calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(MINT_RECEIPT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(MINT_RECEIPT, at, 4);
     }
 
     function hash(PayoutReceipt calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYOUT_RECEIPT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PAYOUT_RECEIPT, at, 3);
     }
 
     function hash(PayoutRequest calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYOUT_REQUEST, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PAYOUT_REQUEST, at, 5);
     }
 
     function hash(PayoutRedirect calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYOUT_REDIRECT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PAYOUT_REDIRECT, at, 4);
     }
 
     function hash(Cascade calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(CASCADE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(CASCADE, at, 5);
     }
 }

@@ -9,8 +9,9 @@ import {
     RecoveryCancellation
 } from "../types/PartyForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in PartyForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library PartyHash {
     bytes32 internal constant PARTY_REGISTRATION = keccak256(
         "PartyRegistration(uint64 party,address key,bytes32 profile,uint64 expires," "bytes32 salt)"
@@ -29,15 +30,27 @@ library PartyHash {
         keccak256("KeyRevocation(uint64 party,address key,uint64 expires,bytes32 salt)");
 
     function hash(PartyRegistration calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PARTY_REGISTRATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(PARTY_REGISTRATION, at, 5);
     }
 
     function hash(KeyRotation calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(KEY_ROTATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(KEY_ROTATION, at, 4);
     }
 
     function hash(KeyRecovery calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(KEY_RECOVERY, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(KEY_RECOVERY, at, 4);
     }
 
     function hash(RecoveryCancellation memory form) internal pure returns (bytes32) {
@@ -45,6 +58,10 @@ library PartyHash {
     }
 
     function hash(KeyRevocation calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(KEY_REVOCATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(KEY_REVOCATION, at, 4);
     }
 }

@@ -3,8 +3,9 @@ pragma solidity 0.8.30;
 
 import {Amendment, Cancellation, CreditNote, Waybill} from "../types/WaybillForms.sol";
 
+import {FormHash} from "./FormHash.sol";
+
 /// @title EIP-712 struct hashes of the forms in WaybillForms.sol
-/// @dev A form of fixed size is encoded by EIP-712 exactly as by the ABI, so the compiler does it.
 library WaybillHash {
     bytes32 internal constant WAYBILL = keccak256(
         "Waybill(bytes32 parent,uint64 issuer,uint64 performer,uint64 consignee,"
@@ -27,18 +28,34 @@ library WaybillHash {
     );
 
     function hash(Waybill calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(WAYBILL, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(WAYBILL, at, 17);
     }
 
     function hash(Amendment calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(AMENDMENT, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(AMENDMENT, at, 11);
     }
 
     function hash(Cancellation calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(CANCELLATION, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(CANCELLATION, at, 4);
     }
 
     function hash(CreditNote calldata form) internal pure returns (bytes32) {
-        return keccak256(abi.encode(CREDIT_NOTE, form));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(CREDIT_NOTE, at, 5);
     }
 }

@@ -9,12 +9,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chain.bindings.access_manager import AccessManager
+from chain.abi import address
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import Minted
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.clock import SystemClock
+from chain.compiler import compile_contracts
 from chain.deployments import find_deployment
 from chain.local_node import LocalNode
 from chain.outbox import SqlOutbox
@@ -22,7 +23,7 @@ from chain.ports import Outgoing, TransactionState
 from chain.storage import Storage
 from chain.transactions import TransactionWriter
 from deploy.bank.client import BankAdmin
-from deploy.contracts import ContractSettings, deploy_contracts, rebuild_local_chain
+from deploy.contracts import ROOT, ContractSettings, deploy_contracts, rebuild_local_chain
 from deploy.demo import story
 from deploy.demo.accounts import open_accounts
 from deploy.demo.cast import driver_handle, drivers, everyone, party_id
@@ -45,6 +46,7 @@ from deploy.demo.world import (
     waybills_csv,
 )
 from deploy.migrate import migrate
+from deploy.powers import council_creation, hand_over
 from finance.payouts import mint_reference
 
 if TYPE_CHECKING:
@@ -68,9 +70,6 @@ SOONEST_S, LATEST_S = 240, 780
 when it has been silent for ten minutes."""
 
 PATIENCE_S = 60.0
-
-ADMIN_ROLE = 0
-"""OpenZeppelin's AccessManager: who may name attestors and custodian. The deployer keeps none of it."""
 
 
 @dataclass(slots=True)
@@ -180,6 +179,13 @@ class World:
                 outbox.queue(call, key=key)
         for key, _ in calls:
             self.wait(key, lambda key=key: _has_landed(self._find(key), key))  # type: ignore[misc]  # bound now
+
+    def created(self, key: str) -> Address:
+        """Where the contract stands that this call created."""
+        done = self._find(key)
+        assert done is not None
+        receipt = self.client.request("eth_getTransactionReceipt", [done.transaction_hash])
+        return address(receipt["contractAddress"])
 
     def _find(self, key: str) -> Outgoing | None:
         with self.storage.read() as session:
@@ -312,13 +318,7 @@ def enrol(world: World) -> None:
     ]
     custodians = SettlementToken.set_custodian(party_id("custodian-1"), party_id("custodian-2"))
     world.administer([*calls, ("custodian", custodians)])
-    guardian = world.demo.keys.signer("guardian").address
-    world.administer(
-        [
-            ("hand over", AccessManager.grant_role(ADMIN_ROLE, guardian, 0)),
-            ("renounce", AccessManager.renounce_role(ADMIN_ROLE, world.relayer.address)),
-        ]
-    )
+    _hand_over(world)
     world.demo.start_attestors()
     world.demo.start_custodian()
     _enter_accounts(world)
@@ -345,6 +345,22 @@ def _enter_accounts(world: World) -> None:
 
         entered = desk.send(f"account.{member.handle}", "/v1/payout-accounts", prepare)
         world.accounts[member.handle] = entered["account"]
+
+
+def _hand_over(world: World) -> None:
+    """Two officers and a guardian get the powers; the relayer is left with none."""
+    deployment = world.client.deployment
+    officers = [world.demo.keys.signer(f"officer-{number}").address for number in (1, 2)]
+    made = compile_contracts(ROOT).artifacts["Council"]
+    world.administer([("council", council_creation(made, deployment, officers))])
+    world.administer(
+        hand_over(
+            deployment,
+            deployer=world.relayer.address,
+            council=world.created("council"),
+            guardian=world.demo.keys.signer("guardian").address,
+        )
+    )
 
 
 # -- business -------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ contract CreditFacilityTest is Base {
         refused(error_);
         submit(address(facility), abi.encodeCall(facility.draw, (id, 1, SUB, "a", "b")));
         refused(error_);
-        submit(address(facility), abi.encodeCall(facility.repay, (id, relayer, 1)));
+        submit(address(facility), abi.encodeCall(facility.repay, (id, relayer, 1, true)));
         refused(error_);
         submit(address(facility), abi.encodeCall(facility.writeOff, (id)));
         refused(error_);

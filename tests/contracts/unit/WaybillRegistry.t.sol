@@ -553,10 +553,13 @@ contract WaybillRegistryTest is Base {
         waybills.pledge(mid, LENDER2);
         vm.expectRevert(error_);
         waybills.release(mid, LENDER2);
-        waybills.release(mid, LENDER);
         assertTrue(waybills.get(mid).pledgee == LENDER);
         waybills.release(mid, LENDER);
         assertTrue(waybills.get(mid).pledgee == NOBODY);
+        vm.expectRevert(
+            abi.encodeWithSelector(IWaybillRegistry.WaybillPledgedElsewhere.selector, mid, NOBODY)
+        );
+        waybills.release(mid, NOBODY);
         waybills.pledge(mid, LENDER2);
         vm.stopPrank();
     }
