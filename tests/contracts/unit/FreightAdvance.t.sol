@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import "../Base.t.sol";
+import {AdvanceTerms} from "contracts/libraries/AdvanceTerms.sol";
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ICreditFacility} from "contracts/interfaces/ICreditFacility.sol";
@@ -327,6 +328,21 @@ contract FreightAdvanceTest is Base {
         deliver(TRIP, QUANTITY);
         _refusedField("trip");
         approve(approvalOf(id));
+    }
+
+    /// @dev Whoever submits chooses the gas: where it does not suffice to keep the terms, the request is refused as a whole.
+    function test_request_with_too_little_gas_for_its_terms_leaves_nothing() public {
+        AdvanceRequest memory f = requestForm();
+        bytes memory data =
+            abi.encodeCall(advances.request, (f, sign(SUB, address(advances), hash(f))));
+        bool met;
+        for (uint256 gas_ = 40_000; gas_ < 250_000 && !met; gas_ += 500) {
+            (bool done, bytes memory why) = address(advances).call{gas: gas_}(data);
+            assertFalse(done && !met, "accepted before it was refused for that");
+            met = bytes4(why) == AdvanceTerms.AdvanceTermsNotStored.selector;
+        }
+        assertTrue(met, "never refused for that");
+        assertState(AdvanceId.wrap(hash(f)), AdvanceState.None);
     }
 
     function test_approve_bounds_the_advances_on_one_waybill() public {
