@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from chain.abi import ContractCall, Read
     from chain.client import ChainClient
+    from chain.ids import Address
     from chain.signers import LocalSigner
     from deploy.demo.run import Demo
     from finance.iso20022 import BankAccount
