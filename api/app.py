@@ -15,7 +15,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.portals import assets, door, firm, lender, loans, pages, phone_pages, shell, trips
+from api.portals import (
+    assets,
+    door,
+    drive_pages,
+    firm,
+    lender,
+    loans,
+    pages,
+    phone_pages,
+    shell,
+    trips,
+)
 from api.ports import Container
 from api.routes import ALL_ROUTERS
 from api.settings import Settings
@@ -133,5 +144,6 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(phone_pages.router)
     app.include_router(lender.router)
     app.include_router(loans.router)
+    app.include_router(drive_pages.router)
     app.add_middleware(Edge, headers=_headers_of(container.settings))
     return app

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from api.payout_stories import tell_payout
 from api.ports import Services
 from api.schemas.receipts import MoneyStage, TaskList, TaskShown
 from chain.bindings.enums import TripState
 from chain.delivery import HeldTrip
-from chain.ids import ZERO32, PartyId
+from chain.ids import ZERO32, Hash32, PartyId
 from chain.party import Party
 from chain.waybill import HeldWaybill
 from finance.advance import AdvanceState
@@ -17,6 +18,10 @@ from finance.records import AdvanceRecord, PayeeRecord
 
 ATTESTORS_NEEDED = 2
 """As many distinct attestors as ``DeliveryRegistry.threshold`` asks for."""
+
+USUAL_STAGES = ("instructed", "accepted", "paid")
+BANK_STAGES = {*USUAL_STAGES, "rejected"}
+"""Of a payout's stages those at the bank; "signed" and what the chain does are told from the chain."""
 
 MOST_TASKS = 50
 PAGE = 100
@@ -148,10 +153,16 @@ def money_stages(services: Services, trip: HeldTrip, own: PayeeRecord | None) ->
     ]
     if own is None:
         return [*stages, MoneyStage(stage="delivered", at=trip.completed_at)]
+    bank = [
+        MoneyStage(stage=one.name, at=one.at)
+        for story in ([tell_payout(services, Hash32(own.payout))] if own.payout else [])
+        for one in story.stages
+        if one.name in BANK_STAGES
+    ]
     return [
         *stages,
         MoneyStage(stage="released", at=own.paid_at),
-        MoneyStage(stage="paid", at=own.bank_paid_at),
+        *(bank or [MoneyStage(stage=name, at=None) for name in USUAL_STAGES]),
     ]
 
 

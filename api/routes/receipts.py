@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import secrets
-from typing import Annotated
+from typing import Annotated, Literal
 
 import segno
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.auth import Caller
 from api.dependencies import OnceOnly, RawBody, Requires, TheContainer
@@ -23,6 +23,7 @@ from api.rate import Knocks
 from api.receipts.errors import OtherKeyError
 from api.receipts.links import Link, Paper, require_right, token_hash
 from api.receipts.paper import MOST_PHOTOS, Said, check_signed, read_drawing, receipt_content
+from api.receipts.pdf import receipt_pdf
 from api.routes.documents import UPLOAD, show_document
 from api.routes.parties import profile_hash
 from api.schemas.deliveries import Accepted
@@ -54,6 +55,7 @@ from finance.advance import AdvanceState
 
 router = APIRouter(tags=["receipts"])
 
+BEIJING = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 LINK_AFTER_DEADLINE = dt.timedelta(days=1)
 SIGNING_TIME = dt.timedelta(hours=1)
 
@@ -61,6 +63,7 @@ Deliverer = Annotated[Caller, Depends(Requires(Scope.DELIVERIES))]
 Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 Token = Annotated[str, Path(min_length=20, max_length=80)]
 _looking = Depends(Knocks("receipt", 60))
+_printing = Depends(Knocks("receipt printing", 10))
 _signing = Depends(Knocks("receipt signing", 20))
 
 
@@ -284,6 +287,31 @@ def get_paper(paper: HashText, container: TheContainer) -> PaperShown:
         if found is None:
             raise NotFoundError("there is no such receipt", field="paper")
         return _show_paper(services, found)
+
+
+@router.get(
+    "/receipt-papers/{paper}/receipt.pdf", dependencies=[_printing], response_class=Response
+)
+def get_pdf(
+    paper: HashText,
+    request: Request,
+    container: TheContainer,
+    lang: Annotated[Literal["zh", "en"], Query()] = "zh",
+) -> Response:
+    """A signed receipt as PDF/A, with a code that leads to its check."""
+    with container.read() as services:
+        found = services.receipts.find_paper(paper)
+    if found is None:
+        raise NotFoundError("there is no such receipt", field="paper")
+    base = container.settings.public_url or str(request.base_url)
+    link = f"{base.rstrip('/')}/verify/{paper}"
+    at = found.signed_at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M")
+    name = f"receipt-{paper[2:10]}.pdf"
+    return Response(
+        receipt_pdf(found, lang=lang, link=link, signed_at=at),
+        media_type="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 # -- inside ---------------------------------------------------------------------------------------

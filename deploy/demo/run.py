@@ -19,6 +19,7 @@ from chain.clock import rfc3339
 from chain.errors import YundanError
 from deploy.demo.cast import Keys, party_id
 from deploy.demo.errors import DemoError
+from deploy.demo.live import LiveDrives
 from deploy.demo.stages import STAGES, Stage, World
 from deploy.demo.supervisor import Supervisor
 from deploy.demo.world import HOUSE, STARTS
@@ -212,10 +213,13 @@ def run_demo(*, serve_after: bool, kill: str = "") -> int:
         print(f"\nEvery stage held, in {time.monotonic() - began:.0f} s.")
         if serve_after:
             print(f"The pages are open at {demo.url}/ — end with Ctrl-C.")
+            drives = LiveDrives(world)
+            drives.start()
             with contextlib.suppress(KeyboardInterrupt):
                 while True:
                     time.sleep(1)
                     demo.supervisor.check()
+            drives.stop()
         world.close()
     except KeyboardInterrupt:
         print("\nstopped; the same command resumes")

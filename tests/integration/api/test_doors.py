@@ -35,6 +35,7 @@ OF_LINKS = {
     ("post", "/v1/receipts/{token}/signature"),
     ("post", "/v1/receipts/{token}/photos"),
     ("get", "/v1/receipt-papers/{paper}"),
+    ("get", "/v1/receipt-papers/{paper}/receipt.pdf"),
 }
 """Doors for whoever holds a link or the hash of a receipt; each is guarded by what the link says."""
 

@@ -109,6 +109,12 @@ def test_a_consignee_without_account_signs_once_and_everybody_can_hash_it_again(
     assert paper["on_chain"]
     assert document_hash(paper["content"], bytes.fromhex(paper["salt"][2:])) == paper["document"]
     assert paper["content"]["photos"] == [photo["sha256"]]
+    for lang in ("zh", "en"):
+        path = f"/v1/receipt-papers/{paper['document']}/receipt.pdf"
+        printed = system.http.get(path, params={"lang": lang})
+        assert printed.headers["content-type"] == "application/pdf"
+        assert printed.content.startswith(b"%PDF-1.")
+        assert b"pdfaid" in printed.content
 
 
 def test_the_driver_cannot_sign_for_the_consignee(firms, trip):

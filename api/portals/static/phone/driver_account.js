@@ -2,9 +2,9 @@
 
 import { button, h, icon, notice, sheet, t } from "./look.js";
 import { keep, kept } from "./store.js";
-import { changePin, findKey, makeKey, signWith, WrongPinError } from "./vault.js";
+import { changePin, findKey, makeKey, signWith, takeKey, WrongPinError } from "./vault.js";
 import { openDoor, register } from "./work.js";
-import { NoAnswer, Problem } from "./wire.js";
+import { ask, NoAnswer, Problem } from "./wire.js";
 
 const PIN = /^[0-9]{6}$/;
 const EASY = /^(\d)\1{5}$|^(012345|123456|234567|345678|456789|654321)$/;
@@ -43,7 +43,8 @@ export function welcomeScreen(enter) {
     pinField("pin-again", "ph_pin_again"),
     h("p", { class: "small soft" }, t("ph_pin_line")),
     said,
-    h("button", { class: "main", type: "submit" }, icon("key"), h("span", {}, t("ph_make_key"))));
+    h("button", { class: "main", type: "submit" }, icon("key"), h("span", {}, t("ph_make_key"))),
+    document.body.dataset.demo === "yes" ? button(t("ph_take_seat"), () => askSeat(form, enter), { kind: "second", sign: "steering" }) : null);
   const field = (id) => form.querySelector(`#${id}`);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -78,6 +79,38 @@ export function welcomeScreen(enter) {
     }
   });
   return form;
+}
+
+// In a demo: the seat of its driver, whose key the demo hands to this phone, to be guarded by a PIN of one's own.
+function askSeat(form, enter) {
+  return sheet(t("ph_take_seat"), (close) => {
+    const said = h("div", { class: "said", role: "alert" });
+    const parts = [pinField("seat-pin", "ph_pin_new"), pinField("seat-again", "ph_pin_again")];
+    return [h("p", {}, t("ph_take_seat_line")), parts, said, button(t("ph_take_seat"), async () => {
+      const pin = parts[0][1].value;
+      const fault = pinFault(pin, parts[1][1].value);
+      said.textContent = fault || "";
+      if (fault) return;
+      try {
+        const { order } = await ask("/demo/seats", { method: "POST", body: {}, open: true });
+        let seat = {};
+        for (let n = 0; n < 60 && !seat.key; n += 1) {
+          await new Promise((done) => setTimeout(done, 250));
+          seat = await ask(`/demo/orders/${order}`, { open: true });
+        }
+        if (!seat.key) throw new NoAnswer();
+        await takeKey(seat.key, pin);
+        await keep("party", seat.party);
+        await keep("name", seat.name_zh);
+        await openDoor(pin);
+        close(true);
+        form.remove();
+        await enter();
+      } catch (error) {
+        said.textContent = faultText(error);
+      }
+    }, { sign: "steering" })];
+  });
 }
 
 // Asks for the PIN alone: the API key is had anew by signature. True once it is.

@@ -58,7 +58,13 @@ export async function jobsScreen(state, place, app) {
 
 function empty(state) {
   return h("div", { class: "empty-state" }, icon("steering"), h("h1", {}, t("ph_no_task")), h("p", {}, t("ph_no_task_line")),
-    h("p", { class: "number", "data-party": state.party }, state.party));
+    h("p", { class: "number", "data-party": state.party }, state.party),
+    document.body.dataset.demo === "yes" ? button(t("ph_demo_trip"), orderTrip, { sign: "truck" }) : null);
+}
+
+// In a demo: a trip for whoever has taken its driver's seat; its firm signs and offers it in a few seconds.
+async function orderTrip() {
+  await fetch("/demo/drives", { method: "POST", body: new URLSearchParams({ mode: "seat" }), redirect: "manual" });
 }
 
 function row(task, state) {

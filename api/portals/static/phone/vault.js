@@ -3,7 +3,7 @@
 
 import { secp256k1 } from "../npm/noble-curves/secp256k1.js";
 import { db } from "./store.js";
-import { keccak, toHex } from "./typed.js";
+import { fromHex, keccak, toHex } from "./typed.js";
 
 const ROUNDS = 600000; // PBKDF2-HMAC-SHA-256, as OWASP asks
 const FREE_TRIES = 5; // then each wrong PIN doubles a pause
@@ -58,6 +58,16 @@ export async function makeKey(pin) {
   const before = await base.get("vault", "key");
   if (before) await base.put("vault", before, `before-${before.address}`);
   await base.put("vault", record, "key");
+  return address;
+}
+
+// A key that was given to this phone (the seat of a demo's driver), sealed as if it had been made here.
+export async function takeKey(secretHex, pin) {
+  const secret = fromHex(secretHex);
+  const address = addressOf(secret);
+  const record = await seal(secret, pin, address);
+  secret.fill(0);
+  await (await db()).put("vault", record, "key");
   return address;
 }
 
