@@ -239,7 +239,7 @@ def test_balances_at_a_date_as_known_at_an_instant(storage):
 
 
 def test_entries_come_back_in_pages_as_they_were_booked(storage, monkeypatch):
-    monkeypatch.setattr("finance.repository.PAGE", 7)
+    monkeypatch.setattr("finance.journal_rows.PAGE", 7)
     booked = [entry(i, day=i % 3) for i in range(30)]
     write(storage, lambda b: b.post(booked))
     back = read(storage, lambda b: list(b.list_entries("lender:7")))
