@@ -72,6 +72,7 @@ from finance.payout_jobs import Custodian
 from finance.payout_repository import SqlPayoutDesk
 from finance.payout_seal import RecordSeal
 from finance.payout_service import PayoutService
+from finance.reconciling import Reconciliation
 from finance.repository import SqlBooks
 from finance.service import FinanceService
 from tracking.ingest.arrivals import Answer, Arrival
@@ -98,6 +99,7 @@ class Services:
     custody: Custody
     payouts: PayoutService
     accounts: AccountBook
+    reconciliation: Reconciliation
     keys: ApiKeys
     people: People
     sessions: Sessions
@@ -266,6 +268,14 @@ class Container:
         factors = Factors(session, self.wall)
         access = AccessLog(session, self.wall, self.keyring)
         consents = Consents(session, self.wall)
+        payouts = PayoutService(
+            desk=desk,
+            outbox=outbox,
+            seal=self.seal,
+            clock=self.clock,
+            wall=self.wall,
+            house=self.house,
+        )
         return Services(
             session=session,
             outbox=outbox,
@@ -284,13 +294,9 @@ class Container:
             ),
             day_end=DayEnd(books=books, clock=self.clock),
             custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
-            payouts=PayoutService(
-                desk=desk,
-                outbox=outbox,
-                seal=self.seal,
-                clock=self.clock,
-                wall=self.wall,
-                house=self.house,
+            payouts=payouts,
+            reconciliation=Reconciliation(
+                desk=desk, books=books, payouts=payouts, chain=contracts, clock=self.clock
             ),
             accounts=AccountBook(
                 desk=desk,

@@ -25,8 +25,10 @@ from chain.waybill import Stage
 from finance.advance import AdvanceState
 from finance.day_end import DayEnd
 from finance.jobs import close_days as close_business_days
-from finance.payout_jobs import run_payouts
+from finance.payout_jobs import run_payouts, take_statements
 from finance.payout_service import PayoutService
+from finance.reconciliation import BreakKind
+from finance.reconciling import Reconciliation
 from tracking.corridor import distance_mm, in_gate
 from tracking.fix import Fix
 from tracking.plan import Plan
@@ -184,15 +186,19 @@ def tell_refusals(container: Container) -> int:
 
 
 def reconcile(container: Container) -> int:
-    """Compares chain, ledger and token supply at the last handled block; how many differences."""
+    """Compares chain, ledger, token supply and bank at the last handled block; how many differences."""
     with container.write() as services:
         block = container.find_handled_in(services.session)
         if block is None:
             return 0
         found = services.finance.reconcile(block)
+        breaks = services.reconciliation.compare(block).breaks if container.house else ()
     for one in found:
         _log.error("books_differ", kind=one.kind, subject=one.subject)
-    return len(found)
+    for broken in breaks:
+        if broken.kind is not BreakKind.TIMING:
+            _log.error("bank_differs", kind=broken.kind, key=broken.key, owner=broken.owner)
+    return len(found) + len(breaks)
 
 
 def close_days(container: Container) -> int:
@@ -255,7 +261,13 @@ def carry_out_payouts(container: Container) -> int:
         with container.write() as services:
             yield services.payouts
 
-    return run_payouts(begin, bank, container.wall, container.custodian)
+    @contextlib.contextmanager
+    def begin_statements() -> Iterator[Reconciliation]:
+        with container.write() as services:
+            yield services.reconciliation
+
+    done = run_payouts(begin, bank, container.wall, container.custodian)
+    return done + take_statements(begin_statements, begin, bank, container.clock)
 
 
 def carry_out(container: Container) -> int:

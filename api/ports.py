@@ -42,6 +42,7 @@ from finance.account_book import AccountBook
 from finance.custody import Custody
 from finance.payout_service import PayoutService
 from finance.ports import Books
+from finance.reconciling import Reconciliation
 from finance.service import FinanceService
 from tracking.ports import Records as Tracks
 from tracking.service import TrackingService
@@ -122,6 +123,11 @@ class Services(Protocol):
     @property
     def payouts(self) -> PayoutService:
         """What the chain queued for the bank, and what the bank says of it."""
+        ...
+
+    @property
+    def reconciliation(self) -> Reconciliation:
+        """The bank's statements; chain, ledger and bank against one another."""
         ...
 
     @property

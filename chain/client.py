@@ -374,20 +374,28 @@ class ChainClient:
             answers.append(read.decode(raw_bytes(raw)))
         return answers
 
-    def fetch_events(self, kind: type[E], *, about: Hash32) -> list[Occurred[E]]:
+    def fetch_events(
+        self, kind: type[E], *, about: Hash32 | None = None, last: int | None = None
+    ) -> list[Occurred[E]]:
         """Every event of a kind whose first indexed argument is ``about``, in the order of the chain.
 
         An empty or short answer proves nothing: compare with what the contract counts.
+
+        Args:
+            kind: the event.
+            about: its first indexed argument; None takes any.
+            last: the last block asked; the latest if None.
         """
+        wanted = ["0x" + kind.TOPIC.hex(), *([] if about is None else [about])]
         deployment = self.deployment
         found = self.request(
             "eth_getLogs",
             [
                 {
                     "address": [one.address for one in deployment.contracts.values()],
-                    "topics": ["0x" + kind.TOPIC.hex(), about],
+                    "topics": wanted,
                     "fromBlock": hex(deployment.first_block),
-                    "toBlock": "latest",
+                    "toBlock": "latest" if last is None else hex(last),
                 }
             ],
         )

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from chain.abi import ContractCall, Read, Struct
+    from chain.abi import ContractCall, Event, Occurred, Read, Struct
     from chain.delivery import HeldTrip
     from chain.ids import Address, Hash32, PartyId, TripId, WaybillId
     from chain.party import Party
     from chain.waybill import HeldWaybill
 
 T = TypeVar("T")
+E = TypeVar("E", bound="Event")
 
 
 class TransactionState(StrEnum):
@@ -186,6 +187,18 @@ class ChainReader(Protocol):
         Raises:
             ContractRefusedError: the contract reverted; it names the error and its arguments.
             ChainUnavailableError: no answer from the node.
+        """
+        ...
+
+    def fetch_events(
+        self, kind: type[E], *, about: Hash32 | None = None, last: int | None = None
+    ) -> list[Occurred[E]]:
+        """Every event of a kind, in the order of the chain; an empty answer proves nothing.
+
+        Args:
+            kind: the event.
+            about: its first indexed argument; None takes any.
+            last: the last block asked; the latest if None.
         """
         ...
 

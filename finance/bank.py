@@ -12,6 +12,8 @@ from finance.payout_errors import BankRefusedError, BankUnavailableError
 from finance.payout_ports import NoticePage
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -102,13 +104,26 @@ class HttpBank:
             raise BankUnavailableError("the bank's list of notices cannot be read") from error
         return NoticePage(tuple(sorted(one for one in notices if one[0] > after)))
 
+    def fetch_statement(self, account: str, day: dt.date) -> bytes:
+        """The statement (camt.053) of an account of ours on a Beijing day that is over.
+
+        Raises:
+            BankUnavailableError: no answer.
+            BankRefusedError: it will not say, or the day is not over for it.
+        """
+        params = {"account": account, "day": day.isoformat()}
+        answer = self._ask("GET", "/statements", params=params)
+        if answer.status_code != 200:
+            raise _refused(answer)
+        return answer.content
+
     def _ask(
         self,
         method: str,
         path: str,
         *,
         content: bytes | None = None,
-        params: dict[str, str | int] | None = None,
+        params: Mapping[str, str | int] | None = None,
     ) -> httpx2.Response:
         headers = {"Content-Type": _XML} if content is not None else {}
         try:

@@ -1,97 +1,52 @@
 """ISO 20022 messages to and from the bank: pain.001.001.09 out, pain.002.001.10 and camt.054.001.08 in.
 
-Pure: values to bytes and back. The schemas are pyiso20022's classes; the facets they carry (lengths,
-patterns, occurrences, digits) are checked both ways, for neither that library nor its parser does it. XML
-is parsed without document types or entities. Amounts are renminbi: whole fen to decimal text and back,
-exactly. The profile: one payment an order; any number of entries a notice.
+Pure: values to bytes and back. Amounts are renminbi: whole fen to decimal text and back, exactly. The
+profile: one payment an order; any number of entries a notice. Statements are in ``statements``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import re
 from dataclasses import dataclass, field
-from decimal import Decimal
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
 from pyiso20022.camt import camt_054_001_08 as camt054
 from pyiso20022.pain import pain_001_001_09 as pain001
 from pyiso20022.pain import pain_002_001_10 as pain002
-from xsdata.exceptions import ParserError
-from xsdata.formats.dataclass.context import XmlContext
-from xsdata.formats.dataclass.parsers import XmlParser
-from xsdata.formats.dataclass.parsers.config import ParserConfig
-from xsdata.formats.dataclass.serializers import XmlSerializer
-from xsdata.formats.dataclass.serializers.config import SerializerConfig
-from xsdata.models.datatype import XmlDate, XmlDateTime
+from xsdata.models.datatype import XmlDate
 
-from chain.clock import beijing_day, require_utc
-from chain.money import JSON_MAX_FEN, Fen, fen
-from finance.accrual import date_of
+from finance.iso20022_wire import (
+    CURRENCY,
+    MOST_BYTES,
+    BankAccount,
+    account_part,
+    agent_part,
+    amount_of,
+    bank_account_of,
+    code_of,
+    day_of,
+    fen_of,
+    instant_of,
+    moment_of,
+    number_of,
+    read_document,
+    text_of,
+    write_document,
+    xml_time,
+    yuan_of,
+)
 from finance.payout_errors import MessageInvalidError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
-
-T = TypeVar("T")
-
-CURRENCY: Final = "CNY"
-CLEARING: Final = "CNAPS"
-"""The clearing system whose twelve-digit member numbers name Chinese banks."""
-
-MOST_BYTES: Final = 1 << 20
-"""A longer message is refused unread."""
 
 ORDER_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 STATUS_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"
 NOTICE_NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.054.001.08"
 
-_CONTEXT = XmlContext()
-_PARSER = XmlParser(
-    context=_CONTEXT,
-    config=ParserConfig(fail_on_unknown_properties=True, fail_on_converter_warnings=True),
-)
-_WRITER = XmlSerializer(context=_CONTEXT, config=SerializerConfig(xml_declaration=True))
-
 
 # -- values ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class BankAccount:
-    """An account at a bank. Its printed form shows the last four digits alone.
-
-    Attributes:
-        holder: the name it is held in.
-        number: at most 34 letters and digits.
-        bank: the bank's CNAPS number, 12 digits.
-    """
-
-    holder: str
-    number: str
-    bank: str
-
-    def __post_init__(self) -> None:
-        """Raises MessageInvalidError: a part has not its form; names the field."""
-        if not 1 <= len(self.holder) <= 140 or self.holder != self.holder.strip():
-            raise MessageInvalidError(
-                "a holder's name has 1 to 140 characters and no blanks around it", field="holder"
-            )
-        if not self.holder.isprintable():
-            raise MessageInvalidError("a holder's name is printable text", field="holder")
-        if not re.fullmatch(r"[0-9A-Za-z]{1,34}", self.number):
-            raise MessageInvalidError(
-                "an account number has 1 to 34 letters and digits", field="number"
-            )
-        if not re.fullmatch(r"[0-9]{12}", self.bank):
-            raise MessageInvalidError("a bank is named by its 12 CNAPS digits", field="bank")
-
-    def __repr__(self) -> str:
-        return f"BankAccount(…{self.number[-4:]} at {self.bank})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,37 +148,6 @@ class Notice:
     entries: tuple[BankEntry, ...]
 
 
-# -- amounts --------------------------------------------------------------------------------------
-
-
-def yuan_of(amount_fen: int) -> Decimal:
-    """Fen as a decimal of yuan with two places, exact.
-
-    >>> str(yuan_of(123456))
-    '1234.56'
-    """
-    return Decimal(fen(amount_fen)).scaleb(-2)
-
-
-def fen_of(amount: Decimal, *, field: str = "Amt") -> Fen:
-    """Yuan as whole fen, exact.
-
-    Raises:
-        MessageInvalidError: not finite, negative, a fraction of a fen, or too large for the books.
-    """
-    _, digits, exponent = amount.as_tuple()
-    if amount.is_signed() or not isinstance(exponent, int) or exponent > 0 or len(digits) > 18:
-        raise MessageInvalidError("an amount is a plain decimal of 18 digits at most", field=field)
-    whole, rest = divmod(amount.scaleb(2), 1)
-    if rest:
-        raise MessageInvalidError(
-            "an amount in renminbi has no fraction of a fen", field=field, given=str(amount)
-        )
-    if whole > JSON_MAX_FEN:
-        raise MessageInvalidError("more than the books can hold", field=field, given=str(amount))
-    return fen(int(whole), field=field)
-
-
 # -- pain.001 -------------------------------------------------------------------------------------
 
 
@@ -241,7 +165,7 @@ def write_order(order: PaymentOrder) -> bytes:
         cstmr_cdt_trf_initn=m.CustomerCreditTransferInitiationV09(
             grp_hdr=m.GroupHeader85(
                 msg_id=order.end_to_end_id,
-                cre_dt_tm=_xml_time(order.created_at),
+                cre_dt_tm=xml_time(order.created_at),
                 nb_of_txs="1",
                 ctrl_sum=amount,
                 initg_pty=m.PartyIdentification135(nm=order.payer.holder),
@@ -256,8 +180,8 @@ def write_order(order: PaymentOrder) -> bytes:
                         dt=XmlDate.from_date(order.execution_day)
                     ),
                     dbtr=m.PartyIdentification135(nm=order.payer.holder),
-                    dbtr_acct=_account(m, order.payer),
-                    dbtr_agt=_agent(m, order.payer),
+                    dbtr_acct=account_part(m, order.payer),
+                    dbtr_agt=agent_part(m, order.payer),
                     chrg_br=m.ChargeBearerType1Code.DEBT,  # the payee receives the whole amount
                     cdt_trf_tx_inf=[
                         m.CreditTransferTransaction34(
@@ -271,9 +195,9 @@ def write_order(order: PaymentOrder) -> bytes:
                                     value=amount, ccy=CURRENCY
                                 )
                             ),
-                            cdtr_agt=_agent(m, order.payee),
+                            cdtr_agt=agent_part(m, order.payee),
                             cdtr=m.PartyIdentification135(nm=order.payee.holder),
-                            cdtr_acct=_account(m, order.payee),
+                            cdtr_acct=account_part(m, order.payee),
                             rmt_inf=m.RemittanceInformation16(ustrd=[order.remittance]),
                         )
                     ],
@@ -281,7 +205,7 @@ def write_order(order: PaymentOrder) -> bytes:
             ],
         )
     )
-    return _write(document, ORDER_NAMESPACE)
+    return write_document(document, ORDER_NAMESPACE)
 
 
 def read_order(message: bytes) -> PaymentOrder:
@@ -290,7 +214,7 @@ def read_order(message: bytes) -> PaymentOrder:
     Raises:
         MessageInvalidError: broken or dangerous XML, against the schema, or not one renminbi payment.
     """
-    initiation = _read(message, pain001.Document, ORDER_NAMESPACE).cstmr_cdt_trf_initn
+    initiation = read_document(message, pain001.Document, ORDER_NAMESPACE).cstmr_cdt_trf_initn
     header = initiation.grp_hdr
     if len(initiation.pmt_inf) != 1 or len(initiation.pmt_inf[0].cdt_trf_tx_inf) != 1:
         raise MessageInvalidError("an order holds exactly one payment", field="CdtTrfTxInf")
@@ -300,7 +224,7 @@ def read_order(message: bytes) -> PaymentOrder:
         raise MessageInvalidError("the header does not count one payment", field="NbOfTxs")
     if payment.amt.instd_amt is None:
         raise MessageInvalidError("the amount must be instructed", field="InstdAmt")
-    amount = _amount(payment.amt.instd_amt, "InstdAmt")
+    amount = amount_of(payment.amt.instd_amt, "InstdAmt")
     for total in (header.ctrl_sum, instruction.ctrl_sum):
         if total is not None and fen_of(total, field="CtrlSum") != amount:
             raise MessageInvalidError("the control sum is not the amount", field="CtrlSum")
@@ -309,12 +233,14 @@ def read_order(message: bytes) -> PaymentOrder:
     return PaymentOrder(
         end_to_end_id=payment.pmt_id.end_to_end_id,
         uetr=payment.pmt_id.uetr or "",
-        payer=_bank_account(instruction.dbtr, instruction.dbtr_acct, instruction.dbtr_agt, "Dbtr"),
-        payee=_bank_account(payment.cdtr, payment.cdtr_acct, payment.cdtr_agt, "Cdtr"),
+        payer=bank_account_of(
+            instruction.dbtr, instruction.dbtr_acct, instruction.dbtr_agt, "Dbtr"
+        ),
+        payee=bank_account_of(payment.cdtr, payment.cdtr_acct, payment.cdtr_agt, "Cdtr"),
         amount_fen=amount,
-        created_at=_instant(header.cre_dt_tm, "CreDtTm"),
-        execution_day=_day(instruction.reqd_exctn_dt, "ReqdExctnDt"),
-        remittance=_text(payment.rmt_inf),
+        created_at=instant_of(header.cre_dt_tm, "CreDtTm"),
+        execution_day=day_of(instruction.reqd_exctn_dt, "ReqdExctnDt"),
+        remittance=text_of(payment.rmt_inf),
     )
 
 
@@ -347,7 +273,7 @@ def write_status(status: PaymentStatus) -> bytes:
         )
     document = m.Document(
         cstmr_pmt_sts_rpt=m.CustomerPaymentStatusReportV10(
-            grp_hdr=m.GroupHeader86(msg_id=status.message_id, cre_dt_tm=_xml_time(status.at)),
+            grp_hdr=m.GroupHeader86(msg_id=status.message_id, cre_dt_tm=xml_time(status.at)),
             orgnl_grp_inf_and_sts=m.OriginalGroupHeader17(
                 orgnl_msg_id=status.end_to_end_id, orgnl_msg_nm_id="pain.001.001.09"
             ),
@@ -367,7 +293,7 @@ def write_status(status: PaymentStatus) -> bytes:
             ],
         )
     )
-    return _write(document, STATUS_NAMESPACE)
+    return write_document(document, STATUS_NAMESPACE)
 
 
 def read_status(message: bytes) -> PaymentStatus:
@@ -376,7 +302,7 @@ def read_status(message: bytes) -> PaymentStatus:
     Raises:
         MessageInvalidError: broken or dangerous XML, against the schema, or no known status.
     """
-    report = _read(message, pain002.Document, STATUS_NAMESPACE).cstmr_pmt_sts_rpt
+    report = read_document(message, pain002.Document, STATUS_NAMESPACE).cstmr_pmt_sts_rpt
     group = report.orgnl_grp_inf_and_sts
     infos = report.orgnl_pmt_inf_and_sts
     payments = [payment for info in infos for payment in info.tx_inf_and_sts]
@@ -394,13 +320,13 @@ def read_status(message: bytes) -> PaymentStatus:
     if payment is not None and payment.orgnl_tx_ref is not None:
         amount = payment.orgnl_tx_ref.amt
         if amount is not None and amount.instd_amt is not None:
-            spoken = _amount(amount.instd_amt, "InstdAmt")
+            spoken = amount_of(amount.instd_amt, "InstdAmt")
     return PaymentStatus(
         message_id=report.grp_hdr.msg_id,
         end_to_end_id=(payment and payment.orgnl_end_to_end_id) or group.orgnl_msg_id,
         code=code,
-        at=_instant(report.grp_hdr.cre_dt_tm, "CreDtTm"),
-        reason=next((_code(one.rsn) for one in reasons if one.rsn is not None), ""),
+        at=instant_of(report.grp_hdr.cre_dt_tm, "CreDtTm"),
+        reason=next((code_of(one.rsn) for one in reasons if one.rsn is not None), ""),
         text="; ".join(line for one in reasons for line in one.addtl_inf),
         amount_fen=spoken,
         bank_reference=(payment and payment.acct_svcr_ref) or "",
@@ -420,7 +346,7 @@ def write_notice(notice: Notice) -> bytes:
     document = m.Document(
         bk_to_cstmr_dbt_cdt_ntfctn=m.BankToCustomerDebitCreditNotificationV08(
             grp_hdr=m.GroupHeader81(
-                msg_id=notice.message_id, cre_dt_tm=_xml_time(notice.created_at)
+                msg_id=notice.message_id, cre_dt_tm=xml_time(notice.created_at)
             ),
             ntfctn=[
                 m.AccountNotification17(
@@ -431,17 +357,17 @@ def write_notice(notice: Notice) -> bytes:
                         ),
                         ccy=CURRENCY,
                     ),
-                    ntry=[_entry(entry)],
+                    ntry=[entry_part(m, entry)],
                 )
                 for entry in notice.entries
             ],
         )
     )
-    return _write(document, NOTICE_NAMESPACE)
+    return write_document(document, NOTICE_NAMESPACE)
 
 
-def _entry(entry: BankEntry) -> Any:
-    m = camt054
+def entry_part(m: Any, entry: BankEntry) -> Any:
+    """A booking as the entry of a notice or a statement (``m``: the schema's module)."""
     amount = m.ActiveOrHistoricCurrencyAndAmount(value=yuan_of(entry.amount_fen), ccy=CURRENCY)
     side = m.CreditDebitCode.CRDT if entry.is_credit else m.CreditDebitCode.DBIT
     other = None
@@ -466,7 +392,7 @@ def _entry(entry: BankEntry) -> Any:
         cdt_dbt_ind=side,
         rvsl_ind=True if entry.is_reversal else None,
         sts=m.EntryStatus1Choice(cd="BOOK" if entry.booked else "PDNG"),
-        bookg_dt=m.DateAndDateTime2Choice(dt_tm=_xml_time(entry.booked_at)),
+        bookg_dt=m.DateAndDateTime2Choice(dt_tm=xml_time(entry.booked_at)),
         val_dt=m.DateAndDateTime2Choice(dt=XmlDate.from_date(entry.value_day)),
         acct_svcr_ref=entry.reference,
         bk_tx_cd=m.BankTransactionCodeStructure4(
@@ -500,35 +426,42 @@ def read_notice(message: bytes) -> Notice:
         MessageInvalidError: broken or dangerous XML, against the schema, without a reference, or a batch
             whose payments do not sum to its amount.
     """
-    report = _read(message, camt054.Document, NOTICE_NAMESPACE).bk_to_cstmr_dbt_cdt_ntfctn
+    report = read_document(message, camt054.Document, NOTICE_NAMESPACE).bk_to_cstmr_dbt_cdt_ntfctn
     entries = [
         entry
         for account in report.ntfctn
         for booked in account.ntry
-        for entry in _entries(_number(account.acct), booked)
+        for entry in entries_of(number_of(account.acct), booked)
     ]
     return Notice(
         message_id=report.grp_hdr.msg_id,
-        created_at=_instant(report.grp_hdr.cre_dt_tm, "CreDtTm"),
+        created_at=instant_of(report.grp_hdr.cre_dt_tm, "CreDtTm"),
         entries=tuple(entries),
     )
 
 
-def _entries(account: str, booked: Any) -> Iterator[BankEntry]:
+def entries_of(account: str, booked: Any) -> Iterator[BankEntry]:
+    """The bookings in an entry of a notice or a statement: one a payment.
+
+    Raises:
+        MessageInvalidError: without reference or date, or a batch that does not add up.
+    """
     reference = booked.acct_svcr_ref or booked.ntry_ref
     if not reference:
         raise MessageInvalidError("a booking needs the bank's reference", field="AcctSvcrRef")
-    amount = _amount(booked.amt, "Amt")
+    amount = amount_of(booked.amt, "Amt")
     payments = [one for details in booked.ntry_dtls for one in details.tx_dtls] or [None]
     parts = [
-        amount if len(payments) == 1 or one is None or one.amt is None else _amount(one.amt, "Amt")
+        amount
+        if len(payments) == 1 or one is None or one.amt is None
+        else amount_of(one.amt, "Amt")
         for one in payments
     ]
     if sum(parts) != amount:
         raise MessageInvalidError(
             "the payments of a batch do not sum to its amount", field="Amt", reference=reference
         )
-    is_credit = booked.cdt_dbt_ind is camt054.CreditDebitCode.CRDT
+    is_credit = booked.cdt_dbt_ind.value == "CRDT"
     day = booked.val_dt or booked.bookg_dt
     if day is None or booked.bookg_dt is None:
         raise MessageInvalidError("a booking needs its date", field="BookgDt", reference=reference)
@@ -545,169 +478,33 @@ def _entries(account: str, booked: Any) -> Iterator[BankEntry]:
             account=account,
             amount_fen=part,
             is_credit=is_credit,
-            value_day=_day(day, "ValDt"),
-            booked_at=_moment(booked.bookg_dt, "BookgDt"),
+            value_day=day_of(day, "ValDt"),
+            booked_at=moment_of(booked.bookg_dt, "BookgDt"),
             end_to_end_id="" if end_to_end_id == "NOTPROVIDED" else end_to_end_id,
-            remittance=_text(one.rmt_inf if one is not None else None),
+            remittance=text_of(one.rmt_inf if one is not None else None),
             is_reversal=bool(booked.rvsl_ind),
             booked=booked.sts.cd == "BOOK",
             other_name=(name.pty.nm or "") if name is not None and name.pty is not None else "",
-            other_account=_number(number) if number is not None else "",
+            other_account=number_of(number) if number is not None else "",
         )
 
 
-# -- reading and writing --------------------------------------------------------------------------
-
-
-def _write(document: Any, namespace: str) -> bytes:
-    _require_valid(document)
-    return _WRITER.render(document, ns_map={None: namespace}).encode()
-
-
-def _read(message: bytes, kind: type[T], namespace: str) -> T:
-    """Raises MessageInvalidError: anything but a valid document of this kind."""
-    if len(message) > MOST_BYTES:
-        raise MessageInvalidError("the message is too long", most_bytes=MOST_BYTES)
-    try:
-        root = fromstring(message, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise MessageInvalidError("a message carries no document type and no entities") from error
-    except (ParseError, ValueError, LookupError) as error:
-        raise MessageInvalidError(f"broken XML: {error}") from error
-    if root.tag != f"{{{namespace}}}Document":
-        raise MessageInvalidError(
-            "another kind of message", expected=namespace, given=str(root.tag)[:120]
-        )
-    try:
-        document = _PARSER.parse(root, kind)
-    except (ParserError, TypeError, ValueError, ArithmeticError) as error:
-        raise MessageInvalidError(f"against the schema: {error}") from error
-    _require_valid(document)
-    return document
-
-
-def _require_valid(document: object) -> None:
-    fault = next(_faults(document, type(document).__name__), None)
-    if fault is not None:
-        raise MessageInvalidError(f"against the schema: {fault}", field=fault.partition(":")[0])
-
-
-def _faults(value: Any, path: str) -> Iterator[str]:
-    """Each breach of the facets that the schema's classes carry: ``path: what``."""
-    set_fields = 0
-    for one in dataclasses.fields(value):
-        facets = one.metadata
-        held = getattr(value, one.name)
-        where = f"{path}/{facets.get('name', one.name)}"
-        items = held if isinstance(held, list) else [] if held is None else [held]
-        set_fields += bool(items)
-        if held is None and facets.get("required"):
-            yield f"{where}: missing"
-        if isinstance(held, list):
-            low, high = facets.get("min_occurs", 0), facets.get("max_occurs", len(held))
-            if not low <= len(held) <= high:
-                yield f"{where}: stands {len(held)} times, allowed are {low} to {high}"
-        for item in items:
-            if dataclasses.is_dataclass(item):
-                yield from _faults(item, where)
-            elif isinstance(item, str) and not isinstance(item, Enum):
-                yield from _text_faults(item, facets, where)
-            elif isinstance(item, Decimal):
-                yield from _number_faults(item, facets, where)
-    if "Choice" in type(value).__name__ and set_fields != 1:
-        yield f"{path}: exactly one alternative must stand"
-
-
-def _text_faults(text: str, facets: Any, where: str) -> Iterator[str]:
-    if not facets.get("min_length", 0) <= len(text) <= facets.get("max_length", len(text)):
-        yield f"{where}: has {len(text)} characters"
-    if "pattern" in facets and not re.fullmatch(facets["pattern"], text):
-        yield f"{where}: has not the form {facets['pattern']}"
-
-
-def _number_faults(number: Decimal, facets: Any, where: str) -> Iterator[str]:
-    _, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int) or exponent > 0:
-        yield f"{where}: not a plain decimal"
-        return
-    most, places = facets.get("total_digits", 18), facets.get("fraction_digits", 17)
-    if len(digits) > most or -exponent > places:
-        yield f"{where}: too many digits"
-    if number < facets.get("min_inclusive", number):
-        yield f"{where}: below {facets['min_inclusive']}"
-
-
-def _account(module: Any, account: BankAccount) -> Any:
-    identity = module.AccountIdentification4Choice(
-        othr=module.GenericAccountIdentification1(id=account.number)
-    )
-    return module.CashAccount38(id=identity, ccy=CURRENCY)
-
-
-def _agent(module: Any, account: BankAccount) -> Any:
-    member = module.ClearingSystemMemberIdentification2(
-        clr_sys_id=module.ClearingSystemIdentification2Choice(prtry=CLEARING), mmb_id=account.bank
-    )
-    return module.BranchAndFinancialInstitutionIdentification6(
-        fin_instn_id=module.FinancialInstitutionIdentification18(clr_sys_mmb_id=member)
-    )
-
-
-def _bank_account(party: Any, account: Any, agent: Any, field: str) -> BankAccount:
-    if party is None or party.nm is None or account is None or agent is None:
-        raise MessageInvalidError("name, account and bank are needed", field=field)
-    member = agent.fin_instn_id.clr_sys_mmb_id
-    if member is None:
-        raise MessageInvalidError("the bank is named by its clearing number", field=f"{field}Agt")
-    return BankAccount(party.nm, _number(account), member.mmb_id)
-
-
-def _number(account: Any) -> str:
-    identity = account.id
-    number: str = identity.iban if identity.othr is None else identity.othr.id
-    return number
-
-
-def _amount(amount: Any, field: str) -> int:
-    if amount.ccy != CURRENCY:
-        raise MessageInvalidError("only renminbi is paid here", field=field, given=amount.ccy)
-    return fen_of(amount.value, field=field)
-
-
-def _text(remittance: Any) -> str:
-    return " ".join(remittance.ustrd) if remittance is not None else ""
-
-
-def _code(reason: Any) -> str:
-    code: str = reason.cd if reason.cd is not None else reason.prtry
-    return code
-
-
-def _xml_time(at: dt.datetime) -> XmlDateTime:
-    return XmlDateTime.from_datetime(require_utc(at).replace(microsecond=0))
-
-
-def _instant(at: XmlDateTime, field: str) -> dt.datetime:
-    """Raises MessageInvalidError: it names no zone, or does not exist."""
-    try:
-        return require_utc(at.to_datetime())
-    except (ValueError, OverflowError) as error:
-        raise MessageInvalidError("a time needs its zone", field=field, given=str(at)) from error
-
-
-def _moment(choice: Any, field: str) -> dt.datetime:
-    if choice.dt_tm is not None:
-        return _instant(choice.dt_tm, field)
-    day = _day(choice, field)
-    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.timezone(dt.timedelta(hours=8)))
-
-
-def _day(choice: Any, field: str) -> dt.date:
-    """The Beijing date of a date or an instant."""
-    if choice.dt_tm is not None:
-        return date_of(beijing_day(_instant(choice.dt_tm, field)))
-    try:
-        day: dt.date = choice.dt.to_date()
-    except (ValueError, OverflowError) as error:
-        raise MessageInvalidError("no such date", field=field, given=str(choice.dt)) from error
-    return day
+__all__ = [
+    "MOST_BYTES",
+    "BankAccount",
+    "BankEntry",
+    "Notice",
+    "Outcome",
+    "PaymentOrder",
+    "PaymentStatus",
+    "entries_of",
+    "entry_part",
+    "fen_of",
+    "read_notice",
+    "read_order",
+    "read_status",
+    "write_notice",
+    "write_order",
+    "write_status",
+    "yuan_of",
+]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from finance.audit import CUSTODIAN
 from finance.errors import DuplicateError
-from finance.ledger import Entry, Line
+from finance.ledger import Account, Entry, Line
 from finance.records import (
     Difference,
 )
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterator, Sequence
 
-    from finance.audit import Discrepancy
+    from finance.records import Found
 
 from finance.rows import PAGE, SqlRows, batches, table_of
 
@@ -182,30 +183,49 @@ class SqlJournal(SqlRows):
         ]
 
     def record_differences(
-        self, found: Sequence[Discrepancy], *, day: int, now: dt.datetime
+        self, found: Sequence[Found], *, of: Collection[str], day: int, now: dt.datetime
     ) -> None:
-        """Keeps what is new, dates what is still there, closes what is gone."""
+        """Keeps what is new, dates what is still there, closes what is gone of the kinds ``of``."""
         rows = self._session.exec(
-            select(DifferenceRow).where(col(DifferenceRow.closed_at).is_(None))
+            select(DifferenceRow).where(
+                col(DifferenceRow.closed_at).is_(None), col(DifferenceRow.kind).in_(sorted(of))
+            )
         ).all()
         open_rows = {(row.kind, row.subject): row for row in rows}
         for one in found:
-            row = open_rows.pop((one.kind.value, one.subject), None)
+            row = open_rows.pop((one.kind, one.subject), None)
             if row is None:
                 row = DifferenceRow(
-                    kind=one.kind.value,
+                    kind=one.kind,
                     subject=one.subject,
                     chain_fen=0,
                     ledger_fen=0,
-                    first_day=day,
+                    owner=one.owner,
+                    first_day=day if one.since_day is None else min(day, one.since_day),
                     last_day=day,
                 )
             row.chain_fen, row.ledger_fen, row.last_day = one.chain_fen, one.ledger_fen, day
+            row.bank_fen = one.bank_fen
             self._session.add(row)
         for row in open_rows.values():
             row.closed_at = now
             self._session.add(row)
         self._session.flush()
+
+    def list_bank_lines(self, since_day: int) -> Iterator[tuple[str, int, int]]:
+        """(transaction, fen, day) of every line on the custodian's bank account since a Beijing day."""
+        entry, line = table_of(JournalEntryRow), table_of(JournalLineRow)
+        query = (
+            sa.select(entry.c.source, line.c.amount_fen, entry.c.day)
+            .join(line, line.c.entry == entry.c.id)
+            .where(
+                entry.c.book == CUSTODIAN,
+                entry.c.day >= since_day,
+                line.c.account == Account.BANK.value,
+            )
+        )
+        for row in self._session.execute(query.execution_options(yield_per=PAGE)):
+            yield row.source, int(row.amount_fen), row.day
 
     def list_differences(self) -> list[Difference]:
         """Open differences, oldest first."""

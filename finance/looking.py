@@ -9,7 +9,7 @@ from chain.abi import address
 from chain.clock import beijing_day
 from finance.accrual import date_of
 from finance.advance import OWING, AdvanceState, replay
-from finance.audit import CUSTODIAN, Discrepancy, LedgerFacts, audit
+from finance.audit import CUSTODIAN, Discrepancy, DiscrepancyKind, LedgerFacts, audit
 from finance.classification import FiveTier, five_tier_floor
 from finance.day_end import loan_first_day, midnight_after
 from finance.ledger import (
@@ -20,6 +20,7 @@ from finance.ledger import (
 from finance.portfolio import LoanRow, portfolio
 from finance.records import (
     AdvanceRecord,
+    Found,
     LineState,
     PayeeRecord,
 )
@@ -134,7 +135,12 @@ class LookingUseCases(MoneyUseCases):
             principal=self._books.balances_about(Account.LOAN_PRINCIPAL),
         )
         found = audit(chain, books)
-        self._books.record_differences(found, day=beijing_day(at.at), now=self._clock.now())
+        self._books.record_differences(
+            [Found(one.kind.value, one.subject, one.chain_fen, one.ledger_fen) for one in found],
+            of={kind.value for kind in DiscrepancyKind},
+            day=beijing_day(at.at),
+            now=self._clock.now(),
+        )
         return found
 
 

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from chain.bindings.credit_facility import CreditFacility
 from chain.bindings.delivery_registry import DeliveryRegistry
+from chain.bindings.events import Minted, PayoutPaid
 from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.waybill_registry import WaybillRegistry
+from chain.clock import beijing_day
 from chain.errors import InvalidValueError
 from chain.ids import AdvanceId, Hash32
 from chain.typed_data import typed_digest
 from finance.audit import ChainFacts
 from finance.credit import receivable_down
-from finance.records import PayeeFacts, ReceivableRecord, RequestFacts
+from finance.records import ChainMoney, PayeeFacts, ReceivableRecord, RequestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -148,6 +150,31 @@ class ContractsOnChain:
             drawn={str(line): fen for line, fen in drawn.items()},
             line_of={str(advance): str(line) for advance, line in advances.items()},
         )
+
+    def fetch_money(self, at: BlockRef, *, since_day: int) -> list[ChainMoney]:
+        """Mints and burns from a Beijing day up to a block."""
+        minted = self._reader.fetch_events(Minted, last=at.number)
+        paid = self._reader.fetch_events(PayoutPaid, last=at.number)
+        paid = [one for one in paid if beijing_day(one.at) >= since_day]
+        payouts = self._reader.fetch_many(
+            [SettlementToken.payout_of(one.event.payout) for one in paid], block=at.hash
+        )
+        moved = [
+            ChainMoney(
+                one.event.bank_reference,
+                one.event.amount,
+                beijing_day(one.at),
+                one.transaction_hash,
+            )
+            for one in minted
+            if beijing_day(one.at) >= since_day
+        ]
+        return moved + [
+            ChainMoney(
+                one.event.sequence, -payout.amount, beijing_day(one.at), one.transaction_hash
+            )
+            for one, payout in zip(paid, payouts, strict=True)
+        ]
 
 
 def _owed(waybill: Any) -> int:

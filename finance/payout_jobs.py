@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from chain.clock import beijing_day
 from chain.errors import YundanError
+from finance.accrual import date_of
 from finance.payout_errors import (
     BankRefusedError,
     BankUnavailableError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from chain.ports import Domain, Signer
     from finance.payout_ports import Bank
     from finance.payout_service import PayoutService
+    from finance.reconciling import Reconciliation
 
     Begin = Callable[[], AbstractContextManager[PayoutService]]
     """Begins a transaction with the use cases of payouts; it commits when the block ends well."""
@@ -130,6 +133,40 @@ def confirm_and_mint(begin: Begin, custodian: Custodian) -> int:
         first, second, domain = custodian.first, custodian.second, custodian.domain
         confirmed = payouts.confirm_due(first=first, second=second, domain=domain)
         return confirmed + payouts.mint_due(first=first, second=second, domain=domain)
+
+
+def take_statements(
+    begin: Callable[[], AbstractContextManager[Reconciliation]],
+    begin_payouts: Begin,
+    bank: Bank,
+    clock: Clock,
+) -> int:
+    """Takes the bank's statement of every day that is over, in order; how many.
+
+    A statement that cannot be read asks a person and is asked for again: days are taken in order.
+    """
+    taken = 0
+    while True:
+        with begin() as reconciliation:
+            day = reconciliation.next_statement_day()
+        if day >= beijing_day(clock.now()):
+            return taken
+        with begin_payouts() as payouts:
+            account = payouts.house.number
+        try:
+            message = bank.fetch_statement(account, date_of(day))
+        except (BankUnavailableError, BankRefusedError) as error:
+            _log.info("no_statement_yet", day=day, why=str(error))
+            return taken
+        try:
+            with begin() as reconciliation:
+                reconciliation.take_statement(message)
+        except MessageInvalidError as error:
+            _log.error("bank_message_refused", day=day, why=str(error))
+            with begin_payouts() as payouts:
+                payouts.refuse_message(message, str(error))
+            return taken
+        taken += 1
 
 
 def run_payouts(

@@ -161,12 +161,32 @@ class PayoutDesk(Protocol):
         """Bookings that fit, oldest first."""
         ...
 
+    def list_entries_since(self, day: int) -> list[HeldEntry]:
+        """Bookings since a Beijing day, oldest first."""
+        ...
+
     def add_pay_in(self, pay_in: PayIn) -> None:
         """A payment reference; known already changes nothing."""
         ...
 
     def find_pay_in(self, reference: str) -> PayIn | None:
         """Whose a payment reference is."""
+        ...
+
+    def add_statement(self, statement: HeldStatement) -> bool:
+        """A new statement; False if the account's day is known."""
+        ...
+
+    def find_statement(self, account: str, day: int) -> HeldStatement | None:
+        """A day's statement."""
+        ...
+
+    def find_statement_of(self, message_id: str) -> HeldStatement | None:
+        """A statement by the bank's message id."""
+        ...
+
+    def last_statement(self, account: str) -> HeldStatement | None:
+        """The latest day's statement."""
         ...
 
     # -- questions
@@ -225,6 +245,25 @@ class Seal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldStatement:
+    """A statement of the bank as we keep it. Amounts in fen.
+
+    Attributes:
+        fault: what of it does not agree with what was told before; "" if it does.
+    """
+
+    account: str
+    day: int
+    message_id: str
+    content: str
+    opening_fen: int
+    closing_fen: int
+    entries: int
+    taken_at: dt.datetime
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoticePage:
     """Notices of bookings in the bank's order, each a camt.054 with its place."""
 
@@ -256,5 +295,14 @@ class Bank(Protocol):
 
         Raises:
             BankUnavailableError: no answer.
+        """
+        ...
+
+    def fetch_statement(self, account: str, day: dt.date) -> bytes:
+        """The statement (camt.053) of an account of ours on a Beijing day that is over.
+
+        Raises:
+            BankUnavailableError: no answer.
+            BankRefusedError: it will not say, or the day is not over for it.
         """
         ...

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from chain.clock import BEIJING_OFFSET_S
 from chain.ids import Address, Hash32, PartyId
 from finance.payout_accounts import PayIn, PayoutAccount, Relation
 from finance.payout_errors import PayoutStateError
-from finance.payout_ports import EntryState, HeldEntry
+from finance.payout_ports import EntryState, HeldEntry, HeldStatement
 from finance.payouts import BLOCKING, Leg, Payout, PayoutState, Question, QuestionKind
 from finance.tables import (
     BankCursorRow,
     BankEntryRow,
+    BankStatementRow,
     PayInRow,
     PayoutAccountRow,
     PayoutLegRow,
@@ -24,7 +27,6 @@ from finance.tables import (
 )
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Collection
 
     from sqlmodel import Session
@@ -35,6 +37,7 @@ IN_AT_ONCE: Final = 500
 _PAYOUT: Final = tuple(one.name for one in fields(Payout))
 _LEG: Final = tuple(one.name for one in fields(Leg))
 _ENTRY: Final = tuple(one.name for one in fields(HeldEntry))
+_STATEMENT: Final = tuple(one.name for one in fields(HeldStatement))
 
 
 class SqlPayoutDesk:
@@ -205,6 +208,39 @@ class SqlPayoutDesk:
             query = query.where(BankEntryRow.end_to_end_id == end_to_end_id)
         return [_entry(row) for row in self._session.exec(query.limit(limit))]
 
+    def list_entries_since(self, day: int) -> list[HeldEntry]:
+        """Bookings since a Beijing day, oldest first."""
+        first = dt.datetime.fromtimestamp(day * 86_400 - BEIJING_OFFSET_S, dt.UTC)
+        query = select(BankEntryRow).where(col(BankEntryRow.booked_at) >= first)
+        query = query.order_by(col(BankEntryRow.booked_at), col(BankEntryRow.reference))
+        return [_entry(row) for row in self._session.exec(query)]
+
+    def add_statement(self, statement: HeldStatement) -> bool:
+        """A new statement; False if the account's day is known."""
+        if self.find_statement(statement.account, statement.day) is not None:
+            return False
+        values = {name: getattr(statement, name) for name in _STATEMENT}
+        self._session.add(BankStatementRow(**values))
+        self._session.flush()
+        return True
+
+    def find_statement(self, account: str, day: int) -> HeldStatement | None:
+        """A day's statement."""
+        row = self._session.get(BankStatementRow, (account, day))
+        return None if row is None else _statement(row)
+
+    def find_statement_of(self, message_id: str) -> HeldStatement | None:
+        """A statement by the bank's message id."""
+        query = select(BankStatementRow).where(BankStatementRow.message_id == message_id)
+        row = self._session.exec(query).first()
+        return None if row is None else _statement(row)
+
+    def last_statement(self, account: str) -> HeldStatement | None:
+        """The latest day's statement."""
+        query = select(BankStatementRow).where(BankStatementRow.account == account)
+        row = self._session.exec(query.order_by(col(BankStatementRow.day).desc())).first()
+        return None if row is None else _statement(row)
+
     def add_pay_in(self, pay_in: PayIn) -> None:
         """A payment reference; known already changes nothing."""
         if self._session.get(PayInRow, pay_in.reference) is None:
@@ -313,6 +349,10 @@ def _entry_values(entry: HeldEntry) -> dict[str, Any]:
 def _entry(row: BankEntryRow) -> HeldEntry:
     values = {name: getattr(row, name) for name in _ENTRY}
     return HeldEntry(**values | {"state": EntryState(row.state)})
+
+
+def _statement(row: BankStatementRow) -> HeldStatement:
+    return HeldStatement(**{name: getattr(row, name) for name in _STATEMENT})
 
 
 def _question(row: QuestionRow) -> Question:

@@ -275,7 +275,7 @@ class PayoutService:
                 )
         for entry in notice.entries:
             if entry.booked:
-                self._take_entry(entry)
+                self.take_booking(entry)
         self._pass(cursor)
 
     def refuse_message(self, message: bytes, why: str, *, cursor: int | None = None) -> None:
@@ -322,7 +322,8 @@ class PayoutService:
             raise EntryRefusedError("no such question, or nobody who settles it", field="subject")
         self._desk.close_question(kind.value, subject, by=by, at=self._clock.now())
 
-    def _take_entry(self, entry: BankEntry) -> None:
+    def take_booking(self, entry: BankEntry) -> None:
+        """Takes one booking; told again it changes nothing, told otherwise it asks a person."""
         content = _content(entry)
         known = self._desk.find_entry(entry.reference)
         if known is not None:

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from chain.ports import BlockRef
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
-    from finance.audit import ChainFacts, Discrepancy
+    from finance.audit import ChainFacts
     from finance.ledger import Entry
     from finance.records import (
         AdvanceRecord,
         BorrowerFacts,
+        ChainMoney,
         DayEndRecord,
         DecisionRecord,
         Difference,
+        Found,
         LenderPolicy,
         LineRecord,
         LoanDay,
@@ -242,9 +244,13 @@ class Books(Protocol):
     # -- differences
 
     def record_differences(
-        self, found: Sequence[Discrepancy], *, day: int, now: dt.datetime
+        self, found: Sequence[Found], *, of: Collection[str], day: int, now: dt.datetime
     ) -> None:
-        """Keeps what is new, dates what is still there, closes what is gone."""
+        """Keeps what is new, dates what is still there, closes what is gone of the kinds ``of``."""
+        ...
+
+    def list_bank_lines(self, since_day: int) -> Iterator[tuple[str, int, int]]:
+        """(transaction, fen, day) of every line on the custodian's bank account since a Beijing day."""
         ...
 
     def list_differences(self) -> list[Difference]:
@@ -287,4 +293,12 @@ class OnChain(Protocol):
         advances: Mapping[AdvanceId, LineId],
     ) -> ChainFacts:
         """What the chain says of all these at a block."""
+        ...
+
+
+class MoneyOnChain(Protocol):
+    """What came in and went out by the chain itself, not by our rows."""
+
+    def fetch_money(self, at: BlockRef, *, since_day: int) -> list[ChainMoney]:
+        """Mints and burns from a Beijing day up to a block."""
         ...

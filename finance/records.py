@@ -269,7 +269,43 @@ class Difference:
     first_day: int
     last_day: int
     owner: str = "finance"
+    bank_fen: int | None = None
     closed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A difference found by a comparison; amounts in fen.
+
+    Attributes:
+        kind: its named class.
+        subject: what it is about.
+        bank_fen: what the bank says; None where it was not asked or does not know.
+        since_day: Beijing day from which it ages; None is the day it is found.
+    """
+
+    kind: str
+    subject: str
+    chain_fen: int
+    ledger_fen: int
+    bank_fen: int | None = None
+    owner: str = "finance"
+    since_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMoney:
+    """Money minted (positive) or burned (negative), as the chain says; amount in fen.
+
+    Attributes:
+        key: the bank reference that minted, or the payment sequence that burned.
+        source: the transaction's hash, which the ledger names too.
+    """
+
+    key: str
+    amount_fen: int
+    day: int
+    source: str
 
 
 class DayEndStep(StrEnum):

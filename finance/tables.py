@@ -31,6 +31,7 @@ class LenderPolicyRow(Row, table=True):
     net_assets_fen: int | None = Field(default=None, sa_type=BIG)
     lpr_ppm: int | None = None
     debtor_cap_bps: int = Field(default=10_000)
+    four_eyes: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     recorded_at: dt.datetime
 
 
@@ -297,6 +298,7 @@ class DifferenceRow(Row, table=True):
     subject: str = Field(max_length=120, index=True)
     chain_fen: int = Field(sa_type=BIG)
     ledger_fen: int = Field(sa_type=BIG)
+    bank_fen: int | None = Field(default=None, sa_type=BIG)
     owner: str = Field(default="finance", max_length=40)
     first_day: int
     last_day: int
@@ -402,6 +404,23 @@ class BankEntryRow(Row, table=True):
     mint_day: int = Field(default=0)
 
 
+class BankStatementRow(Row, table=True):
+    """The bank's statement of a day on our account: where it opened and closed."""
+
+    __tablename__ = "bank_statement"
+    __table_args__ = (sa.UniqueConstraint("message_id"),)
+
+    account: str = Field(max_length=34, primary_key=True)
+    day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    message_id: str = Field(max_length=35)
+    content: str = Field(max_length=64)
+    opening_fen: int = Field(sa_type=BIG)
+    closing_fen: int = Field(sa_type=BIG)
+    entries: int
+    taken_at: dt.datetime
+    fault: str = Field(default="", max_length=500)
+
+
 class BankCursorRow(Row, table=True):
     """How far the bank's notices were taken, an account a row."""
 
@@ -434,3 +453,58 @@ class QuestionRow(Row, table=True):
     raised_at: dt.datetime
     closed_at: dt.datetime | None = None
     closed_by: str = Field(default="", max_length=120)
+
+
+class ProposalRow(Row, table=True):
+    """What one person of a lender wants done and a second one must agree to."""
+
+    __tablename__ = "proposal"
+    __table_args__ = (sa.Index("ix_proposal_open", "lender", "state"),)
+
+    id: str = Field(max_length=HASH, primary_key=True)
+    kind: str = Field(max_length=16)
+    lender: str = Field(max_length=PARTY)
+    subject: str = Field(max_length=HASH)
+    form: str = Field(max_length=HASH, index=True)
+    body: dict[str, Any] = Field(sa_type=sa.JSON)
+    amount_fen: int = Field(sa_type=BIG)
+    maker: str = Field(max_length=80)
+    made_at: dt.datetime
+    expires_at: dt.datetime
+    state: str = Field(max_length=10)
+    checker: str = Field(default="", max_length=80)
+    decided_at: dt.datetime | None = None
+    note: str = Field(default="", max_length=500)
+
+
+class EarlyWarningRow(Row, table=True):
+    """A signal that fired for a borrower of a lender; one row until it is closed."""
+
+    __tablename__ = "early_warning"
+    __table_args__ = (sa.Index("ix_early_warning_open", "lender", "closed_day"),)
+
+    lender: str = Field(max_length=PARTY, primary_key=True)
+    borrower: str = Field(max_length=PARTY, primary_key=True)
+    code: str = Field(max_length=24, primary_key=True)
+    since_day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    value: int = Field(sa_type=BIG)
+    action: str = Field(max_length=8)
+    owner: str = Field(max_length=20)
+    due_day: int
+    last_day: int
+    closed_day: int | None = None
+    closed_by: str = Field(default="", max_length=80)
+
+
+class CollectionContactRow(Row, table=True):
+    """A contact of the dunning plan that fell due and was made."""
+
+    __tablename__ = "collection_contact"
+
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
+    day: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    code: str = Field(max_length=16, primary_key=True)
+    channel: str = Field(max_length=10)
+    owner: str = Field(max_length=20)
+    made_at: dt.datetime | None = None
+    made_by: str = Field(default="", max_length=80)

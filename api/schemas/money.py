@@ -253,6 +253,8 @@ class DifferenceShown(Shown):
     subject: str
     chain_fen: int
     ledger_fen: int
+    bank_fen: int | None = None
+    owner: str = "finance"
     first_day: dt.date
     last_day: dt.date
 

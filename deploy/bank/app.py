@@ -16,6 +16,7 @@ from chain.errors import YundanError
 from chain.money import JSON_MAX_FEN
 from deploy.bank.errors import SequenceReusedError, UnknownPaymentError
 from deploy.bank.store import BankStore, Fault, FaultKind
+from finance.accrual import day_number
 from finance.iso20022 import BankAccount, read_order
 
 XML = "application/xml"
@@ -136,6 +137,15 @@ def _customer_doors(store: BankStore) -> APIRouter:
         lose_answer(FaultKind.NOTICES_LOST)
         found = store.list_notices(account, after, limit)
         return {"notices": [{"cursor": place, "message": text} for place, text in found]}
+
+    @doors.get("/statements")
+    def find_statement(
+        account: Annotated[str, Query(max_length=34)],
+        day: Annotated[dt.date, Query(description="Beijing date")],
+    ) -> Response:
+        """The statement of an account on a day that is over, as camt.053."""
+        lose_answer(FaultKind.NOTICES_LOST)
+        return Response(store.find_statement(account, day_number(day)), media_type=XML)
 
     @doors.get("/health")
     def health() -> dict[str, bool]:

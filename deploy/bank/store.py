@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from chain.clock import beijing_day, require_utc
+from chain.clock import BEIJING_OFFSET_S, beijing_day, require_utc
 from chain.money import fen
 from chain.storage import Storage
 from deploy.bank.errors import BankAccountError, SequenceReusedError, UnknownPaymentError
@@ -30,6 +30,7 @@ from finance.iso20022 import (
     write_notice,
     write_status,
 )
+from finance.statements import Statement, write_statement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -411,20 +412,9 @@ class BankStore:
             )
         )
         assert done.inserted_primary_key is not None
-        reference = f"BK{done.inserted_primary_key[0]:014d}"
-        entry = BankEntry(
-            reference=reference,
-            account=account,
-            amount_fen=abs(amount),
-            is_credit=amount > 0,
-            value_day=date_of(said.value_day),
-            booked_at=now,
-            end_to_end_id=said.end_to_end_id,
-            remittance=said.remittance,
-            is_reversal=said.is_reversal,
-            other_name=other.holder,
-            other_account=other.number,
-        )
+        row = _get(books, _entries, "id", done.inserted_primary_key[0])
+        entry = _told(row)
+        reference = entry.reference
         message = write_notice(Notice(f"N{reference}", now, (entry,))).decode()
         for _ in range(copies):
             books.execute(_notices.insert().values(account=account, message=message))
@@ -540,6 +530,42 @@ class BankStore:
             )
             return [(row.cursor, row.message) for row in rows]
 
+    def find_statement(self, account: str, day: int) -> bytes:
+        """The statement (camt.053) of an account on a Beijing day that is over.
+
+        Raises:
+            BankAccountError: no such account, or the day is not over yet.
+        """
+        with self._storage.write() as session:
+            books = session.connection()
+            self._book_due(books)
+            held = _find(books, _accounts, "number", account)
+            if held is None or held.inside:
+                raise BankAccountError("there is no such account", field="account")
+            if day >= beijing_day(self._now(books)):
+                raise BankAccountError("the day is not over yet", field="day")
+            first = day * 86_400 - BEIJING_OFFSET_S
+            rows = books.execute(
+                _entries.select()
+                .where(_entries.c.account == account, _entries.c.booked_s >= first)
+                .order_by(_entries.c.id)
+            ).all()
+            of_day = [row for row in rows if row.booked_s < first + 86_400]
+            closing = held.balance_fen - sum(
+                row.amount_fen for row in rows if row.booked_s >= first + 86_400
+            )
+            return write_statement(
+                Statement(
+                    message_id=f"S{account[-16:]}-{day}",
+                    created_at=dt.datetime.fromtimestamp(first + 86_400, dt.UTC),
+                    account=account,
+                    day=date_of(day),
+                    opening_fen=closing - sum(row.amount_fen for row in of_day),
+                    closing_fen=closing,
+                    entries=tuple(_told(row) for row in of_day),
+                )
+            )
+
     def add_fault(self, fault: Fault) -> None:
         """Lets something go wrong, a number of times."""
         values = {name: getattr(fault, name) for name in Fault.__slots__}
@@ -567,6 +593,22 @@ class BankStore:
             _faults.update().where(_faults.c.id == row.id).values(times=_faults.c.times - 1)
         )
         return Fault(FaultKind(row.kind), row.account, 1, row.seconds, row.delta_fen, row.reason)
+
+
+def _told(row: Any) -> BankEntry:
+    return BankEntry(
+        reference=f"BK{row.id:014d}",
+        account=row.account,
+        amount_fen=abs(row.amount_fen),
+        is_credit=row.amount_fen > 0,
+        value_day=date_of(row.value_day),
+        booked_at=dt.datetime.fromtimestamp(row.booked_s, dt.UTC),
+        end_to_end_id=row.end_to_end_id,
+        remittance=row.remittance,
+        is_reversal=bool(row.is_reversal),
+        other_name=row.other_name,
+        other_account=row.other_account,
+    )
 
 
 @dataclass(frozen=True, slots=True)

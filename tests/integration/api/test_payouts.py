@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 
 import pytest
@@ -10,11 +11,13 @@ from api.client import ClientError
 from api.jobs import carry_out_payouts
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import PayoutReceipt
-from chain.ids import Hash32
+from chain.clock import beijing_day
+from chain.ids import Hash32, PartyId
 from chain.typed_data import typed_message
 from finance.bank import HttpBank
 from finance.iso20022 import BankAccount
 from finance.payout_jobs import Custodian
+from finance.payouts import account_of_party
 from tests.integration.api.system import key
 from tests.integration.finance.bank_rig import BANK, HOUSE, BankProcess
 
@@ -186,3 +189,42 @@ def test_money_without_a_reference_waits_in_suspense_until_a_person_says_whose_i
     bank.clerk.post(f"/v1/custody/credits/{reference}", {"party": str(who.party)})
     turn(system)
     assert system.container.client.fetch(SettlementToken.free_balance(who.party)) == 1_234
+
+
+def test_chain_ledger_and_bank_agree_and_what_does_not_is_kept_with_its_owner(system, bank):
+    with system.container.write() as services:
+        block = system.container.find_handled_in(services.session)
+        compared = services.reconciliation.compare(block)
+        assert compared.matched >= 8  # every mint and burn of this module
+        kinds = {one.kind.value for one in compared.breaks}
+    assert kinds <= {"bank_timing"}
+    lost = bank.admin.deposit(
+        key="lost", account=HOUSE.number, amount_fen=77, remittance="?", payer_name="x"
+    )
+    turn(system)
+    with system.container.write() as services:
+        block = system.container.find_handled_in(services.session)
+        services.reconciliation.compare(block)
+        (kept,) = [one for one in services.books.list_differences() if one.subject == lost]
+        assert (kept.kind, kept.owner, kept.bank_fen) == ("bank_suspense", "operations", 77)
+        services.finance.reconcile(block)  # the other comparison closes none of these
+        assert any(one.subject == lost for one in services.books.list_differences())
+        services.payouts.assign_credit(lost, account_of_party(PartyId(4711)), by="clerk Wu")
+    turn(system)
+    with system.container.write() as services:
+        block = system.container.find_handled_in(services.session)
+        services.reconciliation.compare(block)
+        assert not [one for one in services.books.list_differences() if one.subject == lost]
+
+
+def test_the_banks_statement_of_a_day_that_is_over_is_taken_once(system, bank):
+    now = system.now()
+    system.later(now + dt.timedelta(days=1))
+    bank.admin.set_clock(system.now())
+    turn(system)
+    turn(system)
+    with system.container.read() as services:
+        held = services.reconciliation._desk.last_statement(HOUSE.number)
+    assert held.day == beijing_day(now)
+    assert held.fault == ""
+    assert held.closing_fen == bank.admin.balances()[HOUSE.number]
