@@ -1,12 +1,13 @@
 """Rows of identity. Names, logins, phones and secrets lie sealed; what is searched has a keyed hash beside it."""
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field
 
 from api.identity.roles import Role
-from chain.storage import Row, SealedText
+from chain.storage import Row, SealedBytes, SealedJson, SealedText
 from chain.tables import BIG
 
 _ROLES = "role IN (" + ", ".join(f"'{role.value}'" for role in Role) + ")"
@@ -161,3 +162,58 @@ class PhoneCodeRow(Row, table=True):
     made_at: dt.datetime
     expires_at: dt.datetime
     used_at: dt.datetime | None = None
+
+
+class ProposalRow(Row, table=True):
+    """A request that needs a second person."""
+
+    __tablename__ = "proposal"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('open', 'approved', 'refused', 'used')", name="state"),
+        sa.CheckConstraint(
+            "state NOT IN ('approved', 'used') OR decided_by <> made_by", name="two_people"
+        ),
+        sa.Index("ix_proposal_org_hash", "org_id", "request_hash"),
+    )
+
+    proposal_id: str = Field(primary_key=True, max_length=24)
+    org_id: str = Field(foreign_key="organisation.org_id", max_length=24)
+    method: str = Field(max_length=8)
+    path: str = Field(max_length=600)
+    body: Any = Field(sa_type=SealedJson("proposal.body"), nullable=True)
+    request_hash: str = Field(max_length=64)
+    made_by: str = Field(max_length=40)
+    state: str = Field(max_length=10)
+    decided_by: str = Field(default="", max_length=40)
+    decided_at: dt.datetime | None = None
+    reason: str = Field(default="", max_length=500)
+    used_key: str = Field(default="", max_length=255)
+    made_at: dt.datetime
+    expires_at: dt.datetime
+
+
+class PlatformKeyRow(Row, table=True):
+    """A key that the platform holds for a party, by the party's explicit choice."""
+
+    __tablename__ = "platform_key"
+
+    party_id: str = Field(primary_key=True, max_length=20)
+    address: str = Field(max_length=42, unique=True)
+    secret: bytes | None = Field(sa_type=SealedBytes("platform_key.secret"))
+    """Gone once the party keeps its own key."""
+    chosen_by: str = Field(max_length=40)
+    chosen_at: dt.datetime
+    ended_at: dt.datetime | None = None
+
+
+class PlatformSignatureRow(Row, table=True):
+    """What the platform has signed for a party, at whose word."""
+
+    __tablename__ = "platform_signature"
+
+    signature_id: str = Field(primary_key=True, max_length=24)
+    party_id: str = Field(index=True, max_length=20)
+    form: str = Field(max_length=60)
+    struct_hash: str = Field(max_length=66)
+    asked_by: str = Field(max_length=40)
+    at: dt.datetime

@@ -1,0 +1,73 @@
+"""Maker and checker: propose a request, approve or refuse another's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from api.auth import Caller, Scope
+from api.dependencies import Reader, Requires, RequiresRole, TheContainer
+from api.identity.proposals import Proposal
+from api.identity.roles import Role
+from api.routes.organisations import own_organisation
+from api.schemas.custody_keys import Decision, ProposalAsked, ProposalList, ProposalShown
+
+router = APIRouter(prefix="/proposals", tags=["proposals"])
+
+Maker = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
+Checker = Annotated[Caller, Depends(RequiresRole(Role.APPROVER, Role.OWNER, fresh=True))]
+
+
+@router.post("", status_code=201)
+def propose(asked: ProposalAsked, caller: Maker, container: TheContainer) -> ProposalShown:
+    """Keeps a request for a second person of the caller's organisation."""
+    with container.write() as services:
+        org = own_organisation(services, caller).id
+        return _show(
+            services.proposals.make(org, caller, asked.method, asked.path, asked.body)
+        )
+
+
+@router.get("")
+def list_proposals(caller: Reader, container: TheContainer) -> ProposalList:
+    """The proposals of the caller's organisation, newest first."""
+    with container.read() as services:
+        found = services.proposals.list_of(own_organisation(services, caller).id)
+    return ProposalList(data=[_show(one) for one in found])
+
+
+@router.post("/{proposal}/approval")
+def approve(proposal: str, caller: Checker, container: TheContainer) -> ProposalShown:
+    """A second person, who has just shown who he is, approves; the maker may now send the request."""
+    with container.write() as services:
+        return _show(services.proposals.decide(caller.org_id, proposal, caller, approve=True))
+
+
+@router.post("/{proposal}/refusal")
+def refuse(
+    proposal: str, given: Decision, caller: Checker, container: TheContainer
+) -> ProposalShown:
+    """Refuses a proposal, with the reason; also one's own, and one that was approved and not yet used."""
+    with container.write() as services:
+        return _show(
+            services.proposals.decide(
+                caller.org_id, proposal, caller, approve=False, reason=given.reason
+            )
+        )
+
+
+def _show(proposal: Proposal) -> ProposalShown:
+    return ProposalShown(
+        id=proposal.id,
+        method=proposal.method,
+        path=proposal.path,
+        body=proposal.body,
+        made_by=proposal.made_by,
+        made_at=proposal.made_at,
+        expires_at=proposal.expires_at,
+        state=proposal.state.value,
+        decided_by=proposal.decided_by,
+        decided_at=proposal.decided_at,
+        reason=proposal.reason,
+    )
