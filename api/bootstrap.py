@@ -23,8 +23,11 @@ from api.identity.attempts import Attempts
 from api.identity.codes import Codes, CodeSender, NoSender, SandboxSender
 from api.identity.door import Door
 from api.identity.factors import Factors
+from api.identity.notices import Notices
 from api.identity.passkeys import Passkeys
 from api.identity.people import People
+from api.identity.platform_keys import PlatformKeys
+from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.loan_list import LoanList
@@ -104,6 +107,9 @@ class Services:
     people: People
     sessions: Sessions
     door: Door
+    proposals: Proposals
+    platform_keys: PlatformKeys
+    notices: Notices
     factors: Factors
     passkeys: Passkeys
     codes: Codes
@@ -308,6 +314,9 @@ class Container:
             keys=ApiKeys(session, self.wall),
             people=people,
             sessions=sessions,
+            proposals=Proposals(session, self.wall),
+            platform_keys=PlatformKeys(session, self.wall),
+            notices=Notices(session, self.code_sender),
             factors=factors,
             passkeys=Passkeys(session, self.wall),
             codes=Codes(session, self.wall, self.keyring, self.code_sender),

@@ -61,6 +61,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "login_taken": 409,
     "last_owner": 409,
     "still_needed": 409,
+    "same_person": 403,
+    "self_custody": 409,
     "code_refused": 422,
     "passkey_refused": 401,
     "no_sender": 503,

@@ -147,7 +147,10 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
         lambda to, seen: to.registry.on_party_registered(seen),
         open_own_account,
     ),
-    events.KeyRotated: (lambda to, seen: to.registry.on_key_rotated(seen),),
+    events.KeyRotated: (
+        lambda to, seen: to.registry.on_key_rotated(seen),
+        lambda to, seen: to.platform_keys.forget(seen.event.party, seen.event.new_key),
+    ),
     events.KeyRevoked: (lambda to, seen: to.registry.on_key_revoked(seen),),
     # waybills
     events.WaybillIssued: (

@@ -1,5 +1,4 @@
-"""The dependency of every route that moves money or raises risk: where an organisation wants four eyes,
-the request needs a second person's approval first."""
+"""Four eyes at the doors: where an organisation wants them, what moves money needs an approval first."""
 
 from __future__ import annotations
 
@@ -35,9 +34,7 @@ def two_people(
         body = None  # no body: the route itself says so
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     with container.write() as services:
-        services.proposals.use(
-            organisation.id, request.method, path, body, idempotency_key or ""
-        )
+        services.proposals.use(organisation.id, request.method, path, body, idempotency_key or "")
 
 
 TWO_PEOPLE = Depends(two_people)

@@ -14,8 +14,11 @@ from api.idempotency import KeptAnswers
 from api.identity.codes import Codes
 from api.identity.door import Door
 from api.identity.factors import Factors
+from api.identity.notices import Notices
 from api.identity.passkeys import Passkeys
 from api.identity.people import People
+from api.identity.platform_keys import PlatformKeys
+from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
 from api.loan_list import LoanList
 from api.notes import Notes
@@ -153,6 +156,21 @@ class Services(Protocol):
     @property
     def sessions(self) -> Sessions:
         """Browser sessions."""
+        ...
+
+    @property
+    def proposals(self) -> Proposals:
+        """What waits for a second person."""
+        ...
+
+    @property
+    def platform_keys(self) -> PlatformKeys:
+        """Keys that the platform holds for parties, by their choice."""
+        ...
+
+    @property
+    def notices(self) -> Notices:
+        """Short notices to the people of a party."""
         ...
 
     @property

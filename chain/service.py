@@ -45,9 +45,11 @@ if TYPE_CHECKING:
         Confirmation,
         CreditNote,
         Dispute,
+        KeyRecovery,
         KeyRotation,
         Loading,
         PartyRegistration,
+        RecoveryCancellation,
         Waybill,
     )
     from chain.clock import Clock
@@ -161,6 +163,33 @@ class Registry:
             PartyRegistry.rotate_key(form, old_signature, new_signature),
             form,
             f"party:{form.party}",
+        )
+
+    def propose_recovery(self, form: KeyRecovery, new_signature: bytes) -> None:
+        """Starts the replacement of a lost key; the registrar countersigns. Who may ask is for the caller.
+
+        Raises:
+            SignatureRefusedError: the new key has not signed, or the form has expired.
+            InvalidValueError: the new key speaks for another party.
+        """
+        self._require_fresh(form.expires)
+        domain = self._reader.domain("PartyRegistry")
+        if recover(form, domain, new_signature) != form.new_key:
+            raise SignatureRefusedError("the new key has not signed", field="signature")
+        if self._records.find_party_by_key(form.new_key) is not None:
+            raise InvalidValueError("this key speaks for another party already", field="new_key")
+        countersignature = self._registrar.sign_typed_data(form, domain)
+        self._queue(
+            PartyRegistry.propose_recovery(form, countersignature, new_signature),
+            form,
+            f"party:{form.party}",
+        )
+
+    def cancel_recovery(self, form: RecoveryCancellation, signature: bytes) -> None:
+        """The present key stops a recovery that waits."""
+        self._require_signed("PartyRegistry", form, form.party, signature)
+        self._queue(
+            PartyRegistry.cancel_recovery(form.party, signature), form, f"party:{form.party}"
         )
 
     # -- waybills -----------------------------------------------------------------------------

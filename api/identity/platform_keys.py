@@ -70,9 +70,7 @@ class PlatformKeys:
         row = self._row(party.id)
         return row is not None and row.secret is not None and row.address == party.key
 
-    def sign(
-        self, party: Party, form: Struct, domain: Domain, caller: Caller
-    ) -> bytes:
+    def sign(self, party: Party, form: Struct, domain: Domain, caller: Caller) -> bytes:
         """Signs for a party in custody, and writes down what and at whose word.
 
         Raises:

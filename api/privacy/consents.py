@@ -23,6 +23,8 @@ class Purpose(StrEnum):
     """Positions of his vehicle during a trip's window."""
     CREDIT = "credit"
     """His data in a credit decision, and shown to the lender."""
+    CUSTODY = "custody"
+    """That the platform holds the key of his party."""
     PAYOUT = "payout"
     """His account at a bank, for payment."""
 

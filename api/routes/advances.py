@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import Once, OnceOnly, Reader, Requires, TheContainer
+from api.four_eyes import TWO_PEOPLE
 from api.naming import Names
 from api.ports import Container, Services
 from api.routes.lines import SIGNING_TIME, new_salt
@@ -118,7 +119,7 @@ def show_decision(prepared: PreparedAdvance, to_sign: TypedData) -> DecisionShow
     )
 
 
-@router.post("", status_code=202, response_model=AdvanceShown)
+@router.post("", dependencies=[TWO_PEOPLE], status_code=202, response_model=AdvanceShown)
 def request(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Sends the borrower's signed request to the chain; a fresh decision for it must stand."""
     form = read_message(AdvanceRequest, given.message)
@@ -351,7 +352,9 @@ def approval_form(
     return _to_sign(container, form)
 
 
-@router.post("/{advance}/approval", status_code=202, response_model=Accepted)
+@router.post(
+    "/{advance}/approval", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
+)
 def approve(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Takes the lender's approval: the chain locks the cash and freezes the payees."""
     form = read_message(Approval, given.message)
@@ -387,7 +390,7 @@ def gate_form(
     return _to_sign(container, form)
 
 
-@router.post("/{advance}/gate", status_code=202, response_model=Accepted)
+@router.post("/{advance}/gate", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
 def gate(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Opens or closes the gate of an advance that waits."""
     form = read_message(Gate, given.message)
@@ -428,7 +431,9 @@ def repayment_form(
     return _to_sign(container, form)
 
 
-@router.post("/{advance}/repayment", status_code=202, response_model=Accepted)
+@router.post(
+    "/{advance}/repayment", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
+)
 def repay(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Takes a repayment: fees, penalty, interest, principal, in that order."""
     form = read_message(Repayment, given.message)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Requires, TheContainer
 from api.errors import ForbiddenScopeError
+from api.four_eyes import TWO_PEOPLE
 from api.ports import Services
 from api.routes.payouts import show_account
 from api.schemas.deliveries import Accepted
@@ -53,7 +54,7 @@ def _custodian(
 Custodian = Annotated[Caller, Depends(_custodian)]
 
 
-@router.post("/mints", status_code=202, response_model=Accepted)
+@router.post("/mints", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
 def mint(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> Response:
     """Bank money received becomes token on a party's or a waybill's account."""
     form = read_message(MintReceipt, given.message)
@@ -65,7 +66,7 @@ def mint(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> Response:
     return once.run(caller.name, work, 202)
 
 
-@router.post("/payouts", status_code=202, response_model=Accepted)
+@router.post("/payouts", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
 def confirm_payout(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> Response:
     """The bank has carried out a payout; its token is burned."""
     form = read_message(PayoutReceipt, given.message)
@@ -150,7 +151,9 @@ def begin_leg(payout: HashText, caller: Custodian, once: OnceOnly) -> Response:
     return once.run(caller.name, work)
 
 
-@router.post("/credits/{reference}", status_code=201, response_model=Accepted)
+@router.post(
+    "/credits/{reference}", dependencies=[TWO_PEOPLE], status_code=201, response_model=Accepted
+)
 def assign_credit(
     reference: Annotated[str, Path(pattern=r"^[A-Za-z0-9]{1,60}$")],
     given: CreditAssigned,
@@ -171,7 +174,12 @@ def assign_credit(
     return once.run(caller.name, work)
 
 
-@router.post("/accounts/{account}/vouch", status_code=200, response_model=AccountShown)
+@router.post(
+    "/accounts/{account}/vouch",
+    dependencies=[TWO_PEOPLE],
+    status_code=200,
+    response_model=AccountShown,
+)
 def vouch(account: HashText, caller: Custodian, once: OnceOnly) -> Response:
     """A person has seen the papers of a vehicle's owner: his account may be paid to."""
 

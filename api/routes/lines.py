@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.four_eyes import TWO_PEOPLE
 from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
@@ -81,7 +82,7 @@ def prepare(asked: LineAsked, _: MoneyMover, container: TheContainer) -> FormToS
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
 
 
-@router.post("/lines", status_code=202, response_model=LineShown)
+@router.post("/lines", dependencies=[TWO_PEOPLE], status_code=202, response_model=LineShown)
 def open_line(given: TwiceSigned, caller: MoneyMover, once: OnceOnly) -> Response:
     """Opens a line that both sides have signed."""
     form = read_message(CreditLine, given.message)
@@ -133,7 +134,7 @@ def prepare_vault(asked: VaultAsked, caller: MoneyMover, container: TheContainer
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
 
 
-@router.post("/vault", status_code=202, response_model=Accepted)
+@router.post("/vault", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
 def move_vault(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Moves the lender's money; the chain decides."""
     form = read_message(VaultMove, given.message)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
-from api.auth import Caller, Scope
-from api.dependencies import Reader, Requires, TheContainer, require_fresh
+from api.auth import Caller, Scope, check_key_request
+from api.dependencies import Reader, Requires, RequiresRole, TheContainer, require_fresh
+from api.four_eyes import TWO_PEOPLE
 from api.identity.people import Invitation, Member, Organisation
 from api.identity.roles import Role
+from api.key_request import ApiKeyRequest
 from api.ports import Services
+from api.routes.parties import require_enroller
 from api.schemas.identity import (
     InvitationAccepted,
     InvitationAsked,
@@ -25,11 +28,14 @@ from api.schemas.identity import (
     OrganisationShown,
     RoleGiven,
 )
+from api.schemas.parties import KeyAsked
 from chain.errors import NotFoundError
+from chain.ids import Hash32, PartyId
 
 router = APIRouter(tags=["organisations"])
 
 MemberKeeper = Annotated[Caller, Depends(Requires(Scope.MEMBERS))]
+FreshOwner = Annotated[Caller, Depends(RequiresRole(Role.OWNER, fresh=True))]
 
 
 def own_organisation(services: Services, caller: Caller) -> Organisation:
@@ -100,6 +106,40 @@ def found(
     return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
 
 
+@router.post("/organisations", status_code=201)
+def found_without_party(
+    asked: OrganisationAsked, request: Request, container: TheContainer
+) -> OrganisationFounded:
+    """An organisation that has no key yet, by the operator, once its people are identified."""
+    require_enroller(request, container)
+    with container.write() as services:
+        organisation = services.people.found(asked.name, None)
+        _, token = services.people.invite(organisation.id, Role.OWNER, "operator")
+    return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
+
+
+@router.post("/organisation/party")
+def bind_party(given: KeyAsked, caller: FreshOwner, container: TheContainer) -> OrganisationShown:
+    """The caller's organisation speaks for a party from now on; the party's own key has signed (``GET /v1/keys/form``)."""
+    form = ApiKeyRequest(
+        party=PartyId(int(given.party)),
+        scopes=given.scopes,
+        label=given.label,
+        issued_at=given.issued_at,
+        salt=Hash32(given.salt),
+    )
+    with container.write() as services:
+        party = services.records.find_party(form.party)
+        check_key_request(
+            form,
+            bytes.fromhex(given.signature[2:]),
+            domain=container.reader.domain("PartyRegistry"),
+            key=party.key if party else None,
+            now=container.clock.now(),
+        )
+        return show_organisation(services.people.bind_party(caller.org_id, form.party))
+
+
 @router.get("/organisation")
 def get_own(caller: Reader, container: TheContainer) -> OrganisationShown:
     """The caller's organisation."""
@@ -107,7 +147,7 @@ def get_own(caller: Reader, container: TheContainer) -> OrganisationShown:
         return show_organisation(own_organisation(services, caller))
 
 
-@router.patch("/organisation")
+@router.patch("/organisation", dependencies=[TWO_PEOPLE])
 def change(
     asked: OrganisationChanged, caller: MemberKeeper, container: TheContainer
 ) -> OrganisationShown:

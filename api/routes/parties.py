@@ -32,8 +32,8 @@ def profile_hash(name_zh: str, name_en: str, kind: str, salt: str) -> Hash32:
     return document_hash(content, bytes.fromhex(salt[2:]))
 
 
-def show_party(party: Party) -> PartyShown:
-    """A party as callers see it."""
+def show_party(party: Party, *, held_by_platform: bool = False) -> PartyShown:
+    """A party as callers see it; and whether the platform holds its key, which nobody should have to ask."""
     return PartyShown(
         id=str(party.id),
         name_zh=party.name_zh,
@@ -41,11 +41,12 @@ def show_party(party: Party) -> PartyShown:
         kind=party.kind,
         stage=party.stage.value,
         key=party.key,
+        custody="platform" if held_by_platform else "self",
         registered_at=party.registered_at,
     )
 
 
-def _require_enroller(request: Request, container: Container) -> None:
+def require_enroller(request: Request, container: Container) -> None:
     """Enrolling says that somebody was identified: outside a demo it needs the operator's token."""
     if container.settings.demo:
         return
@@ -78,7 +79,7 @@ def register(
     given: PartyGiven, request: Request, container: TheContainer, once: OnceOnly
 ) -> Response:
     """Enrols a party whose key has signed; the registrar countersigns and the chain decides."""
-    _require_enroller(request, container)
+    require_enroller(request, container)
     form = read_message(PartyRegistration, given.message)
     if form.profile != profile_hash(given.name_zh, given.name_en, given.kind, given.profile_salt):
         raise InvalidValueError(
@@ -103,6 +104,7 @@ def get_party(party: PartyText, container: TheContainer, _: Reader) -> PartyShow
     """A party by its id: names and present key, which every counterparty may know."""
     with container.read() as services:
         found = services.records.find_party(PartyId(int(party)))
+        held = found is not None and services.platform_keys.holds_for(found)
     if found is None:
         raise NotFoundError("there is no such party", field="party")
-    return show_party(found)
+    return show_party(found, held_by_platform=held)

@@ -6,14 +6,14 @@ import datetime as dt
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.identity.roles import Role
 from api.ports import Container, Services
 from api.privacy.consents import Purpose
-from api.routes.parties import profile_hash, show_party
+from api.routes.parties import require_enroller, show_party
 from api.schemas.custody_keys import (
     CustodyChosen,
     KeyRotated,
@@ -64,8 +64,11 @@ def _expires(container: Container) -> int:
 
 
 @router.post("/party-keys/platform", status_code=202)
-def choose_custody(asked: CustodyChosen, caller: Owner, container: TheContainer) -> PartyShown:
+def choose_custody(
+    asked: CustodyChosen, request: Request, caller: Owner, container: TheContainer
+) -> PartyShown:
     """The caller's organisation becomes a party whose key the platform holds; the record says so for ever."""
+    require_enroller(request, container)
     domain = container.reader.domain("PartyRegistry")
     with container.write() as services:
         organisation = services.people.get(caller.org_id)
@@ -73,12 +76,14 @@ def choose_custody(asked: CustodyChosen, caller: Owner, container: TheContainer)
             raise UnexpectedStateError("your organisation speaks for a party already")
         party = PartyId(secrets.randbits(63) + 1)
         signer = services.platform_keys.make(party, caller)
+        profile = {
+            "kind": asked.kind, "name_en": asked.name_en, "name_zh": asked.name_zh,
+            "custody": "platform",
+        }  # fmt: skip
         form = PartyRegistration(
             party=party,
             key=signer.address,
-            profile=profile_hash(
-                asked.name_zh, asked.name_en, asked.kind, _salt(), held_by_platform=True
-            ),
+            profile=services.papers.prepare(profile, about=str(party), party=party),
             expires=_expires(container),
             salt=_salt(),
         )
@@ -89,10 +94,9 @@ def choose_custody(asked: CustodyChosen, caller: Owner, container: TheContainer)
             name_en=asked.name_en,
             kind=asked.kind,
         )
+        services.papers.note_signed(form.profile)
         services.people.bind_party(organisation.id, party)
-        services.consents.give(
-            caller.account_id, Purpose.CUSTODY, asked.text_hash, caller.name
-        )
+        services.consents.give(caller.account_id, Purpose.CUSTODY, asked.text_hash, caller.name)
         return show_party(made, held_by_platform=True)
 
 
@@ -103,9 +107,7 @@ def sign(given: ToSign, caller: Owner, container: TheContainer) -> Signed:
     with container.write() as services:
         party = services.records.get_party(caller.require_self())
         signature = services.platform_keys.sign(party, form, domain, caller)
-    return Signed(
-        message=typed_message(form, domain)["message"], signature="0x" + signature.hex()
-    )
+    return Signed(message=typed_message(form, domain)["message"], signature="0x" + signature.hex())
 
 
 @router.get("/party-keys/platform/signatures")
@@ -134,14 +136,17 @@ def _read_form(to_sign: dict[str, Any], container: Container) -> tuple[Struct, D
     if not (isinstance(kind, type) and issubclass(kind, Struct)) or not isinstance(domain, dict):
         raise InvalidValueError("there is no such form", field="to_sign.primaryType")
     types = to_sign.get("types")
-    theirs = {k: v for k, v in types.items() if k != "EIP712Domain"} if isinstance(types, dict) else {}
+    theirs = (
+        {k: v for k, v in types.items() if k != "EIP712Domain"} if isinstance(types, dict) else {}
+    )
     if theirs != struct_types(kind.EIP712):
         raise InvalidValueError("these are not the form's types", field="to_sign.types")
     for contract in CONTRACTS:
         known = container.reader.domain(contract)
-        if (
-            str(domain.get("verifyingContract", "")).lower() == known.verifying_contract.lower()
-            and str(domain.get("chainId")) == str(known.chain_id)
+        if str(
+            domain.get("verifyingContract", "")
+        ).lower() == known.verifying_contract.lower() and str(domain.get("chainId")) == str(
+            known.chain_id
         ):
             message = to_sign.get("message")
             if not isinstance(message, dict):
@@ -220,7 +225,7 @@ def recovery_form(
 
 @router.post("/parties/{party}/recovery", status_code=202, response_model=Accepted)
 def propose_recovery(
-    party: PartyText, given: SignedForm, caller: Guardian, container: TheContainer, once: OnceOnly
+    party: PartyText, given: SignedForm, caller: Guardian, once: OnceOnly
 ) -> Response:
     """The organisation vouches for a new key; it takes effect after the waiting time, unless the old key stops it.
 
@@ -262,9 +267,7 @@ def cancellation_form(party: PartyText, _: Reader, container: TheContainer) -> F
     return _form(container, RecoveryCancellation(PartyId(int(party)), new_key, ready_at))
 
 
-@router.post(
-    "/parties/{party}/recovery/cancellation", status_code=202, response_model=Accepted
-)
+@router.post("/parties/{party}/recovery/cancellation", status_code=202, response_model=Accepted)
 def cancel_recovery(
     party: PartyText, given: SignedForm, caller: Reader, once: OnceOnly
 ) -> Response:

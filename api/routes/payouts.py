@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.four_eyes import TWO_PEOPLE
 from api.payout_stories import PayoutStory, tell_payout, tell_payouts_of
 from api.ports import Services
 from api.schemas.money import (
@@ -118,7 +119,9 @@ def prepare_account(
     return AccountForm(account=hashed, consent=CONSENT, to_sign=to_sign)
 
 
-@router.post("/payout-accounts", status_code=201, response_model=AccountShown)
+@router.post(
+    "/payout-accounts", dependencies=[TWO_PEOPLE], status_code=201, response_model=AccountShown
+)
 def enter_account(given: AccountEntered, caller: MoneyMover, once: OnceOnly) -> Response:
     """Enters an account under the payee's signed consent; the hash is what advances name."""
     form = read_message(AccountConsent, given.message)

@@ -24,9 +24,7 @@ def propose(asked: ProposalAsked, caller: Maker, container: TheContainer) -> Pro
     """Keeps a request for a second person of the caller's organisation."""
     with container.write() as services:
         org = own_organisation(services, caller).id
-        return _show(
-            services.proposals.make(org, caller, asked.method, asked.path, asked.body)
-        )
+        return _show(services.proposals.make(org, caller, asked.method, asked.path, asked.body))
 
 
 @router.get("")

@@ -86,6 +86,7 @@ def name_consignee(given: ConsigneeGiven, caller: Drafter, once: OnceOnly) -> Re
             kind=made.kind,
             stage=made.stage.value,
             key=None,
+            custody="self",
             registered_at=None,
         )
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.four_eyes import TWO_PEOPLE
 from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.routes.waybills import get_visible
@@ -24,7 +25,12 @@ router = APIRouter(tags=["settlements"])
 MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 
 
-@router.post("/waybills/{waybill}/settlements", status_code=202, response_model=Accepted)
+@router.post(
+    "/waybills/{waybill}/settlements",
+    dependencies=[TWO_PEOPLE],
+    status_code=202,
+    response_model=Accepted,
+)
 def settle(waybill: HashText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly) -> Response:
     """Shares what lies on the waybill's collection account: loans first, the rest to its owner."""
 
@@ -68,7 +74,12 @@ def cascade_form(
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("FreightSettlement")))
 
 
-@router.post("/waybills/{waybill}/cascade", status_code=202, response_model=Accepted)
+@router.post(
+    "/waybills/{waybill}/cascade",
+    dependencies=[TWO_PEOPLE],
+    status_code=202,
+    response_model=Accepted,
+)
 def sign_cascade(
     waybill: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
 ) -> Response:
@@ -99,7 +110,7 @@ def prepare_payout(asked: PayoutAsked, caller: MoneyMover, container: TheContain
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("SettlementToken")))
 
 
-@router.post("/payouts", status_code=202, response_model=Accepted)
+@router.post("/payouts", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
 def request_payout(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Queues a payout; the bank's word burns it."""
     form = read_message(PayoutRequest, given.message)

@@ -70,6 +70,7 @@ class PartyShown(Shown):
     kind: str
     stage: str
     key: AddressText | None
+    custody: str = Field(description="self, or platform where the platform holds its key")
     registered_at: Instant | None
 
 

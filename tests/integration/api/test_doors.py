@@ -21,6 +21,7 @@ OPEN = {
     ("get", "/v1/keys/form"),
     ("post", "/v1/keys"),
     ("post", "/v1/sessions"),
+    ("post", "/v1/organisations"),
     ("post", "/v1/sessions/passkey/options"),
     ("post", "/v1/sessions/passkey"),
     ("post", "/v1/sessions/phone/code"),
@@ -47,7 +48,7 @@ OF_TERMINALS = ("/v1/positions/", "/v1/osmand", "/v1/traccar")
 SAMPLE = {
     "party": "77", "key_id": "00" * 8, "waybill": "0x" + "01" * 32, "trip": "0x" + "02" * 32,
     "member": "mem_" + "0" * 16, "invitation": "inv_" + "0" * 16, "session": "ses_" + "0" * 16,
-    "consent": "con_" + "0" * 16, "passkey": "AAAA",
+    "consent": "con_" + "0" * 16, "passkey": "AAAA", "proposal": "pro_" + "0" * 16,
     "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
     "code": "no-code", "token": "t" * 43, "paper": "0x" + "05" * 32,
     "job": "job_" + "0e" * 12,
