@@ -1,7 +1,7 @@
 """proposals for a second person; keys that the platform holds and what it signed
 
 Revision: four_eyes
-Follows: notes
+Follows: statements_control
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 
 
 revision: str = "four_eyes"
-down_revision: str | Sequence[str] | None = "notes"
+down_revision: str | Sequence[str] | None = "statements_control"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
