@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from api.auth import Caller
 from api.errors import ApiError, ForbiddenScopeError
 from api.identity.people import new_id
-from api.identity.tables import ProposalRow
+from api.identity.tables import RequestProposalRow
 from chain.clock import Clock
 from chain.errors import NotFoundError, UnexpectedStateError
 
@@ -90,7 +90,7 @@ class Proposals:
     def make(self, org: str, caller: Caller, method: str, path: str, body: Any) -> Proposal:
         """Keeps a request for a second person."""
         now = self._clock.now()
-        row = ProposalRow(
+        row = RequestProposalRow(
             proposal_id=new_id("pro"),
             org_id=org,
             method=method.upper(),
@@ -109,9 +109,9 @@ class Proposals:
     def list_of(self, org: str, *, limit: int = 100) -> list[Proposal]:
         """The proposals of an organisation, newest first."""
         query = (
-            select(ProposalRow)
-            .where(col(ProposalRow.org_id) == org)
-            .order_by(col(ProposalRow.made_at).desc(), col(ProposalRow.proposal_id))
+            select(RequestProposalRow)
+            .where(col(RequestProposalRow.org_id) == org)
+            .order_by(col(RequestProposalRow.made_at).desc(), col(RequestProposalRow.proposal_id))
             .limit(limit)
         )
         return [_proposal(row) for row in self._session.exec(query)]
@@ -126,7 +126,7 @@ class Proposals:
             SamePersonError: he made it himself.
             UnexpectedStateError: it was decided, used or is too old.
         """
-        row = self._session.get(ProposalRow, proposal, with_for_update=True)
+        row = self._session.get(RequestProposalRow, proposal, with_for_update=True)
         if row is None or row.org_id != org:
             raise NotFoundError("there is no such proposal")
         if approve and row.made_by == _who(caller):
@@ -151,25 +151,25 @@ class Proposals:
             SecondPersonNeededError: nobody has approved this very request.
         """
         same = (
-            (col(ProposalRow.org_id) == org)
-            & (col(ProposalRow.request_hash) == request_hash(method, path, body))
-            & (col(ProposalRow.expires_at) > self._clock.now())
+            (col(RequestProposalRow.org_id) == org)
+            & (col(RequestProposalRow.request_hash) == request_hash(method, path, body))
+            & (col(RequestProposalRow.expires_at) > self._clock.now())
         )
-        used = select(ProposalRow).where(same, col(ProposalRow.used_key) == key)
+        used = select(RequestProposalRow).where(same, col(RequestProposalRow.used_key) == key)
         if key and self._session.exec(used).first() is not None:
             return
         waiting = (
-            select(ProposalRow.proposal_id)
-            .where(same, col(ProposalRow.state) == ProposalState.APPROVED.value)
+            select(RequestProposalRow.proposal_id)
+            .where(same, col(RequestProposalRow.state) == ProposalState.APPROVED.value)
             .limit(1)
             .with_for_update()
         )
         found = self._session.exec(waiting).first()
         # claimed by one conditional UPDATE: of two at once one goes through
         claim = (
-            sa.update(ProposalRow)
-            .where(col(ProposalRow.proposal_id) == (found or ""))
-            .where(col(ProposalRow.state) == ProposalState.APPROVED.value)
+            sa.update(RequestProposalRow)
+            .where(col(RequestProposalRow.proposal_id) == (found or ""))
+            .where(col(RequestProposalRow.state) == ProposalState.APPROVED.value)
             .values(state=ProposalState.USED.value, used_key=key)
         )
         if self._session.execute(claim).rowcount != 1:  # type: ignore[attr-defined]  # CursorResult of an UPDATE
@@ -181,7 +181,7 @@ def _who(caller: Caller) -> str:
     return caller.account_id or caller.name
 
 
-def _proposal(row: ProposalRow) -> Proposal:
+def _proposal(row: RequestProposalRow) -> Proposal:
     return Proposal(
         id=row.proposal_id,
         org=row.org_id,

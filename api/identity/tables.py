@@ -164,23 +164,23 @@ class PhoneCodeRow(Row, table=True):
     used_at: dt.datetime | None = None
 
 
-class ProposalRow(Row, table=True):
+class RequestProposalRow(Row, table=True):
     """A request that needs a second person."""
 
-    __tablename__ = "proposal"
+    __tablename__ = "request_proposal"
     __table_args__ = (
         sa.CheckConstraint("state IN ('open', 'approved', 'refused', 'used')", name="state"),
         sa.CheckConstraint(
             "state NOT IN ('approved', 'used') OR decided_by <> made_by", name="two_people"
         ),
-        sa.Index("ix_proposal_org_hash", "org_id", "request_hash"),
+        sa.Index("ix_request_proposal_org_hash", "org_id", "request_hash"),
     )
 
     proposal_id: str = Field(primary_key=True, max_length=24)
     org_id: str = Field(foreign_key="organisation.org_id", max_length=24)
     method: str = Field(max_length=8)
     path: str = Field(max_length=600)
-    body: Any = Field(sa_type=SealedJson("proposal.body"), nullable=True)
+    body: Any = Field(sa_type=SealedJson("request_proposal.body"), nullable=True)
     request_hash: str = Field(max_length=64)
     made_by: str = Field(max_length=40)
     state: str = Field(max_length=10)
