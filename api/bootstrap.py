@@ -48,10 +48,12 @@ from api.webhooks.deliveries import Deliveries
 from api.webhooks.endpoints import Endpoints
 from api.webhooks.events import Events
 from api.webhooks.secrets import Sealer
+from chain.abi import Occurred, address
 from chain.bindings.events import EVENTS
+from chain.bindings.versions import VERSIONS
 from chain.client import ChainClient
 from chain.clock import ChainClock, Clock, SystemClock
-from chain.deployments import find_deployment
+from chain.deployments import find_deployment, require_versions
 from chain.errors import YundanError
 from chain.ids import Hash32
 from chain.indexer import CURSOR, Handler, Indexer
@@ -61,7 +63,7 @@ from chain.ports import BlockRef, ChainReader, Outbox, Records, Signer
 from chain.repository import SqlRecords
 from chain.sealing import Keyring
 from chain.service import Registry
-from chain.signers import LocalSigner
+from chain.signers import LocalSigner, RemoteSigner
 from chain.storage import Storage
 from chain.tables import BlockRow, CursorRow
 from chain.transactions import TransactionWriter, WriterSettings
@@ -158,8 +160,23 @@ class Container:
         """The node, checked for chain id; with the deployment, where one is recorded."""
         deployment = find_deployment(self.settings.deployments, self.settings.chain_id)
         return ChainClient(
-            self.settings.rpc_url, chain_id=self.settings.chain_id, deployment=deployment
+            self.settings.rpc_url,
+            chain_id=self.settings.chain_id,
+            deployment=deployment,
+            proves_headers=self.settings.proves_headers,
         )
+
+    def check_chain(self) -> None:
+        """Checks chain id, first block, the code at each address and the contracts' versions.
+
+        Raises:
+            WrongChainError: another chain, or other code at an address.
+            DeploymentOutdatedError: contracts of another version than this program speaks to.
+        """
+        deployment = self.client.deployment
+        known = {name: told for name, told in VERSIONS.items() if name in deployment.contracts}
+        require_versions(deployment, known)
+        self.client.check_deployment()
 
     @property
     def reader(self) -> ChainReader:
@@ -180,8 +197,18 @@ class Container:
 
     @cached_property
     def relayer(self) -> Signer:
-        """Pays for gas and has no authority."""
-        return LocalSigner(self.settings.relayer_key.get_secret_value())
+        """Pays for gas and has no authority: a key in the environment, in a file, or behind a service."""
+        given = self.settings
+        if given.relayer_signer_url:
+            return RemoteSigner(
+                given.relayer_signer_url,
+                address(given.relayer_address),
+                token=given.relayer_signer_token.get_secret_value(),
+            )
+        if given.relayer_keystore is not None:
+            password = given.relayer_keystore_password.get_secret_value()
+            return LocalSigner.open_keystore(given.relayer_keystore, password)
+        return LocalSigner(given.relayer_key.get_secret_value())
 
     @cached_property
     def registrar(self) -> Signer:
@@ -388,7 +415,11 @@ class Container:
             storage=self.storage,
             signer=self.relayer,
             clock=self.wall,
-            settings=WriterSettings(confirmations=self.settings.finality_depth),
+            settings=WriterSettings(
+                confirmations=self.settings.finality_depth,
+                gas_price=self.settings.gas_price,
+                in_flight=self.settings.in_flight,
+            ),
             local=self.local,
         )
 
@@ -457,7 +488,7 @@ class Container:
         except sa.exc.SQLAlchemyError:
             found.append("the database does not answer")
         try:
-            self.client.check_deployment()
+            self.check_chain()
         except YundanError as error:
             found.append(str(error))
         return found
@@ -473,7 +504,14 @@ class Container:
             self.__dict__["bank"].close()
 
     def _handler(self, use_case: flow.UseCase) -> Handler:
-        return lambda session, seen: use_case(self.services(session), seen)
+        def handle(session: Session, seen: Occurred[Any]) -> None:
+            # one set of use cases for all events of a database transaction
+            services = session.info.get(Services)
+            if services is None:
+                services = session.info[Services] = self.services(session)
+            use_case(services, seen)
+
+        return handle
 
     def _take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
         with self.write() as services:

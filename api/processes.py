@@ -111,7 +111,7 @@ def run_serve(*, api: bool = False, worker: bool = False, gateway: bool = False)
     configure_logs()
     _log.info("settings", **settings.describe())
     container = Container(settings)
-    container.client.check_deployment()
+    container.check_chain()
     work = Worker(container) if worker else None
     if work is not None:
         work.start()

@@ -8,9 +8,11 @@ masked.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +44,9 @@ class Settings(BaseSettings):
         rpc_url: JSON-RPC of a node of the consortium network.
         chain_id: the id that node must answer.
         finality_depth: blocks on top of a block before it counts as final.
+        proves_headers: a block's hash is the hash of its header; false on QBFT, which leaves its seals out.
+        gas_price: wei a unit of gas; 0 on a consortium network.
+        in_flight: most transactions sent and in no block yet; 16 where a node is full of strangers' ones.
         host: address the API listens on.
         port: port the API listens on.
         public_url: where people reach the pages, for links and cookies.
@@ -57,6 +62,9 @@ class Settings(BaseSettings):
         seal_key: secret under which account numbers are sealed, at least 32 bytes, as hex; empty means
             that it is derived from hash_key.
         relayer_key: key that sends transactions; it has no authority. 0x and 64 hex digits.
+        relayer_keystore: instead of it, an encrypted key file; relayer_keystore_password opens it.
+        relayer_signer_url: instead of both, a signing service that holds the key of relayer_address;
+            relayer_signer_token is shown to it.
         registrar_key: key that countersigns registrations (know your customer).
         attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`.
         attestor_party: party id of that attestor.
@@ -89,6 +97,9 @@ class Settings(BaseSettings):
     rpc_url: str = "http://127.0.0.1:8545"
     chain_id: int = Field(default=31337, gt=0)
     finality_depth: int = Field(default=2, ge=0, le=1000)
+    proves_headers: bool = True
+    gas_price: int = Field(default=0, ge=0, le=10**12)
+    in_flight: int = Field(default=64, ge=1, le=1000)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     public_url: str = ""
@@ -103,6 +114,11 @@ class Settings(BaseSettings):
     second_custodian_key: SecretStr = SecretStr("")
     seal_key: SecretStr = SecretStr("")
     relayer_key: SecretStr = SecretStr("")
+    relayer_keystore: Path | None = None
+    relayer_keystore_password: SecretStr = SecretStr("")
+    relayer_signer_url: str = ""
+    relayer_address: str = ""
+    relayer_signer_token: SecretStr = SecretStr("")
     registrar_key: SecretStr = SecretStr("")
     attestor_key: SecretStr = SecretStr("")
     attestor_party: int = Field(default=0, ge=0, lt=2**64)
@@ -127,7 +143,7 @@ class Settings(BaseSettings):
         if self.demo:
             return self
         reasons = [
-            *_key_reasons("YUNDAN_RELAYER_KEY", self.relayer_key),
+            *self._relayer_reasons(),
             *_key_reasons("YUNDAN_REGISTRAR_KEY", self.registrar_key),
             *_secret_reasons("YUNDAN_HASH_KEY", self.hash_key),
             *_secret_reasons("YUNDAN_ENROL_TOKEN", self.enrol_token),
@@ -189,6 +205,24 @@ class Settings(BaseSettings):
             if reasons:
                 raise ValueError(reasons[0])
         return [bytes.fromhex(one.removeprefix("0x"))[:32] for one in text.split(",")]
+
+    def _relayer_reasons(self) -> list[str]:
+        """The sending key comes from one place: the environment, a key file, or a signing service."""
+        if self.relayer_signer_url:
+            reasons = []
+            if not re.fullmatch(r"0x[0-9a-fA-F]{40}", self.relayer_address):
+                reasons.append("YUNDAN_RELAYER_ADDRESS is not the address of a key")
+            host = urlsplit(self.relayer_signer_url).hostname
+            if not self.relayer_signer_url.startswith("https://") and host not in LOCAL_HOSTS:
+                reasons.append(
+                    "YUNDAN_RELAYER_SIGNER_URL must begin with https:// off this machine"
+                )
+            return reasons
+        if self.relayer_keystore is not None:
+            if not self.relayer_keystore_password.get_secret_value():
+                return ["YUNDAN_RELAYER_KEYSTORE_PASSWORD is not set"]
+            return []
+        return _key_reasons("YUNDAN_RELAYER_KEY", self.relayer_key)
 
     @property
     def storage_url(self) -> str:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlmodel
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from api.tables import MomentRow
 from chain.abi import Occurred, json_value
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 ABOUT = ("trip", "waybill", "advance", "line", "payout")
 """Fields of events whose values are ids that people ask by."""
@@ -51,19 +55,22 @@ class Timeline:
             field.name: json_value(getattr(seen.event, field.name))
             for field in dataclasses.fields(seen.event)
         }
-        for about in {str(facts[name]) for name in ABOUT if name in facts}:
-            self._session.merge(
-                MomentRow(
-                    about=about,
-                    transaction_hash=seen.transaction_hash,
-                    log_index=seen.log_index,
-                    event=type(seen.event).__name__,
-                    facts=facts,
-                    at=seen.at,
-                    block_number=seen.block_number,
-                    block_hash=seen.block_hash,
-                )
-            )
+        rows = [
+            {
+                "about": about,
+                "transaction_hash": seen.transaction_hash,
+                "log_index": seen.log_index,
+                "event": type(seen.event).__name__,
+                "facts": facts,
+                "at": seen.at,
+                "block_number": seen.block_number,
+                "block_hash": seen.block_hash,
+            }
+            for about in sorted({str(facts[name]) for name in ABOUT if name in facts})
+        ]
+        if not rows:
+            return
+        self._session.connection().execute(_filing(self._session.get_bind().dialect.name), rows)
 
     def list_about(self, ids: Collection[str]) -> list[Filed]:
         """Events about any of some ids, each once, in the order of the chain."""
@@ -82,3 +89,13 @@ class Timeline:
             for row in rows
         }
         return [found[place] for place in sorted(found)]
+
+
+@functools.cache
+def _filing(dialect: str) -> Any:
+    """The statement that files rows, or writes what a block that came again has changed of them."""
+    table = MomentRow.__table__  # type: ignore[attr-defined]  # every table class has it
+    insert = _INSERTS[dialect](table)
+    keys = ["about", "transaction_hash", "log_index"]
+    anew = {one.name: insert.excluded[one.name] for one in table.columns if one.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=anew)

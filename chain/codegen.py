@@ -268,7 +268,19 @@ def generate(compilation: Compilation) -> dict[str, str]:
     files["__init__.py"] = "\n".join(lines)
     for name, (abi, notes) in contracts.items():
         files[f"{snake(name)}.py"] = _contract_file(words, name, abi, notes)
+    files["versions.py"] = _versions_file(compilation, contracts)
     return files
+
+
+def _versions_file(compilation: Compilation, contracts: Iterable[str]) -> str:
+    """Which version of each contract these bindings speak to."""
+    made = {
+        name: compilation.artifacts[name].version
+        for name in sorted(contracts)
+        if name in compilation.artifacts and compilation.artifacts[name].bytecode
+    }
+    lines = "".join(f'    "{name}": "{version}",\n' for name, version in made.items())
+    return f"{HEADER}{FUTURE}VERSIONS = {{\n{lines}}}\n"
 
 
 def _contracts(

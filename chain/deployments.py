@@ -11,6 +11,7 @@ from chain.errors import ChainError, NotFoundError
 from chain.ids import Address, Hash32
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -18,6 +19,12 @@ class DeploymentUnreadableError(ChainError):
     """The record of the deployment cannot be read."""
 
     code = "deployment_unreadable"
+
+
+class DeploymentOutdatedError(ChainError):
+    """The chain carries other versions of the contracts than this program speaks to."""
+
+    code = "deployment_outdated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,24 @@ class Deployment:
     def first_block(self) -> int:
         """The block of the first contract: nothing of ours is before it."""
         return min((d.block_number for d in self.contracts.values()), default=0)
+
+
+def require_versions(deployment: Deployment, expected: Mapping[str, str]) -> None:
+    """Checks that every contract is of the version that this program speaks to.
+
+    Raises:
+        DeploymentOutdatedError: one is missing or of another version; it names the contract.
+    """
+    for name, version in expected.items():
+        found = deployment.contracts.get(name)
+        if found is None or found.version != version:
+            raise DeploymentOutdatedError(
+                f"{name} on chain {deployment.chain_id} is not the version this checkout speaks to; "
+                "check out the old version, or start a fresh local chain with `make demo`",
+                contract=name,
+                on_chain=found.version if found else None,
+                expected=version,
+            )
 
 
 def find_deployment(folder: Path, chain_id: int) -> Deployment | None:

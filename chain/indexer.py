@@ -305,7 +305,7 @@ class Indexer:
 
     def _take(self, seen: list[SeenBlock], tip: BlockRow | None, up_to: int, done: Advance) -> None:
         """Remembers blocks, and handles those deep enough in the same database transaction."""
-        with self._storage.write() as session:
+        with self._storage.write_at_length() as session:
             self._take_turn(session)
             top = session.exec(select(func.max(BlockRow.number))).one()
             if top != (None if tip is None else tip.number):
@@ -352,7 +352,7 @@ class Indexer:
                 .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
             ).one()
         if waiting:
-            with self._storage.write() as session:
+            with self._storage.write_at_length() as session:
                 self._take_turn(session)
                 self._handle_stored(session, up_to, done)
 

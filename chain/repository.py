@@ -37,6 +37,8 @@ class SqlRecords:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        # waybills are asked for by id many times within one database transaction
+        self._known: dict[str, WaybillRow] = {}
 
     # -- parties ------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class SqlRecords:
 
     def save_party(self, party: Party) -> None:
         """A party as it now is."""
-        self._update(PartyRow, PartyRow.party_id, str(party.id), _party_values(party))
+        self._update(self._session.get_one(PartyRow, str(party.id)), _party_values(party))
 
     # -- waybills -----------------------------------------------------------------------------
 
@@ -93,14 +95,10 @@ class SqlRecords:
             return []
         if first.parent_id is None:
             return [held_waybill(first)]
-        # One query for the chain (a chain is small), then the path is walked in memory.
-        rows = {row.waybill_id: row for row in self._chain_rows(first.root_id)}
-        path: list[HeldWaybill] = []
-        at: str | None = waybill
-        while at is not None and len(path) <= MOST_TIERS:
-            path.append(held_waybill(rows[at]))
-            at = rows[at].parent_id
-        return path
+        if first.parent_id not in self._known:
+            # One query for the chain (a chain is small), then the path is walked in memory.
+            self._chain_rows(first.root_id)
+        return _path(waybill, self._known)
 
     def list_children(self, waybill: WaybillId) -> list[HeldWaybill]:
         """The waybills right below one, oldest first."""
@@ -189,7 +187,7 @@ class SqlRecords:
 
     def save_waybill(self, waybill: HeldWaybill) -> None:
         """A waybill as it now is."""
-        self._update(WaybillRow, WaybillRow.waybill_id, waybill.id, _waybill_values(waybill))
+        self._update(self._row(waybill.id), _waybill_values(waybill))
 
     # -- trips --------------------------------------------------------------------------------
 
@@ -278,14 +276,15 @@ class SqlRecords:
         """Trips by id, each with its waybills from the leaf up; one question for each tier."""
         rows = self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(sorted(trips))))
         held = [held_trip(row) for row in rows]
-        known: dict[str, WaybillRow] = {}
         wanted = {str(trip.leaf) for trip in held}
         while wanted:
-            query = select(WaybillRow).where(col(WaybillRow.waybill_id).in_(sorted(wanted)))
-            found = self._session.exec(query).all()
-            known |= {row.waybill_id: row for row in found}
-            wanted = {row.parent_id for row in found if row.parent_id} - known.keys()
-        return {trip.id: (trip, _path(trip.leaf, known)) for trip in held}
+            missing = sorted(wanted - self._known.keys())
+            if missing:
+                query = select(WaybillRow).where(col(WaybillRow.waybill_id).in_(missing))
+                self._known |= {row.waybill_id: row for row in self._session.exec(query)}
+            above = {self._known[one].parent_id for one in wanted if one in self._known}
+            wanted = {one for one in above if one}
+        return {trip.id: (trip, _path(trip.leaf, self._known)) for trip in held}
 
     def add_trip(self, trip: HeldTrip) -> None:
         """A new trip."""
@@ -294,22 +293,28 @@ class SqlRecords:
 
     def save_trip(self, trip: HeldTrip) -> None:
         """A trip as it now is."""
-        self._update(TripRow, TripRow.trip_id, trip.id, _trip_values(trip))
+        self._update(self._session.get_one(TripRow, trip.id), _trip_values(trip))
 
     # -- the rest -----------------------------------------------------------------------------
 
     def _row(self, waybill: WaybillId) -> WaybillRow | None:
-        query = select(WaybillRow).where(col(WaybillRow.waybill_id) == waybill)
-        return self._session.exec(query).first()
+        row = self._known.get(waybill)
+        if row is None:
+            query = select(WaybillRow).where(col(WaybillRow.waybill_id) == waybill)
+            row = self._session.exec(query).first()
+            if row is not None:
+                self._known[waybill] = row
+        return row
 
     def _chain_rows(self, root: str) -> list[WaybillRow]:
         query = select(WaybillRow).where(col(WaybillRow.root_id) == root)
-        return list(
+        rows = list(
             self._session.exec(query.order_by(col(WaybillRow.tier), col(WaybillRow.number)))
         )
+        self._known |= {row.waybill_id: row for row in rows}
+        return rows
 
-    def _update(self, table: Any, key: Any, value: str, values: dict[str, Any]) -> None:
-        row = self._session.exec(select(table).where(col(key) == value)).one()
+    def _update(self, row: Any, values: dict[str, Any]) -> None:
         for name, new in values.items():
             setattr(row, name, new)
         self._session.add(row)

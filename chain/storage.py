@@ -152,6 +152,19 @@ class Storage:
                 session.expunge_all()  # or the rollback would empty the rows
                 session.rollback()
 
+    @contextlib.contextmanager
+    def write_at_length(self) -> Iterator[Session]:
+        """``write`` for work that comes back to the same rows again and again.
+
+        A session forgets a row as soon as nobody holds it and asks for it anew; here it holds on to
+        every row until the end, so that a row is read once.
+        """
+        with self.write() as session:
+            held: list[Any] = []
+            for name in ("loaded_as_persistent", "pending_to_persistent"):
+                sa.event.listen(session, name, lambda _session, row: held.append(row))
+            yield session
+
     def create_all(self) -> None:
         """Creates every table known so far; for tests (a real system migrates)."""
         Row.metadata.create_all(self.engine)

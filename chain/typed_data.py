@@ -9,6 +9,7 @@ signatures are checked on chain by PartyRegistry; ``recover`` here knows keys on
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,38 @@ def recover_digest(digest: bytes, signature: bytes) -> Address:
 
 
 def _signable(struct: Struct, domain: Domain | None) -> SignableMessage:
+    """The coded form; the same one is hashed several times on its way, so the last ones are kept."""
+    return _coded(_Exactly(struct), domain)
+
+
+class _Exactly:
+    """A struct that equals another only if every value is of the same type as well: True is not 1."""
+
+    __slots__ = ("_key", "struct")
+
+    def __init__(self, struct: Struct) -> None:
+        self.struct = struct
+        self._key = _with_types(struct)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Exactly) and self._key == other._key
+
+
+def _with_types(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return type(value), *(_with_types(getattr(value, field.name)) for field in fields)
+    if isinstance(value, list | tuple):
+        return type(value), *map(_with_types, value)
+    return type(value), repr(value) if type(value).__hash__ is None else value
+
+
+@functools.lru_cache(maxsize=1024)
+def _coded(exactly: _Exactly, domain: Domain | None) -> SignableMessage:
+    struct = exactly.struct
     types = struct_types(struct.EIP712)
     primary = next(iter(types))
     given: dict[str, Any] = {}

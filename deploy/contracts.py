@@ -18,7 +18,13 @@ from sqlmodel import col, func, select
 
 from chain.abi import ContractCall, address, hash32
 from chain.compiler import Artifact, compile_contracts
-from chain.deployments import Deployed, Deployment, find_deployment, save_deployment
+from chain.deployments import (
+    Deployed,
+    Deployment,
+    find_deployment,
+    require_versions,
+    save_deployment,
+)
 from chain.errors import ChainError, NotFoundError, WrongChainError
 from chain.ids import Address, Hash32
 from chain.outbox import CREATION, SqlOutbox
@@ -58,12 +64,6 @@ class DeploymentFailedError(ChainError):
     """The contracts could not be put on chain."""
 
     code = "deployment_failed"
-
-
-class DeploymentOutdatedError(ChainError):
-    """The chain carries other versions of the contracts than this checkout compiles."""
-
-    code = "deployment_outdated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def deploy_contracts(
     artifacts = compile_contracts(root).artifacts
     recorded = find_deployment(folder, client.chain_id)
     if recorded is not None:
-        _require_current(recorded, artifacts)
+        require_versions(recorded, {name: artifacts[name].version for name in ORDER})
         client.use(recorded)
         _settle(writer)  # a local node that lost blocks gets them back before the look
         client.check_deployment()
@@ -219,19 +219,6 @@ def rebuild_local_chain(
 
 def _key(client: ChainClient, name: str, artifacts: Mapping[str, Artifact]) -> str:
     return f"deploy:{client.chain_id}:{name}:{artifacts[name].version}"
-
-
-def _require_current(recorded: Deployment, artifacts: Mapping[str, Artifact]) -> None:
-    for name in ORDER:
-        found = recorded.contracts.get(name)
-        if found is None or found.version != artifacts[name].version:
-            raise DeploymentOutdatedError(
-                f"{name} on chain {recorded.chain_id} is not the version this checkout compiles; "
-                "check out the old version, or start a fresh local chain with `make demo`",
-                contract=name,
-                on_chain=found.version if found else None,
-                compiled=artifacts[name].version,
-            )
 
 
 def _queue_all(

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 import sqlmodel
 from sqlmodel import Session, col
 
@@ -91,39 +92,48 @@ class Events:
         if len(payload.encode()) > MOST_PAYLOAD:  # a list that grew: the object tells the rest
             data["facts"] = {}
             payload = json.dumps({"type": kind, "timestamp": rfc3339(when), "data": data})
+        now = self._clock.now()
         rows = [
-            EventRow(
-                event_id=new_id("event"),
-                party_id=party,
-                type=kind,
-                object_kind=about.kind,
-                object_id=about.id,
-                payload=payload,
-                source=source,
-                at=when,
-                told_at=self._clock.now(),
-            )
+            {
+                "event_id": new_id("event"),
+                "party_id": party,
+                "type": kind,
+                "object_kind": about.kind,
+                "object_id": about.id,
+                "payload": payload,
+                "source": source,
+                "at": when,
+                "told_at": now,
+            }
             for party in new
         ]
-        self._session.add_all(rows)
-        self._session.flush()
-        self._queue(rows)
+        table = EventRow.__table__  # type: ignore[attr-defined]  # every table class has it
+        self._session.connection().execute(sa.insert(table), rows)
+        self._queue(kind, new, source)
         return len(rows)
 
-    def _queue(self, rows: list[EventRow]) -> None:
-        by_party = {row.party_id: row for row in rows}
+    def _queue(self, kind: str, parties: list[str], source: str) -> None:
         receivers = self._session.exec(
             sqlmodel.select(WebhookEndpointRow)
             .where(
-                col(WebhookEndpointRow.party_id).in_(sorted(by_party)),
+                col(WebhookEndpointRow.party_id).in_(parties),
                 col(WebhookEndpointRow.state) == "enabled",
             )
             .order_by(col(WebhookEndpointRow.number))
+        ).all()
+        wanting = [one for one in receivers if wants(one.types.split(), kind)]
+        if not wanting:
+            return
+        told_of = self._session.exec(
+            sqlmodel.select(EventRow).where(
+                col(EventRow.source) == source, col(EventRow.party_id).in_(parties)
+            )
         )
-        for receiver in receivers:
+        by_party = {row.party_id: row for row in told_of}
+        now = self._clock.now()
+        for receiver in wanting:
             row = by_party[receiver.party_id]
-            if wants(receiver.types.split(), row.type):
-                self._session.add(delivery_of(row, receiver.endpoint_id, self._clock.now()))
+            self._session.add(delivery_of(row, receiver.endpoint_id, now))
         self._session.flush()
 
     def find(self, event: str) -> ToldEvent | None:

@@ -1,24 +1,23 @@
 """Speed of the chain's door: whole trips to FINAL, against web3's defaults call by call; latency; backfill.
 
-Each function yields lines of ``yundan bench``. Run singly:
-``python -m tests.benchmarks.bench_chain [--trips 60] [--seconds 0]``. Inputs are signed beforehand; the
-node is a local anvil on the same machine, so both variants share the processor with it. Calls are
-offered by one process and sent and indexed by another, as ``yundan api`` and ``yundan worker`` are.
+Each function yields lines of ``yundan bench``. Run singly: ``python -m tests.benchmarks.bench_chain``, and
+``--seconds 300`` for what is sustained. Trips go through the use cases behind the API
+(``tests/benchmarks/firms.py``) in one process; another sends and indexes, as ``yundan worker`` does; the
+node is a local anvil on the same machine, and the database is on disk.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import json
 import logging
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from web3 import Web3
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
 from chain.bindings.delivery_registry import DeliveryRegistry
-from chain.bindings.events import EVENTS, AdvanceReleased
+from chain.bindings.events import EVENTS
 from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.structs import (
     Acknowledgement,
@@ -47,25 +46,25 @@ from chain.bindings.structs import (
     Waybill,
 )
 from chain.bindings.waybill_registry import WaybillRegistry
-from chain.clock import SystemClock
 from chain.ids import AdvanceId, TripId, WaybillId
 from chain.indexer import Indexer
 from chain.jobs import ChainLoop, index_once
-from chain.outbox import SqlOutbox
 from chain.storage import Storage
 from chain.tables import OutgoingTransactionRow
-from chain.transactions import TransactionWriter
 from chain.typed_data import struct_hash
 from deploy.node import LocalChain
+from tests.benchmarks.firms import Desk, Firms, Pace, open_container, run_trips
 from tests.integration.finance.town import FAR, FIRST_BLOCK, ZERO, Town, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chain.abi import ContractCall
-    from chain.ids import Address
 
 CONTEXT = multiprocessing.get_context("forkserver")
+TOGETHER = 32
+"""Trips under way at once."""
+
 PRINCIPAL = 500_000
 SEEN = sa.Table(
     "seen_by_bench",
@@ -277,114 +276,108 @@ def send_naively(stage: Stage, scripts: list[Script]) -> float:
     return len(scripts) / spent
 
 
-def offer(url: str, signer: Address, trips: list, ready, go) -> None:
-    """The API's part, in a process of its own: each call in its own database transaction."""
-    storage = Storage(url)
-    clock = SystemClock()
+def work(place: tuple[Path, str, int, str], ready, ends, told) -> None:
+    """The worker, in a process of its own: sends and indexes with every handler of the product."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    container = open_container(*place)
+    loop = ChainLoop(writers=[container.writer()], indexer=container.indexer(), every_s=0.02)
+    loop.start()
     ready.set()
-    go.wait()
-    for trip, calls in enumerate(trips):
-        for at, call in enumerate(calls):
-            with storage.write() as session:
-                outbox = SqlOutbox(session, signer=signer, clock=clock)
-                outbox.queue(call, key=f"bench:offered:{trip}:{at}")
-    storage.close()
+    memory = [_resident()]
+    while not ends.wait(30) and loop.is_running():
+        memory.append(_resident())
+    memory.append(_resident())
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    loop.stop()
+    failure = None if loop.failure is None else str(loop.failure)
+    told.put((failure, memory, used.ru_utime + used.ru_stime))
+    container.close()
 
 
-class Bench:
-    """The product's own door: outbox, writer and indexer as a worker process runs them."""
+@dataclass(frozen=True)
+class Run:
+    """What a run has shown; processor time is in milliseconds a trip."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        town = stage.town
-        town.writer.close()
-        self.storage = town.storage
-        with contextlib.suppress(sa.exc.OperationalError):
-            SEEN.create(self.storage.engine, checkfirst=True)
-        self.writer = TransactionWriter(
-            client=town.client, storage=self.storage, signer=town.relayer, clock=town.wall
-        )
-        self.released: dict[str, threading.Event] = {}
-        self.indexer = Indexer(
-            client=town.client,
-            storage=self.storage,
-            handlers={event: [note_event] for event in EVENTS.values()}
-            | {AdvanceReleased: [note_event, self._tell]},
-        )
-        self.loop = ChainLoop(writers=[self.writer], indexer=self.indexer, every_s=0.05)
-        self._keys = itertools.count()
+    pace: Pace
+    memory_mib: list[float]
+    worker_ms: float
+    desk_ms: float
+    node_ms: float
+    calls: int
 
-    def _tell(self, _session, occurred) -> None:
-        waiting = self.released.get(occurred.event.advance)
-        if waiting is not None:
-            waiting.set()
+    @property
+    def rate(self) -> float:
+        return self.pace.done / self.pace.seconds
 
-    def queue(self, calls) -> None:
-        """Each call in a database transaction of its own, as requests come."""
-        town = self.stage.town
-        for call in calls:
-            with self.storage.write() as session:
-                outbox = SqlOutbox(
-                    session, signer=town.relayer.address, clock=town.wall, wake=self.loop.wake
-                )
-                outbox.queue(call, key=f"bench:{next(self._keys)}")
 
-    def states(self) -> dict[str, int]:
-        with self.storage.read() as session:
-            return dict(
-                session.exec(
-                    select(col(OutgoingTransactionRow.state), func.count())
-                    .where(col(OutgoingTransactionRow.key).like("bench:%"))
-                    .group_by(col(OutgoingTransactionRow.state))
-                ).all()
-            )
-
-    def trips_a_second(self, scripts: list[Script]) -> float:
-        """Trips a second from the first call queued to the last release handled and FINAL."""
-        for script in scripts:
-            self.released[script.advance] = threading.Event()
-        town = self.stage.town
-        ready, go = CONTEXT.Event(), CONTEXT.Event()
-        offering = CONTEXT.Process(
-            target=offer,
-            args=(
-                self.storage.url.render_as_string(hide_password=False),
-                town.relayer.address,
-                [script.calls for script in scripts],
-                ready,
-                go,
-            ),
-            daemon=True,
-        )
-        offering.start()
+def run_firms(
+    folder: Path, *, together: int, until, trips: int, storage_url: str = "", latency: int = 0
+) -> tuple[Run, Pace]:
+    """Trips through the use cases; a second, calm run of single trips for latencies."""
+    node = LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False)
+    node.start()
+    firms = Firms(folder, node, storage_url)
+    acts = [firms.act() for _ in range(trips + latency)]
+    ready, ends, told = CONTEXT.Event(), CONTEXT.Event(), CONTEXT.Queue()
+    worker = CONTEXT.Process(
+        target=work,
+        args=((folder, node.url, node.chain_id, firms.url), ready, ends, told),
+        daemon=True,
+    )
+    worker.start()
+    try:
         ready.wait()
-        began = time.perf_counter()
-        go.set()
-        for script in scripts:
-            while not self.released[script.advance].wait(1):
-                assert self.loop.is_running(), self.loop.failure
-                refused = self.states().get("reverted")
-                assert not refused, f"{refused} calls were refused"
-        while set(self.states()) != {"final"}:
-            time.sleep(0.01)
-        spent = time.perf_counter() - began
-        offering.join()
-        return len(scripts) / spent
+        desk = Desk(firms.container, firms)
+        before = resource.getrusage(resource.RUSAGE_SELF), _processor_s(node.process_id)
+        pace = run_trips(
+            desk,
+            iter(acts[latency:]),
+            together=together,
+            until=lambda done, spent: not worker.is_alive() or until(done, spent),
+        )
+        _await_final(firms)
+        after = resource.getrusage(resource.RUSAGE_SELF), _processor_s(node.process_id)
+        calm = run_trips(desk, iter(acts[:latency]), together=1, until=lambda *_: False)
+        ends.set()
+        failure, memory, worker_s = told.get(timeout=60)
+        assert failure is None, failure
+        calls = _await_final(firms)
+    finally:
+        ends.set()
+        worker.join(20)
+        worker.kill()
+        firms.close()
+        node.stop()
+    each = 1000 / max(pace.done, 1)
+    used = after[0].ru_utime + after[0].ru_stime - before[0].ru_utime - before[0].ru_stime
+    run = Run(
+        pace=pace,
+        memory_mib=memory,
+        worker_ms=worker_s * 1000 / max(pace.done + calm.done, 1),
+        desk_ms=used * each,
+        node_ms=(after[1] - before[1]) * each,
+        calls=calls,
+    )
+    return run, calm
 
-    def latencies(self, scripts: list[Script]) -> list[float]:
-        """Seconds from the commit that queues the completing call to the handled release."""
-        found = []
-        for script in scripts:
-            self.released[script.advance] = threading.Event()
-            self.queue(script.calls[:-1])
-            while set(self.states()) != {"final"}:
-                time.sleep(0.005)
-            time.sleep(0.05)
-            began = time.perf_counter()
-            self.queue(script.calls[-1:])
-            assert self.released[script.advance].wait(20)
-            found.append(time.perf_counter() - began)
-        return found
+
+def _await_final(firms: Firms) -> int:
+    """Waits until every call is FINAL; how many there are."""
+    deadline = time.monotonic() + 120
+    while True:
+        with firms.container.storage.read() as session:
+            query = select(col(OutgoingTransactionRow.state), func.count())
+            states = dict(session.exec(query.group_by(col(OutgoingTransactionRow.state))).all())
+        if set(states) == {"final"}:
+            return states["final"]
+        assert time.monotonic() < deadline, states
+        time.sleep(0.01)
+
+
+def _processor_s(process: int | None) -> float:
+    """Processor time a process has used, in seconds."""
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def backfill(stage: Stage) -> float:
@@ -406,64 +399,65 @@ def backfill(stage: Stage) -> float:
     return events / spent
 
 
-def bench_chain(trips: int = 60, naive: int = 4, samples: int = 20) -> Iterator[dict]:
-    """Lines ``chain.*``; about a minute."""
+def bench_chain(trips: int = 120, naive: int = 6, samples: int = 30) -> Iterator[dict]:
+    """Lines ``chain.*``; about two minutes."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stage = Stage(folder / "naive")
         try:
             baseline = send_naively(stage, [stage.script() for _ in range(naive)])
-            scripts = [stage.script() for _ in range(trips)]
-            late = [stage.script() for _ in range(samples)]
-            bench = Bench(stage)
-            bench.loop.start()
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            ours = bench.trips_a_second(scripts)
-            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            took = sorted(bench.latencies(late))
-            bench.loop.stop()
-            yield line(
-                "chain.trips_per_second",
-                ours,
-                "trips/s",
-                baseline=baseline,
-                name="web3 defaults, one call after the other",
-                target=6,
-            )
-            yield line("chain.trips_against_naive", ours / baseline, "times", target=5)
-            yield line("chain.release_visible_p50", statistics.median(took) * 1000, "ms")
-            yield line("chain.release_visible_p99", took[int(len(took) * 0.99)] * 1000, "ms")
-            yield line("chain.backfill", backfill(stage), "events/s", target=3000)
-            yield line("chain.memory_grown", (after - before) / 1024, "MiB")
+            for script in (stage.script() for _ in range(60)):
+                stage.town.send(*script.calls)
+            events = backfill(stage)
         finally:
             stage.close()
+        run, calm = run_firms(
+            folder / "firms",
+            together=TOGETHER,
+            until=lambda *_: False,
+            trips=trips,
+            latency=samples,
+        )
+    took = sorted(calm.visible)
+    yield line(
+        "chain.trips_per_second",
+        run.rate,
+        "trips/s",
+        baseline=baseline,
+        name="web3 defaults, one call after the other",
+        target=6,
+    )
+    yield line("chain.trips_against_naive", run.rate / baseline, "times", target=5)
+    yield line("chain.release_visible_p50", statistics.median(took) * 1000, "ms")
+    yield line("chain.release_visible_p99", took[int(len(took) * 0.99)] * 1000, "ms")
+    yield line("chain.backfill", events, "events/s", target=3000)
+    yield from _costs(run)
 
 
-def sustained(seconds: float, rate: float) -> Iterator[dict]:
-    """Trips offered at a steady rate for so many seconds; memory by the minute."""
+def sustained(seconds: float, storage_url: str = "") -> Iterator[dict]:
+    """As many trips as it bears for so many seconds; memory every half minute."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder))
-        scripts = [stage.script() for _ in range(int(seconds * rate))]
-        bench = Bench(stage)
-        bench.loop.start()
-        memory = [_resident()]
-        began = time.perf_counter()
-        for at, script in enumerate(scripts):
-            time.sleep(max(0.0, began + at / rate - time.perf_counter()))
-            self_paced = script.calls
-            bench.released[script.advance] = threading.Event()
-            bench.queue(self_paced)
-            if at % max(int(rate * 30), 1) == 0:
-                memory.append(_resident())
-        for script in scripts:
-            assert bench.released[script.advance].wait(120), bench.loop.failure
-        spent = time.perf_counter() - began
-        memory.append(_resident())
-        bench.loop.stop()
-        stage.close()
-        yield line("chain.sustained_trips_per_second", len(scripts) / spent, "trips/s", target=6)
-        yield {"bench": "chain.resident_mib", "value": memory, "unit": "MiB every 30 s"}
+    with tempfile.TemporaryDirectory() as name:
+        run, _ = run_firms(
+            Path(name) / "firms",
+            together=TOGETHER,
+            until=lambda _, spent: spent >= seconds,
+            trips=int(seconds * 10),
+            storage_url=storage_url,
+        )
+    yield line("chain.sustained_trips_per_second", run.rate, "trips/s", target=6)
+    yield {"bench": "chain.resident_mib", "value": run.memory_mib, "unit": "MiB every 30 s"}
+    yield from _costs(run)
+
+
+def _costs(run: Run) -> Iterator[dict]:
+    """Where a trip's processor time goes, and the worker's memory."""
+    yield line("chain.worker_per_trip", run.worker_ms, "ms of processor")
+    yield line("chain.desk_per_trip", run.desk_ms, "ms of processor")
+    yield line("chain.node_per_trip", run.node_ms, "ms of processor")
+    grown = run.memory_mib[-1] - run.memory_mib[min(1, len(run.memory_mib) - 1)]
+    yield line("chain.memory_grown", grown, "MiB")
 
 
 def _resident() -> float:
@@ -473,12 +467,16 @@ def _resident() -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trips", type=int, default=60)
+    parser.add_argument("--trips", type=int, default=120)
     parser.add_argument("--seconds", type=float, default=0.0)
-    parser.add_argument("--rate", type=float, default=12.0)
+    parser.add_argument(
+        "--storage-url", default="", help="PostgreSQL, say; SQLite on disk if empty"
+    )
     given = parser.parse_args()
     lines = (
-        sustained(given.seconds, given.rate) if given.seconds else bench_chain(trips=given.trips)
+        sustained(given.seconds, given.storage_url)
+        if given.seconds
+        else bench_chain(trips=given.trips)
     )
     for one in lines:
         sys.stdout.write(json.dumps(one) + "\n")

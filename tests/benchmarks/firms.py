@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
@@ -177,7 +177,10 @@ class Firms:
                 )
             )
         calls = [
-            *(DeliveryRegistry.add_attestor(self.parties[one]) for one in ("judge_one", "judge_two")),
+            *(
+                DeliveryRegistry.add_attestor(self.parties[one])
+                for one in ("judge_one", "judge_two")
+            ),
             SettlementToken.set_custodian(self.parties["bank_one"], self.parties["bank_two"]),
         ]
         account = self.container.client.fetch(PartyRegistry.account_of(self.parties["lender"]))
@@ -300,7 +303,9 @@ class Firms:
             verdicts=tuple(verdicts),
             receipt=(receipt, self.sign("consignee", receipt, "DeliveryRegistry")),
             fixes=tuple(
-                Fix(time=start - 7_000 + 40 * at, lat_e6=32_000_000, lon_e6=120_000_000 + 6_000 * at)
+                Fix(
+                    time=start - 7_000 + 40 * at, lat_e6=32_000_000, lon_e6=120_000_000 + 6_000 * at
+                )
                 for at in range(FIXES)
             ),
             account=self.number(),
@@ -465,8 +470,8 @@ def run_trips(
             desk.receive(act)
             received[advance] = time.perf_counter()
             busy = True
-        for advance in desk.in_state(list(received), AdvanceState.RELEASED) if received else ():
-            visible.append(time.perf_counter() - received.pop(advance))
+        seen = desk.in_state(list(received), AdvanceState.RELEASED) if received else ()
+        visible.extend(time.perf_counter() - received.pop(advance) for advance in seen)
         if not busy:
             time.sleep(0.005)
     return Pace(len(visible), time.perf_counter() - began, tuple(visible))

