@@ -4,11 +4,12 @@ from __future__ import annotations
 
 VERSIONS = {
     "AccessManager": "759534245e2584bb",
-    "CreditFacility": "4dc54d0c70158502",
-    "DeliveryRegistry": "fa64e38e27c9a0d2",
-    "FreightAdvance": "189a2f0317fb2098",
-    "FreightSettlement": "591a1c907df6f3b6",
-    "PartyRegistry": "26270fe080e35bf0",
-    "SettlementToken": "3446873cb4097686",
-    "WaybillRegistry": "93e340a2c49ad195",
+    "Council": "0ac3bac3aeb5c58e",
+    "CreditFacility": "88fc96a9f6836bda",
+    "DeliveryRegistry": "66f697cd621f0c9e",
+    "FreightAdvance": "842b2a5a95e16e04",
+    "FreightSettlement": "c68848ef2eb6e85d",
+    "PartyRegistry": "3efb3ab669e95185",
+    "SettlementToken": "841b85cc9788b223",
+    "WaybillRegistry": "16278dff04ec4484",
 }
