@@ -23,6 +23,7 @@ from chain.errors import YundanError
 from chain.ids import Hash32
 from finance.payouts import account_of_party, collection_account
 from tracking.findings import Severity
+from tracking.instants import instant
 
 if TYPE_CHECKING:
     from api.bootstrap import Services
@@ -228,11 +229,21 @@ AFTER: Mapping[type[Event], tuple[UseCase, ...]] = dict.fromkeys(
 """What changes where a trip stands is noted on the boards, after everything else has been done."""
 
 
-def tell_alert(_: Services, raised: Raised) -> None:
-    """An alert of a trip is in the log too, without a place: whoever runs the system sees it there."""
+def tell_alert(to: Services, raised: Raised) -> None:
+    """Whoever a trip concerns is told of its alert, and the log without a place."""
     alert = raised.alert
     if alert.severity is not Severity.INFO:
         _log.warning("trip_alert", trip=raised.trip, code=alert.code, at=alert.at)
+    about = About("trip", raised.trip)
+    numbers = {name: value for name, value in alert.detail.items() if name not in {"lat", "lon"}}
+    to.events.publish(
+        "trip.alerted",
+        about,
+        concerned_by(to, about),
+        facts={"code": alert.code, "severity": alert.severity.value, "detail": numbers},
+        source=f"alert:{raised.trip}:{alert.at}:{alert.code}",
+        at=instant(alert.at),
+    )
 
 
 ON_ALERT: tuple[Callable[[Services, Raised], None], ...] = (tell_alert,)

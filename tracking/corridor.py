@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 GEOD = Geod(ellps="WGS84")
 _DENSE_M = 100.0
+_MOST_EXACT = 20_000
+"""Segments whose second passes are looked for exactly; more than that is no road but a scribble."""
+
+_MOST_PAIRS = 400
+"""Pairs of passes that are compared one by one; more go through an array."""
+
 _ECCENTRICITY_2 = 0.00669437999014
 _PACE_STEP_MM = 10_000
 _BEND_M = 60.0
@@ -265,8 +271,13 @@ class Corridor:
         scale = self.scale(self.lat[:-1])
         reach = 2.0 * self.plan.corridor_m
         middle = (self.along[:-1] + self.along[1:]) // 2
-        for start in range(0, count, 2_000):
-            part = np.arange(start, min(start + 2_000, count))
+        perhaps = np.flatnonzero(self._maybe_twofold(reach * float(scale.max()), middle))
+        if len(perhaps) > _MOST_EXACT:
+            # A road that winds over itself everywhere: looking at too many places only costs time.
+            found[perhaps] = True
+            return found
+        for start in range(0, len(perhaps), 2_000):
+            part = perhaps[start : start + 2_000]
             one, other = self._tree.query(
                 self._segments[part], predicate="dwithin", distance=reach * scale[part]
             )
@@ -279,6 +290,30 @@ class Corridor:
             )
             found[one[apart]] = True
         return found
+
+    def _maybe_twofold(self, reach: float, middle: Ints) -> Bools:
+        """Segments near which, by the cells of a grid, the road passes far along it; never too few."""
+        size = reach + 2 * _DENSE_M * float(self.scale(self.lat).max())
+        x = (self.x[:-1] + self.x[1:]) / 2
+        y = (self.y[:-1] + self.y[1:]) / 2
+        column = np.floor((x - x.min()) / size).astype(np.int64) + 1
+        row = np.floor((y - y.min()) / size).astype(np.int64) + 1
+        wide = int(column.max()) + 2
+        cells, at = np.unique(row * wide + column, return_inverse=True)
+        low = np.full(len(cells), np.iinfo(np.int64).max)
+        high = np.full(len(cells), -1)
+        np.minimum.at(low, at, middle)
+        np.maximum.at(high, at, middle)
+        least, most = low.copy(), high.copy()
+        for step in (-wide - 1, -wide, -wide + 1, -1, 1, wide - 1, wide, wide + 1):
+            beside = np.searchsorted(cells, cells + step)
+            beside = np.minimum(beside, len(cells) - 1)
+            there = cells[beside] == cells + step
+            least = np.where(there, np.minimum(least, low[beside]), least)
+            most = np.where(there, np.maximum(most, high[beside]), most)
+        far = 1_300 * 2 * self.plan.corridor_m
+        maybe: Bools = np.maximum(most[at] - middle, middle - least[at]) > far
+        return maybe
 
     def _choose_passes(
         self,
@@ -369,6 +404,16 @@ def _cheapest_way(
         for index in range(first, last + 1):
             here = ways[row_list[index]]
             fresh = min(1.0, 0.05 + (here - way) / 20_000.0) if trail else 1.0
+            if trail and len(places) * (high[index] - low[index]) > _MOST_PAIRS:
+                part = slice(low[index], high[index])
+                costs, back = _cheapest_of_many(costs, places, alongs[part], here - way)
+                costs = [
+                    cost + (off / 30_000.0 * fresh) ** 2
+                    for cost, off in zip(costs, offs[part], strict=True)
+                ]
+                places, way = alongs[part], here
+                trail.append(back)
+                continue
             new_costs, new_places, back = [], [], []
             for cand in range(low[index], high[index]):
                 # Evidence counts by the metre driven, so that a long halt does not outweigh the drive.
@@ -400,6 +445,19 @@ def _cheapest_way(
             cand = low[index] + state
             offset[row_list[index]], along[row_list[index]] = offs[cand], alongs[cand]
             state = trail[index - first][state]
+
+
+def _cheapest_of_many(
+    costs: list[float], places: list[int], onward: list[int], driven: int
+) -> tuple[list[float], list[int]]:
+    """For each pass onward the least cost of coming there from any of the places, and from which."""
+    progress = np.array(onward)[:, None] - np.array(places)[None, :]
+    back = -progress
+    turned = 2.0 + np.where(back > driven + 50_000, back + driven, back) / 100_000.0
+    moves = np.where(progress < -30_000, turned, np.abs(progress - driven) / 100_000.0)
+    whole = moves + np.array(costs)[None, :]
+    best = whole.argmin(axis=1)
+    return whole[np.arange(len(onward)), best].tolist(), best.tolist()
 
 
 def _move_cost(progress: int, driven: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from tracking import gpx, nmea
 from tracking.instants import parse_instant
 from tracking.plan import normal_terminal
 from tracking.refusals import FileError
@@ -37,7 +39,7 @@ _CRS = ("CRS84", "4326", "WGS84", "WGS 84")
 
 # ------------------------------------------------------------------- FIXES
 def read_fixes(path: Path) -> Columns:
-    """Fixes of a CSV file in the order of its lines.
+    """Fixes of a file in the order of its lines: CSV, or by its first character a GPX track or an NMEA log.
 
     The header names `time_utc,lat,lon` and at will `speed` (km/h), `heading` (degrees), `received_utc`,
     `terminal`, `altitude` (m), `satellites`, `valid` (1 or 0), in any order. Times are RFC 3339 with a
@@ -48,14 +50,37 @@ def read_fixes(path: Path) -> Columns:
     """
     _check_size(path, LARGEST_BYTES)
     try:
-        with path.open("r", encoding="utf-8-sig", newline="") as stream:
+        with path.open("rb") as stream:
+            first = stream.read(64).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        if first in {b"<", b"$", b"!"}:
+            return _read_recording(path, is_gpx=first == b"<")
+        with path.open("r", encoding=_encoding(path), newline="") as stream:
             return parse_fixes(stream, path.name)
     except OSError as wrong:
         raise FileError(f"{path.name}: cannot be read: {wrong.strerror}") from wrong
-    except UnicodeDecodeError as wrong:
-        raise FileError(
-            f"{path.name}: is not UTF-8 text ({wrong.reason}); save it as UTF-8"
-        ) from wrong
+    except UnicodeError as wrong:
+        reason = getattr(wrong, "reason", str(wrong))
+        raise FileError(f"{path.name}: is not UTF-8 text ({reason}); save it as UTF-8") from wrong
+
+
+def _read_recording(path: Path, *, is_gpx: bool) -> Columns:
+    """Fixes of a GPX or NMEA file; of a log what is readable, as a receiver cuts sentences when it starts."""
+    text = path.read_text(encoding="utf-8-sig")
+    if is_gpx:
+        return Columns.of(gpx.read_fixes(text, name=path.name))
+    read = nmea.read_fixes(text.splitlines())
+    fixes = [fix for fix in read if not isinstance(fix, nmea.SentenceRefusal)]
+    if not fixes:
+        raise FileError(f"{path.name}: holds no RMC sentence with a date and a position")
+    return Columns.of(fixes)
+
+
+def _encoding(path: Path) -> str:
+    """UTF-16 where its mark says so (Excel's "Unicode text"), else UTF-8 with or without its mark."""
+    with path.open("rb") as stream:
+        mark = stream.read(4)
+    wide = mark[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} and mark != codecs.BOM_UTF32_LE
+    return "utf-16" if wide else "utf-8-sig"
 
 
 def parse_fixes(stream: Iterable[str], name: str) -> Columns:
@@ -140,7 +165,7 @@ def _check_header(header: list[str], name: str) -> dict[str, int]:
     unknown = [column for column in header if column not in KNOWN]
     if unknown:
         raise FileError(
-            f"{name} line 1: unknown column {unknown[0]!r}; known are {', '.join(KNOWN)}",
+            f"{name} line 1: unknown column {unknown[0][:40]!r}; known are {', '.join(KNOWN)}",
             field=unknown[0],
             line=1,
         )
@@ -177,6 +202,8 @@ def _number(cell: str, low: float, high: float, what: str) -> float:
         value = float(cell)
     except ValueError:
         raise ValueError(f"is not a number ({what})") from None
+    if "_" in cell or not cell.isascii():  # Python reads 5_5.4 and ５５.4; nobody else does
+        raise ValueError(f"is not a number ({what})")
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"is outside {low:g} to {high:g} ({what})")
     return value
@@ -219,10 +246,10 @@ def read_route(path: Path) -> list[tuple[float, float]]:
     """
     _check_size(path, LARGEST_ROUTE_BYTES)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding=_encoding(path))
     except OSError as wrong:
         raise FileError(f"{path.name}: cannot be read: {wrong.strerror}") from wrong
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise FileError(f"{path.name}: is not UTF-8 text") from None
     body = text.lstrip()
     if not body:
@@ -242,10 +269,10 @@ def read_json(path: Path) -> Any:
     """
     _check_size(path, LARGEST_ROUTE_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding=_encoding(path)))
     except OSError as wrong:
         raise FileError(f"{path.name}: cannot be read: {wrong.strerror}") from wrong
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise FileError(f"{path.name}: is not UTF-8 text") from None
     except json.JSONDecodeError as wrong:
         raise FileError(

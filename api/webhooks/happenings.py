@@ -69,7 +69,13 @@ HAPPENINGS: Mapping[type[Event], Happening] = {
 }
 """In product order; an event that is not here concerns the platform alone."""
 
-OWN_TYPES = ("waybill.drafted", "waybill.refused", "job.finished", "webhook_endpoint.test")
+OWN_TYPES = (
+    "waybill.drafted",
+    "waybill.refused",
+    "trip.alerted",
+    "job.finished",
+    "webhook_endpoint.test",
+)
 """What happens here and not on chain."""
 
 TYPES = tuple(sorted({one.type for one in HAPPENINGS.values()} | set(OWN_TYPES)))

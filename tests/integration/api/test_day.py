@@ -291,6 +291,8 @@ def test_the_trip_was_told_while_it_drove(cast, day):
     assert progress["along_m"] > 0.9 * progress["length_m"]
     since = cast["driver"].get(f"/v1/trips/{day['trip']}/live", since=live["alerts"][0]["raised"])
     assert [alert["code"] for alert in since["alerts"]] == ["arrived"]
+    told = cast["consignee"].get("/v1/events", type="trip.alerted")["data"]
+    assert {one["body"]["data"]["facts"]["code"] for one in told} == set(codes)
 
 
 def test_nobody_else_sees_the_money_or_the_drive(cast, day):

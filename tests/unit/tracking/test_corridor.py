@@ -126,3 +126,15 @@ def test_least_seconds_grow_along_the_road_and_bends_cost_time():
     ]
     assert straight.length_mm == pytest.approx(corner.length_mm, rel=0.02)
     assert 0 < ends[0] < ends[1]
+
+
+def test_on_a_scribble_of_fifty_thousand_points_progress_still_goes_forward():
+    # Each place against each of 160 passes took minutes once.
+    turn = np.arange(50_000) / 50.0
+    route = np.stack((37.3 + 0.05 * np.cos(turn) + turn * 1e-6, 55.4 + 0.03 * np.sin(turn)), axis=1)
+    corridor = Corridor(Plan.of_route([tuple(point) for point in route.tolist()]))
+    rows = np.arange(0, 600, 4)
+    lon, lat = route[rows, 0], route[rows, 1]
+    match = corridor.match(lon, lat, geodesic_mm(lon, lat))
+    assert match.near.all()
+    assert (np.diff(match.along) > 0).mean() > 0.95

@@ -77,10 +77,10 @@ def test_what_is_wrong_is_named_by_line_and_column(tmp_path, text, says):
         read_fixes(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("encoding", ["gbk", "utf-16"])
+@pytest.mark.parametrize("encoding", ["gbk", "utf-32", "utf-16-le"])
 def test_another_encoding_is_refused_in_one_line(tmp_path, encoding):
     path = written(tmp_path, f"{HEADER},terminal\n{ROW},运单\n", encoding=encoding)
-    with pytest.raises(FileError, match="UTF-8"):
+    with pytest.raises(FileError, match=r"UTF-8|unknown column"):
         read_fixes(path)
 
 
@@ -160,3 +160,44 @@ def test_what_is_no_route_is_refused(tmp_path, text, says):
 def test_json_that_is_not_json_is_refused_by_line(tmp_path):
     with pytest.raises(FileError, match="line 2"):
         read_json(written(tmp_path, '{"a":1,\n}', "trip.json"))
+
+
+# ------------------------------------------------------------------- what users send
+GOOD = "time_utc,lat,lon\n2026-03-09T19:07:00Z,55.4,37.3\n2026-03-09T19:07:10Z,55.401,37.3\n"
+
+
+def test_a_spreadsheets_unicode_text_is_read_as_what_it_is(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_bytes(GOOD.encode("utf-16"))
+    assert read_fixes(path).time.tolist() == [1773083220, 1773083230]
+    route = tmp_path / "route.geojson"
+    route.write_bytes('{"type":"LineString","coordinates":[[1,2],[3,4]]}'.encode("utf-16"))
+    assert read_route(route) == [(1.0, 2.0), (3.0, 4.0)]
+
+
+@pytest.mark.parametrize("cell", ["5_5.4", "５５.4"])
+def test_numbers_that_only_python_reads_are_refused(tmp_path, cell):
+    path = tmp_path / "odd.csv"
+    path.write_text(GOOD.replace("55.4,", f"{cell},", 1), encoding="utf-8")
+    with pytest.raises(FileError, match="column lat"):
+        read_fixes(path)
+
+
+def test_a_gpx_track_and_an_nmea_log_are_fixes_too(tmp_path):
+    gpx = tmp_path / "a.gpx"
+    gpx.write_text(
+        '<?xml version="1.0"?><gpx><trk><trkseg><trkpt lat="55.4" lon="37.3">'
+        "<time>2026-03-09T19:07:00Z</time></trkpt></trkseg></trk></gpx>"
+    )
+    log = tmp_path / "a.nmea"
+    body = "BDRMC,190700.00,A,5524.0,N,03718.0,E,0.0,0.0,090326,,,A"
+    found = 0
+    for byte in body.encode():
+        found ^= byte
+    log.write_text(f"$BDGGA,cut off\r\n${body}*{found:02X}\r\n")
+    for path in (gpx, log):
+        fixes = read_fixes(path)
+        assert (fixes.time.tolist(), fixes.lat_e6.tolist()) == ([1773083220], [55_400_000])
+    log.write_text("$BDGGA,cut off\r\n")
+    with pytest.raises(FileError, match="RMC"):
+        read_fixes(log)
