@@ -281,6 +281,12 @@ def pack_raw(container: Container) -> int:
         return services.tracking.pack_raw()
 
 
+def prepare_days(container: Container) -> int:
+    """Makes room for the positions of coming days (partitions of PostgreSQL); how many."""
+    with container.write() as services:
+        return services.tracking.prepare_days()
+
+
 def forget_old(container: Container) -> int:
     """Forgets positions older than the setting says, except what a loan or a dispute may need; how many rows."""
     days = container.settings.keep_days
@@ -318,6 +324,7 @@ JOBS = (
     Job("carry out jobs", 1.0, carry_out),
     Job("free stale holds", 60.0, free_stale_holds),
     Job("fill boards", 3600.0, fill_boards),
+    Job("prepare days", 600.0, prepare_days),
     Job("pack raw frames", 3600.0, pack_raw),
     Job("forget old positions", 3600.0, forget_old),
     Job("forget what is stale", 3600.0, forget_stale),

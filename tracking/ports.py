@@ -138,6 +138,10 @@ class Records(Protocol):
         """
         ...
 
+    def prepare_days(self, days: range) -> int:
+        """Makes room for the fixes of UTC days (unix seconds // 86,400), where days are kept apart; how many."""
+        ...
+
     def forget(self, before: int, protected: Collection[TripId]) -> int:
         """Deletes fixes and raw frames older than an instant by the device's clock.
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from chain.bindings.enums import TripState
 from chain.ids import Hash32, PartyId, TripId
+from tracking import fix_days
 from tracking.errors import TripUnknownError
 from tracking.ports import Waiting
 from tracking.tables import (
@@ -319,6 +320,14 @@ class SqlRecords(WatchRecords):
             self._session.execute(sa.delete(table).where(which))
         return len(due)
 
+    def prepare_days(self, days: range) -> int:
+        """Makes room for the fixes of days to come, where the database keeps days apart; how many."""
+        return (
+            fix_days.prepare_days(self._session, days)
+            if fix_days.is_partitioned(self._session)
+            else 0
+        )
+
     def forget(self, before: int, protected: Collection[TripId]) -> int:
         """Deletes fixes and raw frames older than an instant by the device's clock."""
         trips = _table(TrackedTripRow).c
@@ -329,7 +338,7 @@ class SqlRecords(WatchRecords):
                 "kept", sorted(protected), expanding=True, literal_execute=True
             )
             live = sa.or_(live, trips.trip.in_(names))
-        gone = 0
+        gone = self._drop_days(before, live)
         for row, first, last in (
             (FixRow, "time", "time"),
             (RawFrameRow, "first_time", "last_time"),
@@ -344,6 +353,21 @@ class SqlRecords(WatchRecords):
             )
             done = self._session.execute(sa.delete(table).where(table.c[last] < before, ~around))
             gone += done.rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
+        return gone
+
+    def _drop_days(self, before: int, live: sa.ColumnElement[bool]) -> int:
+        """Drops whole days of fixes that no trip needs any more; how many fixes."""
+        if not fix_days.is_partitioned(self._session):
+            return 0
+        trips, gone = _table(TrackedTripRow).c, 0
+        for day in fix_days.list_days(self._session):
+            if day.until > before:
+                break
+            needed = sa.exists().where(
+                trips.opens - MARGIN_S < day.until, trips.closes + MARGIN_S >= day.since, live
+            )
+            if not self._session.execute(sa.select(needed)).scalar_one():
+                gone += fix_days.drop_day(self._session, day)
         return gone
 
     # --- trips ---------------------------------------------------------------------------------

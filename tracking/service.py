@@ -81,6 +81,9 @@ BATCH_LEAST_S, BATCH_MOST_S = 120, 900
 BATCH_METRES_A_SECOND = 16
 """A batch spans about a quarter of the drive, counted at this speed, within the two bounds above."""
 
+DAYS_AHEAD = 3
+"""Days for which room is made in advance."""
+
 MOST_ALIKE, MOST_NEAR = 8, 24
 """Drives that one drive is compared with: those it may copy out of all ever judged, and those that were
 under way in the same area at the same time."""
@@ -679,6 +682,11 @@ class TrackingService:
         Yesterday stays as it is: frames of a long night still come in.
         """
         return self._records.pack_raw(self._now() // 86_400 - 1, limit)
+
+    def prepare_days(self) -> int:
+        """Makes room for yesterday and the days to come, where the database keeps days apart; how many."""
+        today = self._now() // 86_400
+        return self._records.prepare_days(range(today - 1, today + DAYS_AHEAD + 1))
 
     def forget(self, *, keep_days: int, protected: Iterable[TripId] = ()) -> int:
         """Deletes fixes and raw frames older than the setting says; how many rows.

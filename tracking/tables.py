@@ -11,11 +11,15 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from chain.storage import Row
+from tracking import fix_days
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite counts up by itself only for INTEGER."""
 
-_CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
+_CLUSTERED: dict[str, Any] = {
+    "sqlite_with_rowid": False,
+    "postgresql_partition_by": "RANGE (time)",
+}
 
 
 class TerminalRow(Row, table=True):
@@ -89,6 +93,14 @@ class FixRow(Row, table=True):
     alarm: int | None = Field(default=None, sa_type=sa.BigInteger)
     late: bool = Field(default=False)
     items_ok: bool = Field(default=True)
+
+
+for _statement in fix_days.CREATE:
+    sa.event.listen(
+        FixRow.__table__,  # type: ignore[attr-defined]  # SQLModel gives a table its __table__
+        "after_create",
+        sa.DDL(_statement).execute_if(dialect="postgresql"),
+    )
 
 
 class TrackedTripRow(Row, table=True):

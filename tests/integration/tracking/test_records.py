@@ -7,12 +7,13 @@ import random
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from chain.bindings.enums import TripState
 from chain.clock import FixedClock
 from chain.ids import Hash32, TripId
 from tests.integration.tracking.road import PHONE, VEHICLE, drive
-from tracking import jt808
+from tracking import fix_days, jt808
 from tracking.errors import TerminalUnknownError, TripInvalidError
 from tracking.fix import Fix
 from tracking.ports import RawEntry
@@ -171,3 +172,40 @@ def test_attestors_with_the_highest_party_ids_are_kept(storage):
     use(storage, lambda _, r: r.save_attestation(replace(one, attested=5)))
     assert use(storage, lambda _, r: r.list_attestations(TRIP)) == [replace(one, attested=5)]
     assert use(storage, lambda _, r: r.find_attestation(TRIP, one.attestor)).attested == 5
+
+
+def test_days_are_kept_apart_moved_into_their_own_and_dropped_whole(storage):
+    number = register(storage)
+    early = [fix for day in range(4) for fix in drive(10, start=START + day * DAY + 3_600)]
+    keep(storage, number, early)  # before there is room for their days
+    now = START + DAY + 50_000
+    made = use(storage, lambda s, _: s.prepare_days(), at=now)
+    assert made == (0 if storage.is_sqlite else 5)
+    assert use(storage, lambda s, _: s.prepare_days(), at=now) == 0
+    keep(storage, number, early)  # once more: still one row each
+    keep(storage, number, drive(5, start=START + 900 * DAY))  # a clock that is years ahead
+    assert len(use(storage, lambda _, r: r.list_fixes(PHONE, 0, 1 << 40))) == 45
+    if not storage.is_sqlite:
+        with storage.read() as session:
+            apart = {
+                name: session.execute(sa.text(f"SELECT count(*) FROM fix_day.{name}")).scalar_one()
+                for name in session.execute(
+                    sa.text("SELECT tablename FROM pg_tables WHERE schemaname = 'fix_day'")
+                ).scalars()
+            }
+        assert sum(apart.values()) == 45
+        assert apart["other"] == 5
+        assert sorted(apart.values()) == [0, 5, 10, 10, 10, 10]
+    plan = {"planned_route": [[121.0, 31.0], [121.0, 31.1]]}
+    use(storage, lambda s, _: s.open_trip(
+        TRIP, terminal=PHONE, vehicle=VEHICLE, plan=plan, opens=START + 2 * DAY + 3_600,
+        closes=START + 2 * DAY + 7_200))  # fmt: skip
+    use(storage, lambda s, _: s.forget(keep_days=3), at=START + 6 * DAY + 60)
+    left = use(storage, lambda _, r: r.list_fixes(PHONE, 0, START + 5 * DAY))
+    assert {(fix.time - START) // DAY for fix in left} == {2, 3}  # on the road still; young
+    if not storage.is_sqlite:
+        with storage.read() as session:
+            days = [one.name for one in fix_days.list_days(session)]
+        assert (
+            len(days) == 4
+        )  # the first is gone with its table; the trip's margin reaches into the second
