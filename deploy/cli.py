@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import YundanError
+from deploy import cli_roads
 from deploy.cli_audit import audit
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def track_replay(
             ensure_ascii=False,
         )
     )
+
+
+cli_roads.add_commands(track)
 
 
 # -- the loan -------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ for _statement in fix_days.CREATE:
     sa.event.listen(
         FixRow.__table__,  # type: ignore[attr-defined]  # SQLModel gives a table its __table__
         "after_create",
-        sa.DDL(_statement).execute_if(dialect="postgresql"),
+        sa.DDL(_statement).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     )
 
 

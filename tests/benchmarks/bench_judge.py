@@ -5,13 +5,17 @@ Each function yields lines of ``yundan bench``. Run singly: ``python -m tests.be
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 import time
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 from pyproj import Geod
 
@@ -116,6 +120,41 @@ def batch() -> Iterator[dict]:
     )  # fmt: skip
 
 
+def against_movingpandas() -> Iterator[dict]:
+    """The same work by MovingPandas: a trajectory with its speeds, stops, and the fixes off the road's buffer.
+
+    It knows no order along the road, no gates and no rules: less than the judge does.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of optional parts that are not installed
+        import movingpandas as mpd
+    plan = road()
+    fixes = drive(plan, 20_000)
+    judge(plan, fixes[:200])
+    ours = len(fixes) / best_of(2, lambda: judge(plan, fixes))
+    corridor = shapely.LineString(plan.route).buffer(0.002)
+
+    def theirs() -> None:
+        frame = gpd.GeoDataFrame(
+            {"t": pd.to_datetime([fix.time for fix in fixes], unit="s"), "trip": 1},
+            geometry=gpd.points_from_xy(
+                [fix.lon_e6 / 1e6 for fix in fixes], [fix.lat_e6 / 1e6 for fix in fixes]
+            ),
+            crs="EPSG:4326",
+        )
+        track = mpd.Trajectory(frame, 1, t="t")
+        track.add_speed()
+        mpd.TrajectoryStopDetector(track).get_stop_segments(
+            max_diameter=80, min_duration=dt.timedelta(seconds=300)
+        )
+        track.df.geometry.within(corridor).sum()
+
+    yield line(
+        "tracking.judge.movingpandas", ours, "fixes/s/core", baseline=len(fixes) / best_of(1, theirs),
+        baseline_name="MovingPandas: speeds, stops and corridor alone", target=None,
+    )  # fmt: skip
+
+
 def merkle() -> Iterator[dict]:
     """The root of 100,000 fixes."""
     fixes = Columns.of(drive(road(), 100_000))
@@ -172,6 +211,7 @@ def replay_search() -> Iterator[dict]:
 
 BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
     "tracking.judge": batch,
+    "tracking.movingpandas": against_movingpandas,
     "tracking.merkle": merkle,
     "tracking.stream": streaming,
     "tracking.replay_search": replay_search,
