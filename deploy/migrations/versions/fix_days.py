@@ -1,7 +1,7 @@
 """fix_days: on PostgreSQL the fixes of a day stand in a table of their own
 
 Revision: fix_days
-Follows: statements_control
+Follows: four_eyes
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 
 
 revision: str = "fix_days"
-down_revision: str | Sequence[str] | None = "statements_control"
+down_revision: str | Sequence[str] | None = "four_eyes"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
