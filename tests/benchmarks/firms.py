@@ -67,7 +67,9 @@ KINDS = dict(zip(NAMES, NAMES, strict=True)) | {
 SECRET = hashlib.sha256(b"bench relayer").hexdigest()
 
 
-def open_container(folder: Path, url: str, chain_id: int, storage_url: str) -> Container:
+def open_container(
+    folder: Path, url: str, chain_id: int, storage_url: str, *, finality_depth: int = 0
+) -> Container:
     """A process's container on a database that outlives power cuts, as in production."""
     container = Container(
         Settings(
@@ -76,15 +78,16 @@ def open_container(folder: Path, url: str, chain_id: int, storage_url: str) -> C
             database_url=storage_url,
             rpc_url=url,
             chain_id=chain_id,
-            finality_depth=0,
+            finality_depth=finality_depth,
             relayer_key=SECRET,
             registrar_key=SECRET,
             hash_key=hashlib.sha256(b"bench hashes").hexdigest(),
+            master_key=hashlib.sha256(b"bench master").hexdigest(),
             poll_seconds=0.05,
         )
     )
     container.storage.close()
-    container.storage = Storage(storage_url)
+    container.storage = Storage(storage_url, keyring=container.keyring)
     container.__dict__["local"] = None
     return container
 
