@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from api.audit.portfolio import Selection
     from api.verifier.report import Report
-    from api.verifier.verify import Trust
+    from api.verifier.verify import Paper, Trust
 
 audit = typer.Typer(help="Lender packs: one file that proves a trip, and its check without us.")
 
@@ -135,7 +135,7 @@ def audit_verify(
     from api.verifier.portfolio import is_portfolio, verify_packs
     from api.verifier.verify import Trust, verify_file
 
-    known = Trust(tuple(trust or ()), rpc, deployment)
+    known = Trust(tuple(trust or ()), rpc, deployment, paper=_paper())
     try:
         if len(packs) > 1:
             _tell_many(verify_packs(packs, known), len(packs), exceptions, as_json=as_json)
@@ -149,6 +149,20 @@ def audit_verify(
         ) from error
     _print_report(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+def _paper() -> Paper | None:
+    """What makes the PDF again, where it is installed; an auditor needs it not."""
+    from api.verifier.verify import Paper
+
+    try:
+        from api.audit.paper import FontsMissingError, maker, render_paper
+    except ImportError:
+        return None
+    try:
+        return Paper(maker(), render_paper)
+    except FontsMissingError:
+        return None
 
 
 def _verify_portfolio(path: Path, trust: Trust, exceptions: Path | None, *, as_json: bool) -> None:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 from eth_utils.crypto import keccak
 
+from api.audit.paper import maker, render_paper
 from api.audit.purpose import VIEWS, Purpose, View
 from api.audit.record import Anchor, Recorder
 from api.verifier import pack as packs
 from api.verifier.money import check_advances
 from api.verifier.pack import Pack
+from api.verifier.page import render_page, sheet_of
+from api.verifier.reading import Reading
 from api.verifier.report import Section
 from api.verifier.signatures import Keys, PackSeal
 from api.verifier.state import expected_records
-from api.verifier.verify import Reading, manifest_entry
+from api.verifier.verify import manifest_entry
 from api.verifier.waybills import check_waybills
 from chain.abi import hash32, json_value
 from chain.bindings import events, structs
@@ -233,7 +236,7 @@ def write_pack(
         purpose: what the reader needs it for; what he does not need stays closed.
         seal: who stands by the pack, with his key.
         tell: called with a word and a count, for progress.
-        within: the anchor of a portfolio that holds the headers between; a pack of its own has them itself.
+        within: the anchor of a portfolio, whose packs have neither the headers between nor a PDF each.
     """
     view = VIEWS[purpose]
     recorder = Recorder(client, tell, anchor=within)
@@ -279,7 +282,10 @@ def write_pack(
         reading.story, reading.keys, reading.chain, reading.trip, reading.loans
     )
     files[packs.STATE] = rfc8785.dumps(recorder.prove_state(expected))
-    files[packs.PAGE] = reading.page()
+    files[packs.PAGE] = render_page(sheet_of(reading))
+    if within is None:
+        files[packs.PAPER] = render_paper(reading)
+        manifest["paper"] = maker()
     listed = [name for name in packs.ORDER if name in files]
     manifest["files"] = [manifest_entry(name, files[name]) for name in listed]
     files[packs.MANIFEST] = rfc8785.dumps(manifest)

@@ -31,9 +31,9 @@ PARTIES, WAYBILLS, TRACK, POLICY, VERDICT = (
     "parties.json", "waybills.json", "track.json", "policy.toml", "verdict.json",
 )  # fmt: skip
 DECISIONS, FORESTS, LEDGER, PAGE = "decisions.json", "forests.json", "ledger.json", "page.html"
-PAYOUTS = "payouts.json"
+PAYOUTS, PAPER = "payouts.json", "report.pdf"
 ORDER = (
-    MANIFEST, SEAL, PAGE, PARTIES, WAYBILLS, POLICY, TRACK, VERDICT, DECISIONS, FORESTS, LEDGER,
+    MANIFEST, SEAL, PAGE, PAPER, PARTIES, WAYBILLS, POLICY, TRACK, VERDICT, DECISIONS, FORESTS, LEDGER,
     PAYOUTS, HEADERS, BLOCKS, STATE,
 )  # fmt: skip
 """Every name there may be, in the order in which they stand in the zip."""

@@ -66,7 +66,7 @@ def check_road(section: Section, story: Story, chain: Chain, road: Road, trip: T
         "the rules are not those that the waybill names",
     ):
         return
-    evidence = _evidence(road.track, chain, batches, trip)
+    evidence = evidence_of(road.track, chain, batches, trip)
     terminal = evidence.recorded.trip.terminal
     section.require(
         terminal == Plan.from_json(chain.plan).terminal,
@@ -98,7 +98,7 @@ def check_road(section: Section, story: Story, chain: Chain, road: Road, trip: T
         # What was committed later was not committed yet when this attestor looked.
         seen = sum(commit.place < one.place for commit in commits)
         if seen not in by_count:
-            early = _evidence(road.track, chain, batches[:seen], trip)
+            early = evidence_of(road.track, chain, batches[:seen], trip)
             by_count[seen] = ground.judge_evidence(early, policy)
         word = Word(trip, terms, by_count[seen])
         mine = word.form(attestor=form.attestor, expires=form.expires, salt=form.salt)
@@ -150,9 +150,10 @@ def _check_batches(
     return joined
 
 
-def _evidence(
+def evidence_of(
     track: Any, chain: Chain, batches: list[tuple[Happened, tuple[Member, ...]]], trip: TripId
 ) -> ground.Evidence:
+    """What the judge is given: raw frames, the signed plan, what was committed and when."""
     leaf, plan = chain.leaf, chain.plan
     assert leaf is not None
     assert plan is not None

@@ -15,115 +15,49 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eth_utils.crypto import keccak
 
 from api.verifier import pack as packs
 from api.verifier.bank import check_payouts
-from api.verifier.blocks import read_headers, trusted_numbers
+from api.verifier.blocks import trusted_numbers
 from api.verifier.money import check_advances, check_decisions, check_ledger
 from api.verifier.node import fetch_hashes
-from api.verifier.page import render_page
+from api.verifier.page import render_page, sheet_of
+from api.verifier.reading import Reading
 from api.verifier.report import Report
 from api.verifier.road import Road, check_delivery, check_road
-from api.verifier.signatures import Keys, SignatureChecks, Who, check_keys, check_seal
+from api.verifier.signatures import SignatureChecks, Who, check_keys, check_seal
 from api.verifier.state import State, check_children, expected_records
-from api.verifier.story import Story, read_story
-from api.verifier.waybills import Chain, check_waybills
+from api.verifier.waybills import check_waybills
 from chain.abi import address, hash32
 from chain.bindings import events
 from chain.document import hash_of_disclosed
 from chain.errors import YundanError
-from chain.ids import Hash32, TripId
-from chain.ports import Domain
+from chain.ids import Hash32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from api.verifier.blocks import Header, HeaderChain
-    from api.verifier.money import Loan
-    from api.verifier.pack import Pack
+    from api.verifier.blocks import HeaderChain
     from api.verifier.report import Section
-    from api.verifier.story import Happened
-    from chain.ids import Address
 
 
-@dataclass(slots=True)
-class Reading:
-    """What has been read of a pack so far; a step that failed leaves its part empty."""
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What can make a pack's PDF again.
 
-    pack: Pack
-    trip: TripId
-    chain_id: int
-    contracts: Mapping[str, Address]
-    headers: Mapping[int, Header] = field(default_factory=dict)
-    story: Story = field(default_factory=Story)
-    keys: Keys = field(default_factory=Keys)
-    chain: Chain = field(default_factory=lambda: Chain({}, None, None))
-    loans: Mapping[str, Loan] = field(default_factory=dict)
+    Attributes:
+        maker: its name and version; another version may set the same text in other bytes.
+        render: the PDF of what was read.
+    """
 
-    @classmethod
-    def of(cls, pack: Pack) -> Reading:
-        """The manifest's own claims; what follows checks them."""
-        manifest = pack.manifest
-        return cls(
-            pack=pack,
-            trip=TripId(manifest["trip_id"]),
-            chain_id=int(manifest["chain_id"]),
-            contracts={
-                name: address(one["address"]) for name, one in manifest["contracts"].items()
-            },
-        )
-
-    @property
-    def domains(self) -> dict[str, Domain]:
-        """The EIP-712 domain of each contract."""
-        return {name: Domain(self.chain_id, where) for name, where in self.contracts.items()}
-
-    def read_chain(self) -> None:
-        """Headers, then the story that they prove, then the keys."""
-        self.headers = read_headers(self.pack.json(packs.HEADERS))
-        by_address = {where: name for name, where in self.contracts.items()}
-        blocks = self.pack.json(packs.BLOCKS)
-        self.story = read_story(blocks, self.headers, by_address, self.chain_id)
-        self.keys = Keys.of(self.story)
-
-    def facts(self) -> dict[str, Any]:
-        """What a portfolio adds up: the trip, where it stands, and its loans in fen."""
-        delivered = [one for one in self.story.of(events.DeliveryCompleted) if self._own(one)]
-        return {
-            "trip_id": self.trip,
-            "chain_id": self.chain_id,
-            "contracts": dict(self.contracts),
-            "delivered": bool(delivered),
-            "loans": [
-                {
-                    "advance": loan.id,
-                    "state": loan.advance.state.value,
-                    "drawn_fen": loan.advance.drawn,
-                    "outstanding_fen": loan.advance.outstanding,
-                }
-                for loan in self.loans.values()
-            ],
-        }
-
-    def _own(self, one: Happened) -> bool:
-        return bool(getattr(one.event, "trip", None) == self.trip)
-
-    def page(self) -> bytes:
-        """The page for people that this reading makes."""
-        return render_page(
-            trip=self.trip,
-            story=self.story,
-            chain=self.chain,
-            loans=self.loans,
-            parties=self.pack.json(packs.PARTIES),
-            verdict=self.pack.json(packs.VERDICT),
-        )
+    maker: str
+    render: Callable[[Reading], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +69,14 @@ class Trust:
         rpc: a node of his choosing; the pack's blocks are compared with its. The only use of a network.
         deployment: the contracts' addresses as he knows them (``<chain_id>.json``).
         chain: headers that were already found to rest on one of the hashes.
+        paper: what makes the PDF again; without it the PDF is not checkable, the page says the same.
     """
 
     hashes: tuple[str, ...] = ()
     rpc: str | None = None
     deployment: Path | None = None
     chain: HeaderChain | None = None
+    paper: Paper | None = None
 
 
 def verify_pack(
@@ -149,6 +85,7 @@ def verify_pack(
     rpc: str | None = None,
     trust: Sequence[str] = (),
     deployment: Path | None = None,
+    paper: Paper | None = None,
 ) -> Report:
     """Verifies the pack of one trip; the arguments are those of ``Trust``.
 
@@ -157,7 +94,7 @@ def verify_pack(
         InvalidValueError, ChainUnavailableError: the node's address is none, or it does not answer.
     """
     with path.open("rb") as raw:
-        return verify_file(raw, path.name, Trust(tuple(trust), rpc, deployment))
+        return verify_file(raw, path.name, Trust(tuple(trust), rpc, deployment, paper=paper))
 
 
 def verify_file(raw: BinaryIO, name: str, trust: Trust) -> Report:
@@ -177,7 +114,7 @@ def verify_file(raw: BinaryIO, name: str, trust: Trust) -> Report:
         return report
     _check_chain(report, reading, trust)
     check_reading(report, reading)
-    _check_rest(report, reading, section)
+    _check_rest(report, reading, section, trust.paper)
     report.facts = reading.facts()
     return report
 
@@ -317,7 +254,7 @@ def _check_names(section: Section, reading: Reading) -> None:
                 )
 
 
-def _check_rest(report: Report, reading: Reading, first: Section) -> None:
+def _check_rest(report: Report, reading: Reading, first: Section, paper: Paper | None) -> None:
     """Step 8, the seal and the page."""
     pack = reading.pack
     section = report.section("state", "What the record holds now 链上状态")
@@ -342,12 +279,31 @@ def _check_rest(report: Report, reading: Reading, first: Section) -> None:
     with _guard(first, "page"):
         if packs.PAGE in pack.files:
             first.require(
-                reading.page() == pack.files[packs.PAGE],
+                render_page(sheet_of(reading)) == pack.files[packs.PAGE],
                 "page",
                 packs.PAGE,
                 "says what the pack says, word for word",
                 "says something else than the pack",
             )
+
+    with _guard(first, "paper"):
+        if packs.PAPER in pack.files:
+            _check_paper(first, reading, paper)
+
+
+def _check_paper(section: Section, reading: Reading, paper: Paper | None) -> None:
+    maker = reading.pack.manifest.get("paper", "")
+    if paper is None or paper.maker != maker:
+        reason = f"made by {maker}, which this check has not at hand; {packs.PAGE} says the same"
+        section.unknown("paper", packs.PAPER, reason)
+        return
+    section.require(
+        paper.render(reading) == reading.pack.files[packs.PAPER],
+        "paper",
+        packs.PAPER,
+        "made again from the pack, byte for byte",
+        "says something else than the pack",
+    )
 
 
 @contextmanager

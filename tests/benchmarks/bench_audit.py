@@ -7,9 +7,11 @@ receiver's noise, and comes in as JT/T 808 frames. Run singly: ``python -m tests
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -21,7 +23,8 @@ import structlog
 
 from api.audit.export import export_trip
 from api.jobs import commit_tracks, judge_arrived
-from api.verifier.verify import verify_pack
+from api.verifier.portfolio import Summary, verify_packs
+from api.verifier.verify import Trust, verify_pack
 from tests.integration.api import test_day as a_day
 from tests.integration.api.system import System
 from tracking import jt808
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from api.verifier.report import Report
 
 FIXES = 5_000
+FIXES_OF_A_PACK, PACKS = 300, 200
 PHONE = "13900004716"
 BATCHES = 12
 NOISE_E6 = 12
@@ -164,6 +168,40 @@ def run(count: int) -> None:
             system.close()
 
 
+def run_portfolio(fixes: int, packs: int) -> None:
+    """Prints the lines of checking many packs side by side; nothing is kept between two packs."""
+    with tempfile.TemporaryDirectory() as folder:
+        system = System(Path(folder))
+        try:
+            trip, path = build(system, fixes), Path(folder) / "pack.zip"
+            done = export_trip(system.container, trip, path)
+        finally:
+            system.close()
+        summary, begin, warm = Summary(), time.perf_counter(), 0
+        for at, report in enumerate(verify_packs([path] * packs, Trust((done.anchor_hash,))), 1):
+            summary.add(report)
+            if at == max(1, packs // 10):
+                warm = _memory()
+        took, grown = time.perf_counter() - begin, _memory() - warm
+        if summary.exit_code:
+            sys.exit(f"{summary.counts}: {summary.exceptions[:3]}")
+        facts = {"packs": packs, "fixes": fixes, "workers": os.cpu_count()}
+        print(json.dumps(line("portfolio", took / packs * 10_000 / 60, "min/10000", 20.0, **facts)))
+        print(json.dumps(line("portfolio.memory_growth", grown / 1e6, "MB", 10.0, **facts)))
+
+
+def _memory() -> int:
+    """Resident bytes of this process and of those it started, which live as long as the pool."""
+    own = os.getpid()
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = stat.parent.name, stat.read_text().rsplit(")", 1)[1].split()
+            if int(pid) == own or int(rest[1]) == own:
+                total += int(rest[21]) * os.sysconf("SC_PAGE_SIZE")
+    return total
+
+
 def _reds(report: Report) -> str:
     return "\n".join(f"{check.code} {check.about}: {check.reason}" for check in report.reds)
 
@@ -171,5 +209,8 @@ def _reds(report: Report) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--fixes", type=int, default=FIXES)
+    parser.add_argument("--packs", type=int, default=PACKS, help="of a portfolio; 10000 in full")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    run(parser.parse_args().fixes)
+    given = parser.parse_args()
+    run(given.fixes)
+    run_portfolio(FIXES_OF_A_PACK, given.packs)

@@ -16,12 +16,14 @@ import rfc8785
 
 from api import processes
 from api.audit.export import export_trip, seal_manifest
+from api.audit.paper import maker, render_paper
 from api.audit.purpose import Purpose
 from api.flow import LATENESS_S
 from api.verifier import pack as packs
 from api.verifier import road
+from api.verifier.reading import Reading
 from api.verifier.report import Mark
-from api.verifier.verify import Reading, verify_pack
+from api.verifier.verify import Paper, verify_pack
 from chain.bindings.freight_settlement import FreightSettlement
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt
@@ -54,12 +56,12 @@ def pack(system, cast, day, tmp_path_factory):  # noqa: F811
 
 
 def test_the_pack_is_green_with_one_trusted_hash_and_no_network(pack):
-    report = pack.check(pack.path)
+    report = verify_pack(pack.path, trust=[pack.anchor], paper=Paper(maker(), render_paper))
     assert report.reds == []
     assert (report.verified, report.exit_code) == (True, 0)
     found = {check.code for check in report.checks if check.mark is Mark.GREEN}
     assert found >= {
-        "seal", "page", "chain.anchor", "chain.inclusion", "chain.trust", "keys.history",
+        "seal", "page", "paper", "chain.anchor", "chain.inclusion", "chain.trust", "keys.history",
         "signature", "waybill.closure", "waybill.document", "waybill.plan", "road.root",
         "road.frames", "road.verdict", "road.attestation", "delivery.completed", "advance.paid",
         "advance.repaid", "settlement", "decision", "ledger.events", "ledger.accrual",
@@ -178,6 +180,25 @@ def test_an_auditor_sees_no_plate_and_no_names_of_people(system, day, tmp_path):
     assert "carrier公司" in shown
 
 
+# -- for people ------------------------------------------------------------------------------------
+
+
+def test_the_pdf_is_made_again_byte_for_byte_and_an_altered_one_is_found(pack):
+    paper = Paper(maker(), render_paper)
+    assert pack.files[packs.PAPER].startswith(b"%PDF-1.7")
+    forged = pack.careful({packs.PAPER: pack.files[packs.PAPER].replace(b"/Type", b"/type", 1)})
+    assert codes(forged) == {"seal"}
+    report = verify_pack(pack.folder / "forged.zip", trust=[pack.anchor], paper=paper)
+    assert codes(report) == {"seal", "paper"}
+
+
+def test_a_check_without_a_maker_of_pdfs_says_that_it_did_not_look(pack):
+    report = verify_pack(pack.path, trust=[pack.anchor])
+    (check,) = [check for check in report.checks if check.code == "paper"]
+    assert (check.mark, report.verified) == (Mark.UNKNOWN, True)
+    assert "page.html says the same" in check.reason
+
+
 # -- erased ----------------------------------------------------------------------------------------
 
 
@@ -194,6 +215,7 @@ def test_a_pack_without_its_personal_data_still_verifies_and_names_what_is_erase
             packs.TRACK: None,
             packs.SEAL: None,
             packs.PAGE: None,
+            packs.PAPER: None,
         }
     )
     assert report.reds == []
