@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from chain.bindings.settlement_token import SettlementToken
@@ -68,6 +68,22 @@ _FAILED: Final = (TransactionState.REVERTED, TransactionState.DROPPED)
 _CAP: Final = "TokenDailyCapExceeded"
 _USED: Final = "TokenBankReferenceUsed"
 _MOST_TEXT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A payout as an auditor sees it.
+
+    Attributes:
+        legs: every attempt, in order.
+        orders: the pain.001 of each leg; None where its account was forgotten.
+        booked: the bank's booking that paid it, None while there is none.
+    """
+
+    payout: Hash32
+    legs: tuple[Leg, ...]
+    orders: tuple[bytes | None, ...]
+    booked: HeldEntry | None
 
 
 class PayoutService:
@@ -490,6 +506,27 @@ class PayoutService:
             UnknownPayoutError: there is none.
         """
         return self._get(payout)
+
+    def told(self, payout: Hash32) -> Told | None:
+        """What the bank was told of a payout and what it booked, for audit; None if there is no such payout."""
+        if self._desk.find_payout(payout) is None:
+            return None
+        legs = tuple(self._desk.list_legs(payout))
+        booked = [
+            entry
+            for leg in legs
+            for entry in self._desk.list_entries(
+                states=[EntryState.PAID], end_to_end_id=leg.end_to_end_id
+            )
+        ]
+        return Told(payout, legs, tuple(map(self._order, legs)), booked[0] if booked else None)
+
+    def _order(self, leg: Leg) -> bytes | None:
+        """The pain.001 of a leg; None where its account was forgotten."""
+        account = self._desk.find_account(leg.account)
+        if account is None or not account.key:
+            return None
+        return self._seal.open(account.key, leg.sealed_order, leg.sequence)
 
     def list_of(self, party: PartyId) -> list[Payout]:
         """A payee's payouts, oldest first."""

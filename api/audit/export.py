@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from eth_utils.crypto import keccak
 from api.audit.paper import maker, render_paper
 from api.audit.purpose import VIEWS, Purpose, View
 from api.audit.record import Anchor, Recorder
+from api.media import sniff
+from api.object_ids import About
 from api.verifier import pack as packs
 from api.verifier.money import check_advances
 from api.verifier.pack import Pack
@@ -28,7 +31,7 @@ from chain.abi import hash32, json_value
 from chain.bindings import events, structs
 from chain.clock import rfc3339
 from chain.document import disclose
-from chain.errors import NotFoundError
+from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import Hash32, PartyId, TripId, WaybillId
 from chain.typed_data import struct_hash
 from chain.waybill import ZERO
@@ -38,7 +41,7 @@ from finance.forests import shipped_forest
 from tracking.policy import POLICY_FILE, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from api.bootstrap import Container, Services
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     from chain.client import ChainClient
     from chain.ports import Domain, Signer
     from finance.ledger import Entry
-    from finance.payouts import Leg
+    from finance.payout_service import Told
 
 LEVEL = 9
 
@@ -72,21 +75,14 @@ class PartyName:
 
 
 @dataclass(frozen=True, slots=True)
-class PayoutTold:
-    """What the bank was told of a payout, leg by leg, and what it booked (``finance.payouts``)."""
+class ReceiptTold:
+    """What a consignee signed at the gate: the content behind the hash on chain, None where it is erased."""
 
-    payout: Hash32
-    legs: Sequence[Leg]
-    booked: BankBooking | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BankBooking:
-    """The bank's booking of a payout: its own reference, and the Beijing day of its value."""
-
-    reference: str
-    amount_fen: int
-    value_day: int
+    document: Hash32
+    content: Mapping[str, Any] | None
+    salt: bytes
+    pictures: Sequence[bytes] = ()
+    """Photos and drawn signature, as they were sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +96,7 @@ class Material:
         decisions: decision records; forests: the rules they were made by, as data.
         entries: journal entries, or None to leave the books out.
         payouts: what the bank was told and has said, or None likewise.
+        receipts: what was signed at the gate.
     """
 
     trip: TripId
@@ -111,7 +108,8 @@ class Material:
     verdict: Mapping[str, Any] | None = None
     decisions: Sequence[Mapping[str, Any]] = ()
     forests: Sequence[Mapping[str, Any]] = ()
-    payouts: Callable[[Story], Sequence[PayoutTold]] | None = None
+    payouts: Callable[[Story], Sequence[Told]] | None = None
+    receipts: Sequence[ReceiptTold] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +192,10 @@ def gather_material(services: Services, trip: TripId) -> Material:
             found += [entry for entry in about if not entry.source]
         return found
 
+    def payouts(story: Story) -> list[Told]:
+        queued = [one.event.payout for one in story.of(events.PayoutQueued)]
+        return [told for one in queued if (told := services.payouts.told(one)) is not None]
+
     return Material(
         trip=trip,
         waybills=[Papers(one.id, one.papers, one.plan) for one in (leaf, *above)],
@@ -204,7 +206,23 @@ def gather_material(services: Services, trip: TripId) -> Material:
         verdict=None if verdict is None else verdict.document,
         decisions=[] if decision is None else [packs.read_json(decision.decision.record, "record")],
         forests=[] if decision is None else _forests(decision.forest),
+        payouts=payouts,
+        receipts=list(_receipts_of(services, trip)),
     )
+
+
+def _receipts_of(services: Services, trip: TripId) -> Iterator[ReceiptTold]:
+    """Receipts signed through a link, with the photos that they name."""
+    for one in services.receipts.list_papers(trip):
+        wanted = set(one.content["photos"])
+        photos = {
+            document.sha256: services.documents.get_content(document.id)
+            for document in services.documents.list_about(About("trip", trip))
+            if document.sha256 in wanted and document.erased_at is None
+        }
+        pictures = [*photos.values(), *([one.drawing] if one.drawing else [])]
+        salt = bytes.fromhex(one.salt[2:])
+        yield ReceiptTold(Hash32(one.document), one.content, salt, pictures)
 
 
 def _forests(wanted: str) -> list[Mapping[str, Any]]:
@@ -252,11 +270,16 @@ def write_pack(
         packs.DECISIONS: list(material.decisions) or None,
         packs.FORESTS: list(material.forests) or None,
         packs.LEDGER: None if material.entries is None else _ledger(material.entries(story)),
-        packs.PAYOUTS: None if material.payouts is None else _payouts(material.payouts(story)),
+        packs.PAYOUTS: None
+        if material.payouts is None
+        else _payouts(material.payouts(story), view),
+        packs.RECEIPTS: _receipts(material.receipts, view) or None,
         packs.HEADERS: ["0x" + record.headers[at].hex() for at in sorted(record.headers)],
         packs.BLOCKS: record.blocks,
     }
     files = {name: rfc8785.dumps(value) for name, value in texts.items() if value is not None}
+    for receipt in material.receipts if view.pictures else ():
+        files |= {photo_name(picture): picture for picture in receipt.pictures}
     if material.policy is not None:
         files[packs.POLICY] = material.policy.encode()
     manifest: dict[str, Any] = {
@@ -286,7 +309,7 @@ def write_pack(
     if within is None:
         files[packs.PAPER] = render_paper(reading)
         manifest["paper"] = maker()
-    listed = [name for name in packs.ORDER if name in files]
+    listed = in_order(files)
     manifest["files"] = [manifest_entry(name, files[name]) for name in listed]
     files[packs.MANIFEST] = rfc8785.dumps(manifest)
     if seal is not None:
@@ -299,7 +322,7 @@ def write_pack(
         first=min(record.headers),
         size=path.stat().st_size,
         transactions=len(reading.story.transactions),
-        files={name: len(files[name]) for name in packs.ORDER if name in files},
+        files={name: len(files[name]) for name in in_order(files)},
     )
 
 
@@ -312,13 +335,30 @@ def seal_manifest(
     return rfc8785.dumps({"party": str(party), "signature": "0x" + signature.hex()})
 
 
+def in_order(files: Mapping[str, bytes]) -> list[str]:
+    """The names of files as they stand in a pack."""
+    known = [name for name in packs.ORDER if name in files]
+    return known + sorted(files.keys() - set(known))
+
+
+def photo_name(picture: bytes) -> str:
+    """The name of a photo in a pack.
+
+    Raises:
+        InvalidValueError: it is neither JPEG nor PNG nor WebP.
+    """
+    media = sniff(picture)
+    ending = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}.get(media.media_type)
+    if ending is None:
+        raise InvalidValueError("a photo is a JPEG, a PNG or a WebP picture", field="photo")
+    return f"photos/{hashlib.sha256(picture).hexdigest()}.{ending}"
+
+
 def zip_files(files: Mapping[str, bytes], path: Path) -> None:
     """Writes the one legal zip of some files, whole or not at all."""
     draft = path.with_name(path.name + ".draft")
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
-        for name in packs.ORDER:
-            if name not in files:
-                continue
+        for name in in_order(files):
             info = zipfile.ZipInfo(name, packs.ZIP_TIME)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.create_system = 3
@@ -379,8 +419,8 @@ def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:
     }
 
 
-def _payouts(payouts: Sequence[PayoutTold]) -> list[dict[str, Any]]:
-    """Without the orders themselves: they name people and accounts."""
+def _payouts(payouts: Sequence[Told], view: View) -> list[dict[str, Any]]:
+    """Orders name people and accounts: most readers get their hashes."""
     return [
         {
             "payout": one.payout,
@@ -391,12 +431,32 @@ def _payouts(payouts: Sequence[PayoutTold]) -> list[dict[str, Any]]:
                     "end_to_end_id": leg.end_to_end_id,
                     "account": leg.account,
                     "amount_fen": leg.amount_fen,
+                    "order_sha256": None if order is None else hashlib.sha256(order).hexdigest(),
+                    "order": order.decode() if order is not None and view.orders else None,
                 }
-                for leg in one.legs
+                for leg, order in zip(one.legs, one.orders, strict=True)
             ],
-            "booked": None if one.booked is None else asdict(one.booked),
+            "booked": None
+            if one.booked is None
+            else {
+                "reference": one.booked.reference,
+                "amount_fen": one.booked.amount_fen,
+                "value_day": one.booked.value_day,
+            },
         }
         for one in sorted(payouts, key=lambda one: one.payout)
+    ]
+
+
+def _receipts(receipts: Sequence[ReceiptTold], view: View) -> list[dict[str, Any]]:
+    return [
+        {
+            "document": one.document,
+            "content": None
+            if one.content is None
+            else disclose(one.content, one.salt, view.receipts),
+        }
+        for one in sorted(receipts, key=lambda one: one.document)
     ]
 
 

@@ -26,16 +26,25 @@ class View:
     Attributes:
         papers: fields of a waybill's papers.
         kinds: kinds of parties whose names stay closed, those of natural persons.
+        receipts: fields of a consignee's receipt.
+        pictures: photos and drawn signatures are in the pack.
+        orders: payment orders are shown whole, with the names and numbers of accounts; else their hashes.
     """
 
     papers: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
+    receipts: frozenset[str] = frozenset()
+    pictures: bool = True
+    orders: bool = False
 
 
 VIEWS = {
     Purpose.LENDER: View(),
-    Purpose.COURT: View(),
+    Purpose.COURT: View(orders=True),
     Purpose.AUDITOR: View(
-        papers=frozenset({"plate", "shipping_note"}), kinds=frozenset({"driver", "consignee"})
+        papers=frozenset({"plate", "shipping_note"}),
+        kinds=frozenset({"driver", "consignee"}),
+        receipts=frozenset({"signer", "shipping_note", "note"}),
+        pictures=False,
     ),
 }

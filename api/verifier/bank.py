@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from chain.bindings import events
 from chain.ids import Hash32
+from finance.iso20022 import read_order
 from finance.payouts import end_to_end_id, payment_sequence
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def _check_one(section: Section, story: Story, payout: Hash32, told: Any) -> Non
         f"{len(legs)} instructions, each {queued.amount} fen to a signed account, each once-only",
         f"instructions {odd} are for another amount, account or sequence",
     )
+    _check_orders(section, payout, legs)
     booked = told["booked"]
     if paid is None:
         said = (
@@ -73,3 +76,21 @@ def _check_one(section: Section, story: Story, payout: Hash32, told: Any) -> Non
         f"{queued.amount} fen booked by the bank on day {paid.value_day}, burned on its word",
         "the bank's booking is not what was burned",
     )
+
+
+def _check_orders(section: Section, payout: Hash32, legs: Any) -> None:
+    """The bank's orders (ISO 20022 pain.001), where they are shown: each says what its leg says."""
+    for leg in legs:
+        if leg["order"] is None:
+            continue
+        raw = leg["order"].encode()
+        order = read_order(raw)
+        section.require(
+            hashlib.sha256(raw).hexdigest() == leg["order_sha256"]
+            and (order.end_to_end_id, order.amount_fen)
+            == (leg["end_to_end_id"], leg["amount_fen"]),
+            "payout.order",
+            f"{payout} leg {leg['leg']}",
+            f"the order is for {leg['amount_fen']} fen under {leg['end_to_end_id']}",
+            "the order is for another amount or under another number",
+        )

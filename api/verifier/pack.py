@@ -31,12 +31,14 @@ PARTIES, WAYBILLS, TRACK, POLICY, VERDICT = (
     "parties.json", "waybills.json", "track.json", "policy.toml", "verdict.json",
 )  # fmt: skip
 DECISIONS, FORESTS, LEDGER, PAGE = "decisions.json", "forests.json", "ledger.json", "page.html"
-PAYOUTS, PAPER = "payouts.json", "report.pdf"
+PAYOUTS, RECEIPTS, PAPER = "payouts.json", "receipts.json", "report.pdf"
 ORDER = (
     MANIFEST, SEAL, PAGE, PAPER, PARTIES, WAYBILLS, POLICY, TRACK, VERDICT, DECISIONS, FORESTS, LEDGER,
-    PAYOUTS, HEADERS, BLOCKS, STATE,
+    PAYOUTS, RECEIPTS, HEADERS, BLOCKS, STATE,
 )  # fmt: skip
-"""Every name there may be, in the order in which they stand in the zip."""
+"""Every name there may be, in the order in which they stand in the zip; photos come after them, by name."""
+PHOTO = re.compile(r"photos/([0-9a-f]{64})\.(?:jpg|png|webp)")
+"""A photo's name is the SHA-256 of its bytes."""
 
 MOST_PACK_BYTES = 256 << 20
 MOST_FILE_BYTES = 128 << 20
@@ -64,6 +66,12 @@ class Pack:
     files: Mapping[str, bytes]
     manifest: Mapping[str, Any]
     _parsed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def photos(self) -> set[str]:
+        """The hashes of the photos that it holds."""
+        found = map(PHOTO.fullmatch, self.files)
+        return {one[1] for one in found if one}
 
     NEEDED: ClassVar[frozenset[str]] = frozenset({HEADERS, BLOCKS, STATE, WAYBILLS, PARTIES})
 
@@ -105,12 +113,13 @@ def _unzip(raw: BinaryIO, size: int) -> dict[str, bytes]:
     with zipfile.ZipFile(raw) as archive:
         infos = archive.infolist()
         names = [info.filename for info in infos]
+        photos = sorted(name for name in names if PHOTO.fullmatch(name))
         for name in names:
-            if name not in ORDER:
+            if name not in ORDER and name not in photos:
                 raise PackRefusedError(f"a pack has no file called {name!r}", field="file name")
         if len(set(names)) != len(names):
             raise PackRefusedError("two files have one name", field="file name")
-        if names != [name for name in ORDER if name in names]:
+        if names != [*(name for name in ORDER if name in names), *photos]:
             raise PackRefusedError("the files stand in another order", field="file order")
         if any(info.file_size > MOST_FILE_BYTES for info in infos) or (
             sum(info.file_size for info in infos) > MOST_BYTES
@@ -218,5 +227,9 @@ def _check_manifest(manifest: Any, files: Mapping[str, bytes]) -> None:
     for name, body in given.items():
         if listed[name] != (hashlib.sha256(body).hexdigest(), len(body)):
             raise PackRefusedError(f"{name} is not the file of the manifest", field=name)
+    for name, body in given.items():
+        photo = PHOTO.fullmatch(name)
+        if photo and photo[1] != hashlib.sha256(body).hexdigest():
+            raise PackRefusedError(f"{name} is not the photo of its name", field=name)
     for name in sorted(Pack.NEEDED - given.keys()):
         raise PackRefusedError(f"{name} is missing", field=name)

@@ -23,12 +23,13 @@ from eth_utils.crypto import keccak
 from api.verifier import pack as packs
 from api.verifier.bank import check_payouts
 from api.verifier.blocks import trusted_numbers
+from api.verifier.gate import Papers, check_delivery
 from api.verifier.money import check_advances, check_decisions, check_ledger
 from api.verifier.node import fetch_hashes
 from api.verifier.page import render_page, sheet_of
 from api.verifier.reading import Reading
 from api.verifier.report import Report
-from api.verifier.road import Road, check_delivery, check_road
+from api.verifier.road import Road, check_road
 from api.verifier.signatures import SignatureChecks, Who, check_keys, check_seal
 from api.verifier.state import State, check_children, expected_records
 from api.verifier.waybills import check_waybills
@@ -139,7 +140,8 @@ def check_reading(report: Report, reading: Reading) -> None:
         check_road(section, story, reading.chain, road, trip)
     section = report.section("delivery", "The delivery rests on it 交付")
     with _guard(section, "delivery"):
-        check_delivery(section, story, reading.chain, trip)
+        papers = Papers(pack.json(packs.RECEIPTS), pack.photos)
+        check_delivery(section, story, reading.chain, trip, papers)
     section = report.section("advance", "The loan, to the fen 垫付与还款")
     with _guard(section, "advance"):
         reading.loans = check_advances(section, story, reading.chain, trip)

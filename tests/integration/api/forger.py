@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
-from api.audit.export import zip_files
+from api.audit.export import in_order, zip_files
 from api.verifier import pack as packs
 from api.verifier.verify import manifest_entry, verify_pack
 
@@ -57,7 +57,7 @@ class Forger:
         """Other files, and the manifest that fits them; the seal cannot be made again."""
         files = {k: v for k, v in (self.files | changed).items() if v is not None}
         told = self.value(packs.MANIFEST) | manifest
-        listed = [n for n in packs.ORDER if n in files and n not in {packs.MANIFEST, packs.SEAL}]
+        listed = [n for n in in_order(files) if n not in {packs.MANIFEST, packs.SEAL}]
         told["files"] = [manifest_entry(n, files[n]) for n in listed]
         files[packs.MANIFEST] = rfc8785.dumps(told)
         return self.check(self.write(files))

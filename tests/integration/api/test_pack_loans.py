@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 from dataclasses import replace
 
 import pytest
 
-from api.audit.export import BankBooking, Material, Papers, PartyName, PayoutTold, write_pack
+from api.audit.export import Material, Papers, PartyName, ReceiptTold, write_pack
+from api.audit.purpose import Purpose
 from api.verifier.report import Mark
 from api.verifier.verify import verify_pack
 from chain.bindings.delivery_registry import DeliveryRegistry
@@ -16,13 +18,17 @@ from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import Dispute, KeyRotation, Loading, PayoutReceipt, Waybill
 from chain.bindings.waybill_registry import WaybillRegistry
+from chain.document import document_hash
 from chain.ids import TripId
 from chain.signers import LocalSigner
 from chain.typed_data import struct_hash
 from deploy.node import ROOT, LocalChain
 from finance.audit import book_of
 from finance.forests import PRESENT
-from finance.payouts import Leg, end_to_end_id, payment_sequence
+from finance.iso20022 import BankAccount, PaymentOrder, write_order
+from finance.payout_ports import EntryState, HeldEntry
+from finance.payout_service import Told
+from finance.payouts import Leg, end_to_end_id, payment_sequence, uetr_of
 from tests.integration.api.layouts import FILE, layouts
 from tests.integration.finance.town import FAR, FIRST_BLOCK, ZERO, Town, Trip, word
 
@@ -40,7 +46,33 @@ def town(tmp_path_factory):
         made.client.close()
 
 
-def exported(town, trip, path, advance=None, payouts=None):
+def order(sequence, amount):
+    """The bank's order as the product writes it."""
+    at = dt.datetime(2026, 1, 28, tzinfo=dt.UTC)
+    return write_order(
+        PaymentOrder(
+            end_to_end_id=end_to_end_id(sequence),
+            uetr=uetr_of(sequence),
+            payer=BankAccount("存管", "1001", "102100099996"),
+            payee=BankAccount("司机", "2002", "102100099996"),
+            amount_fen=amount,
+            created_at=at,
+            execution_day=at.date(),
+            remittance="freight",
+        )
+    )
+
+
+def booking(sequence, value_day):
+    at = dt.datetime(2026, 1, 28, tzinfo=dt.UTC)
+    return HeldEntry(
+        reference="B-1", amount_fen=500_000, is_credit=False, is_reversal=False, value_day=value_day,
+        booked_at=at, taken_at=at, end_to_end_id=end_to_end_id(sequence), remittance="", content="",
+        state=EntryState.PAID,
+    )  # fmt: skip
+
+
+def exported(town, trip, path, advance=None, payouts=None, *, receipts=(), purpose=Purpose.LENDER):
     """The pack of a trip whose papers and frames nobody keeps."""
 
     def entries(story):
@@ -65,9 +97,10 @@ def exported(town, trip, path, advance=None, payouts=None):
         entries=entries,
         decisions=[decided] if decided else [],
         payouts=None if payouts is None else lambda _: payouts,
+        receipts=receipts,
         forests=[json.loads((ROOT / "finance" / "forests" / PRESENT).read_text())],
     )
-    return write_pack(town.client, material, path)
+    return write_pack(town.client, material, path, purpose=purpose)
 
 
 def verified(done):
@@ -113,14 +146,17 @@ def test_a_payout_that_the_bank_paid_once(town, tmp_path):
     town.send(SettlementToken.confirm_payout(form, *both))
     assert not town.refused, town.refused
 
-    def check(*, amount=500_000, value_day=20_481, number=1, account=trip.account):
+    def check(
+        *, amount=500_000, value_day=20_481, number=1, account=trip.account, said=500_000,
+        purpose=Purpose.LENDER,
+    ):  # fmt: skip
         seq = payment_sequence(payee.payout, number)
         leg = Leg(
             payee.payout, 1, seq, end_to_end_id(seq), account, amount, b"sealed",
             dt.datetime(2026, 1, 28, tzinfo=dt.UTC),
         )  # fmt: skip
-        told = PayoutTold(payee.payout, [leg], BankBooking("B-1", 500_000, value_day))
-        done = exported(town, trip, tmp_path / "p.zip", advance, [told])
+        told = Told(payee.payout, (leg,), (order(seq, said),), booking(seq, value_day))
+        done = exported(town, trip, tmp_path / "p.zip", advance, [told], purpose=purpose)
         return verify_pack(done.path, trust=[done.anchor_hash])
 
     honest = check()
@@ -132,6 +168,11 @@ def test_a_payout_that_the_bank_paid_once(town, tmp_path):
     assert {c.code for c in check(amount=1).reds} == {"payout.legs"}
     assert {c.code for c in check(account=town.number()).reds} == {"payout.legs"}
     assert {c.code for c in check(number=2).reds} == {"payout.legs", "payout.paid"}
+    court = check(purpose=Purpose.COURT)
+    assert reasons(court, "payout.order") == [
+        f"the order is for 500000 fen under {end_to_end_id(sequence)}"
+    ]
+    assert {c.code for c in check(purpose=Purpose.COURT, said=1).reds} == {"payout.order"}
 
 
 def test_a_loan_still_running(town, tmp_path):
@@ -169,6 +210,47 @@ def test_a_disputed_trip_holds_its_release(town, tmp_path):
     report = verified(exported(town, trip, tmp_path / "p.zip", advance))
     assert reasons(report, "delivery.completed") == ["the delivery is not complete"]
     assert f"trip {trip.trip}" in {c.about for c in report.checks if c.code == "state.record"}
+
+
+def test_the_words_of_a_refusal_open_the_hash_that_was_signed(town, tmp_path):
+    trip, salt = town.issue_trip(), b"\x07" * 32
+    at = town.now() - 10
+    loading = Loading(
+        trip.trip, 1, trip.vehicle, trip.quantity, at, town.number(), FAR, town.number()
+    )
+    town.send(DeliveryRegistry.load(loading, town.sign("driver", loading, "DeliveryRegistry")))
+    content = {"trip": trip.trip, "outcome": "refused", "note": "wet", "signer": "王"}
+    reason = document_hash(content, salt)
+    dispute = Dispute(trip.trip, town.parties["consignee"], reason, FAR, town.number())
+    town.send(
+        DeliveryRegistry.dispute(dispute, town.sign("consignee", dispute, "DeliveryRegistry"))
+    )
+    assert not town.refused, town.refused
+
+    def check(receipts, **more):
+        done = exported(town, trip, tmp_path / "p.zip", receipts=receipts, **more)
+        return verify_pack(done.path, trust=[done.anchor_hash])
+
+    honest = [ReceiptTold(reason, content, salt)]
+    assert reasons(
+        verified(exported(town, trip, tmp_path / "p.zip", receipts=honest)), "delivery.document"
+    ) == ["the words open the hash that was signed"]
+    assert {c.code for c in check([ReceiptTold(reason, content | {"note": "dry"}, salt)]).reds} == {
+        "delivery.document"
+    }
+    assert {c.code for c in check([*honest, ReceiptTold(word(5), {}, salt)]).reds} == {
+        "delivery.document"
+    }
+    erased = check([ReceiptTold(reason, None, salt)])
+    assert (erased.reds, len(reasons(erased, "delivery.document"))) == ([], 1)
+    png = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    )
+    assert {c.code for c in check([ReceiptTold(reason, content, salt, [png])]).reds} == {
+        "delivery.photo"
+    }
+    shown = check(honest, purpose=Purpose.AUDITOR)
+    assert reasons(shown, "delivery.withheld") == ["only digests stand of: note, signer"]
 
 
 def test_a_trip_that_nobody_financed(town, tmp_path):
