@@ -13,7 +13,7 @@ from api.schemas.signing import TypedData
 from api.schemas.waybills import WaybillDraft, WaybillShown
 from chain.bindings.structs import Waybill
 from chain.clock import rfc3339
-from chain.document import document_hash
+from chain.document import SALT, document_hash, words_of
 from chain.ids import Hash32, PartyId, TripId, WaybillId
 from chain.ports import Domain
 from chain.service import Registry
@@ -114,7 +114,7 @@ class Drafts:
             expires=_seconds(draft.sign_by or self._now + SIGNING_TIME),
             salt=Hash32("0x" + secrets.token_hex(32)),
         )
-        kept = papers | {"document_salt": "0x" + salt.hex()}
+        kept = papers | {SALT: "0x" + salt.hex()}
         return self._services.registry.draft_waybill(form, kept, plan=plan, declared=draft.declared)
 
     def _require_standing(self, draft: WaybillDraft) -> None:
@@ -155,7 +155,7 @@ def show_waybill(waybill: HeldWaybill, *, domain: Domain | None, caller: Caller)
     """A waybill as a caller sees it; what he is to sign is with it when ``domain`` is given."""
     form = waybill.form
     signs = waybill.stage is Stage.DRAFT and caller.party_id in waybill.missing
-    papers = {name: value for name, value in waybill.papers.items() if name != "document_salt"}
+    papers = words_of(waybill.papers)
     return WaybillShown(
         id=waybill.id,
         parent=None if form.parent == ZERO else form.parent,

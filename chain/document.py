@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from chain.ids import Hash32
 
 
+SALT = "document_salt"
+"""Under this name the salt is kept beside the fields."""
+OPENING = "document_opening"
+"""Under this name stands what opens papers of which something was forgotten."""
+
+
 def canonical(content: Any) -> bytes:
     """The one byte form of a JSON value (RFC 8785); integers must stay below 2^53.
 
@@ -90,6 +96,45 @@ def disclose(
             if name in withheld
         },
     }
+
+
+def words_of(papers: Mapping[str, Any]) -> dict[str, Any]:
+    """What kept papers say, without what opens their hash."""
+    return {name: value for name, value in papers.items() if name not in {SALT, OPENING}}
+
+
+def forget(papers: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Papers without some of their fields, for ever; the rest still opens the hash.
+
+    The salt that opened every field goes; what stays keeps its own, what goes leaves its digest.
+    """
+    kept = show_papers(papers)
+    gone = {name for name in names if name in kept["opened"]}
+    content, salts = words_of(papers), {n: salt for n, (_, salt) in kept["opened"].items()}
+    closed = dict(kept["closed"])
+    closed |= {n: field_digest(content[n], bytes.fromhex(salts[n][2:])) for n in gone}
+    left = {name: value for name, value in content.items() if name not in gone}
+    opening = {"salts": {n: salt for n, salt in salts.items() if n not in gone}, "closed": closed}
+    return left | {OPENING: opening}
+
+
+def show_papers(papers: Mapping[str, Any], withheld: Collection[str] = ()) -> dict[str, Any]:
+    """Kept papers as a reader may see them (``disclose``), with the names of what is ``erased``.
+
+    Args:
+        papers: a document's fields with its salt, or what ``forget`` has left of them.
+        withheld: names of fields that stay closed.
+    """
+    content, opening = words_of(papers), papers.get(OPENING)
+    if opening is None:
+        return {**disclose(content, bytes.fromhex(papers[SALT][2:]), withheld), "erased": []}
+    opened, closed = {}, dict(opening["closed"])
+    for name, salt in opening["salts"].items():
+        if name in withheld:
+            closed[name] = field_digest(content[name], bytes.fromhex(salt[2:]))
+        else:
+            opened[name] = [content[name], salt]
+    return {"opened": opened, "closed": closed, "erased": sorted(opening["closed"])}
 
 
 def hash_of_disclosed(shown: Mapping[str, Mapping[str, Any]]) -> Hash32:

@@ -31,6 +31,7 @@ class Party:
         kind: its usual role, for the screens only; the chain gives no rights by it.
         key: the key that speaks for it; while PENDING the one it will have.
         profile: salted hash of who it is, on chain.
+        profile_salt: what opens it, 0x and hex digits; "" where it was never given or is erased.
     """
 
     id: PartyId
@@ -41,6 +42,7 @@ class Party:
     key: Address | None
     profile: Hash32
     registered_at: dt.datetime | None = None
+    profile_salt: str = ""
 
     @property
     def is_awaited(self) -> bool:

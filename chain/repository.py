@@ -331,6 +331,7 @@ def _party(row: PartyRow) -> Party:
         key=Address(row.key) if row.key else None,
         profile=Hash32(row.profile),
         registered_at=row.registered_at,
+        profile_salt=row.profile_salt or "",
     )
 
 
@@ -344,6 +345,7 @@ def _party_values(party: Party) -> dict[str, Any]:
         "key": party.key,
         "profile": party.profile,
         "registered_at": party.registered_at,
+        "profile_salt": party.profile_salt or None,
     }
 
 

@@ -89,7 +89,9 @@ class Registry:
         self._records.add_party(awaited)
         return awaited
 
-    def enrol_awaited(self, form: PartyRegistration, signature: bytes) -> Party:
+    def enrol_awaited(
+        self, form: PartyRegistration, signature: bytes, *, profile_salt: str = ""
+    ) -> Party:
         """Gives an awaited party the key that has signed; the registrar countersigns.
 
         Who may do this for the party is for the caller to know: a key decides everything after it.
@@ -106,6 +108,7 @@ class Registry:
             name_zh=known.name_zh,
             name_en=known.name_en,
             kind=known.kind,
+            profile_salt=profile_salt,
             awaited=True,
         )
 
@@ -117,11 +120,13 @@ class Registry:
         name_zh: str,
         name_en: str,
         kind: str,
+        profile_salt: str = "",
         awaited: bool = False,
     ) -> Party:
         """Enrols a party whose key has signed; the registrar countersigns.
 
-        An awaited party (``await_party``) is enrolled only where the caller says so.
+        An awaited party (``await_party``) is enrolled only where the caller says so. The salt, if it is
+        given, opens the hash of the profile in lender packs.
 
         Raises:
             SignatureRefusedError: not by the key in the form, or expired.
@@ -142,7 +147,14 @@ class Registry:
         if self._records.find_party_by_key(form.key) is not None:
             raise InvalidValueError("this key speaks for another party already", field="key")
         party = Party(
-            form.party, name_zh, name_en, kind, PartyStage.PENDING, form.key, form.profile
+            form.party,
+            name_zh,
+            name_en,
+            kind,
+            PartyStage.PENDING,
+            form.key,
+            form.profile,
+            profile_salt=profile_salt,
         )
         if known is None:
             self._records.add_party(party)

@@ -171,6 +171,8 @@ class PartyRow(Row, table=True):
     stage: str = Field(max_length=10)
     key: str | None = Field(default=None, max_length=42, unique=True)
     profile: str = Field(max_length=66)
+    profile_salt: str | None = Field(default=None, sa_type=SealedText("party.profile_salt"))
+    """Opens ``profile``; erased with the names."""
     registered_at: dt.datetime | None = None
 
 

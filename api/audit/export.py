@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 from api.audit.paper import maker, render_paper
 from api.audit.purpose import VIEWS, Purpose, View
 from api.audit.record import Anchor, Recorder
+from api.identity.people import ERASED
 from api.media import sniff
 from api.object_ids import About
 from api.verifier import pack as packs
@@ -30,7 +31,7 @@ from api.verifier.waybills import check_waybills
 from chain.abi import hash32, json_value
 from chain.bindings import events, structs
 from chain.clock import rfc3339
-from chain.document import disclose
+from chain.document import disclose, show_papers
 from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import Hash32, PartyId, TripId, WaybillId
 from chain.typed_data import struct_hash
@@ -179,10 +180,11 @@ def gather_material(services: Services, trip: TripId) -> Material:
         found = []
         for party in parties:
             one = known.get(party)
-            if one is None:
+            if one is None or one.name_zh == ERASED:
                 found.append(PartyName(party, "", None, None))
             else:
-                found.append(PartyName(party, one.kind, one.name_zh, one.name_en))
+                salt = bytes.fromhex(one.profile_salt[2:]) if one.profile_salt else None
+                found.append(PartyName(party, one.kind, one.name_zh, one.name_en, salt))
         return found
 
     def entries(story: Story) -> list[Entry]:
@@ -213,7 +215,13 @@ def gather_material(services: Services, trip: TripId) -> Material:
 
 def _receipts_of(services: Services, trip: TripId) -> Iterator[ReceiptTold]:
     """Receipts signed through a link, with the photos that they name."""
+    for kept in services.papers.list_about(trip):
+        if kept.salt is not None:
+            yield ReceiptTold(kept.document, kept.content, kept.salt)
     for one in services.receipts.list_papers(trip):
+        if not one.salt:
+            yield ReceiptTold(Hash32(one.document), None, b"")
+            continue
         wanted = set(one.content["photos"])
         photos = {
             document.sha256: services.documents.get_content(document.id)
@@ -387,16 +395,11 @@ def _papers(waybills: Sequence[Papers], story: Story, view: View) -> list[dict[s
         {
             "id": one.id,
             "form": json_value(forms[Hash32(one.id)]),
-            "papers": None if one.papers is None else _disclosed(one.papers, view),
+            "papers": None if one.papers is None else show_papers(one.papers, view.papers),
             "plan": None if one.plan is None else dict(one.plan),
         }
         for one in sorted(waybills, key=lambda one: one.id)
     ]
-
-
-def _disclosed(papers: Mapping[str, Any], view: View) -> dict[str, Any]:
-    content = {name: value for name, value in papers.items() if name != "document_salt"}
-    return disclose(content, bytes.fromhex(papers["document_salt"][2:]), view.papers)
 
 
 def _track(evidence: Mapping[str, Any], story: Story) -> dict[str, Any]:

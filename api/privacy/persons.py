@@ -32,6 +32,7 @@ from api.privacy.tables import ErasureRow
 from api.receipts.tables import ReceiptPaperRow
 from api.tables import DocumentContentRow, DocumentRow
 from chain.clock import Clock, rfc3339
+from chain.document import forget
 from chain.ids import PartyId
 from chain.sealing import Keyring
 from chain.tables import PartyRow, TripRow, WaybillRow
@@ -40,8 +41,8 @@ from chain.waybill import Stage
 NATURAL = frozenset({"driver", "consignee"})
 """Kinds of parties that may be people; a firm's name is no personal datum."""
 
-PERSONAL_PAPERS = ("plate", "terminal", "document_salt")
-"""What of a waybill's papers goes: the vehicle, its terminal, and the salt by which a guess could be tried."""
+PERSONAL_PAPERS = ("plate", "terminal")
+"""What of a waybill's papers goes, with the salts by which a guess could be tried: the vehicle, its terminal."""
 
 ENDED = frozenset({Stage.PAID.value, Stage.CANCELLED.value, Stage.REFUSED.value})
 
@@ -261,12 +262,11 @@ class Persons:
         if row is None:
             return {}
         row.name_zh = row.name_en = ERASED
+        row.profile_salt = None
         self._session.add(row)
         waybills = [one for one in self._waybills(party) if one.trip_id]
         for waybill in waybills:
-            waybill.papers = {
-                name: value for name, value in waybill.papers.items() if name not in PERSONAL_PAPERS
-            }
+            waybill.papers = forget(waybill.papers, PERSONAL_PAPERS)
             self._session.add(waybill)
         receipts = self._receipts(party)
         for receipt in receipts:

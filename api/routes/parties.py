@@ -93,6 +93,7 @@ def register(
             name_zh=given.name_zh,
             name_en=given.name_en,
             kind=given.kind,
+            profile_salt=given.profile_salt,
         )
         return show_party(party)
 

@@ -354,7 +354,9 @@ def _enrol(services: Services, consignee: Party, given: ReceiptSigned) -> None:
             "the signed profile hash is not that of this consignee",
             field="enrolment.message.profile",
         )
-    services.registry.enrol_awaited(form, given.enrolment.signature_bytes)
+    services.registry.enrol_awaited(
+        form, given.enrolment.signature_bytes, profile_salt=given.enrolment.profile_salt
+    )
 
 
 def show_receipt(services: Services, token: str, container: Container) -> ReceiptShown:

@@ -99,10 +99,12 @@ def _check_receipts(section: Section, story: Story, trip: TripId, given: Any) ->
     """The consignee's words open the hashes that he signed: a receipt's, or a refusal's."""
     papers = {one["document"]: one["content"] for one in given or ()}
     forms: list[Any] = [
-        one.form for kind in (structs.Confirmation, structs.Dispute) for one in story.forms(kind)
+        one.form
+        for kind in (structs.Loading, structs.Confirmation, structs.Dispute)
+        for one in story.forms(kind)
     ]
     signed = {
-        form.document if isinstance(form, structs.Confirmation) else form.reason: form
+        form.reason if isinstance(form, structs.Dispute) else form.document: form
         for form in forms
         if form.trip == trip
     }

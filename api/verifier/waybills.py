@@ -195,9 +195,12 @@ def _check_papers(
                 "the papers open the hash that both sides signed",
                 "the papers are not those that were signed",
             )
-            closed = ", ".join(sorted(one["papers"]["closed"]))
-            if closed:
-                section.unknown("waybill.withheld", wid, f"withheld, only digests stand: {closed}")
+            erased = sorted(one["papers"]["erased"])
+            closed = sorted(one["papers"]["closed"].keys() - set(erased))
+            for code, names in (("waybill.erased", erased), ("waybill.withheld", closed)):
+                if names:
+                    word = code.rsplit(".", 1)[1]
+                    section.unknown(code, wid, f"{word}, only digests stand: {', '.join(names)}")
         if leaf is not None and wid == leaf.id:
             if one["plan"] is None:
                 section.unknown("waybill.plan", wid, "its plan is erased; its hash stands")
