@@ -1,7 +1,7 @@
 """what opens a party's profile
 
 Revision: profile_salts
-Follows: four_eyes
+Follows: fix_days
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "profile_salts"
-down_revision: str | Sequence[str] | None = "four_eyes"
+down_revision: str | Sequence[str] | None = "fix_days"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
