@@ -181,6 +181,19 @@ class Board:
             for row in rows
         ]
 
+    def list_ids(
+        self, party: PartyId | None, *, after: str = "", before: str = "", limit: int
+    ) -> list[TripId]:
+        """A page of a party's trips by id; ``before`` gives the page that ends before a cursor."""
+        trip = col(BoardRow.trip)
+        query = sqlmodel.select(BoardRow.trip).where(
+            col(BoardRow.party) == (EVERYBODY if party is None else str(party)), trip > after
+        )
+        if before:
+            rows = self._session.exec(query.where(trip < before).order_by(trip.desc()).limit(limit))
+            return [TripId(one) for one in rows][::-1]
+        return [TripId(one) for one in self._session.exec(query.order_by(trip).limit(limit))]
+
     def count(self, party: PartyId | None, wanted: Wanted | None = None) -> dict[Stage, Count]:
         """How many trips of a party stand in each stage, with their money."""
         query = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +60,15 @@ def plain_hash(value: str, kind: str) -> str:
             f"this is the id of a {given}; a {kind}'s begins with {HASHES[kind]}_ or 0x"
         )
     return f"0x{match[2]}" if match else value
+
+
+def plain_hash_of(kind: str) -> Callable[[object], object]:
+    """A reader of ids of one kind, for a field of a schema."""
+
+    def read(value: object) -> object:
+        return plain_hash(value, kind) if isinstance(value, str) else value
+
+    return read
 
 
 def plain_party(value: str) -> str:

@@ -36,7 +36,7 @@ from api.webhooks.endpoints import Endpoints
 from api.webhooks.events import Events
 from chain.clock import Clock
 from chain.delivery import HeldTrip
-from chain.ids import PartyId, TripId
+from chain.ids import PartyId, TripId, WaybillId
 from chain.party import Party
 from chain.ports import BlockRef, ChainReader, Outbox, Records
 from chain.service import Registry
@@ -67,9 +67,21 @@ class Shelf(Records, Protocol):
         ...
 
     def list_waybills(
-        self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int
+        self,
+        *,
+        party: PartyId | None,
+        stage: Stage | None,
+        before: int | None = None,
+        after: int | None = None,
+        side: str = "",
+        parent: WaybillId | None = None,
+        limit: int,
     ) -> list[tuple[int, HeldWaybill]]:
         """A page of waybills, newest first, each with the number that the next page begins before."""
+        ...
+
+    def find_number(self, waybill: WaybillId, party: PartyId) -> int | None:
+        """The number of a waybill in lists; None if there is none in which the party stands."""
         ...
 
     def list_trips_of(

@@ -18,9 +18,6 @@ from chain.waybill import HeldWaybill
 from finance.records import AdvanceRecord
 from tracking.trip import AttestationRecord, TrackBatchRecord, VerdictRecord
 
-PAGE = 200
-"""Trips read at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class TripStory:
@@ -77,30 +74,21 @@ def get_trip(services: Services, trip: str, caller: Caller) -> tuple[HeldTrip, H
 
 
 def list_visible(
-    services: Services, caller: Caller, *, after: str = "", limit: int
+    services: Services, caller: Caller, *, after: str = "", before: str = "", limit: int
 ) -> list[tuple[HeldTrip, list[HeldWaybill]]]:
-    """Trips that the caller may see, by id, each with its waybills from the leaf up.
+    """Trips that the caller may see, by id, each with its waybills from the leaf up; two questions.
 
-    The number of questions grows with the shipments in which the caller stands beside a trip (another
-    branch of the same shipping note), never with what is on the page.
+    Args:
+        services: the transaction.
+        caller: whose board is read.
+        after: only trips after this id.
+        before: only trips before it, the last of them (the page before a cursor).
+        limit: most of them.
     """
     party = None if caller.sees_all else caller.require_self()
-    lent = (
-        {one.trip for one in services.books.list_advances(lender=party)}
-        if party is not None
-        else set()
-    )
-    found: list[tuple[HeldTrip, list[HeldWaybill]]] = []
-    while len(found) < limit:
-        rows = services.records.list_trips_of(party, also=lent, after=after, limit=PAGE)
-        for trip, path in rows:
-            concerned = {side for one in path for side in parties_of(one)}
-            if trip.id in lent or caller.may_see(concerned):
-                found.append((trip, path))
-        if len(rows) < PAGE:
-            break
-        after = rows[-1][0].id
-    return found[:limit]
+    ids = services.board.list_ids(party, after=after, before=before, limit=limit)
+    found = services.records.list_trips_by_id(ids)
+    return [found[trip] for trip in ids if trip in found]
 
 
 def tell_briefly(

@@ -151,7 +151,13 @@ class Drafts:
         return plan.to_json(), origin, destination
 
 
-def show_waybill(waybill: HeldWaybill, *, domain: Domain | None, caller: Caller) -> WaybillShown:
+def show_waybill(
+    waybill: HeldWaybill,
+    *,
+    domain: Domain | None,
+    caller: Caller,
+    expanded: dict[str, Any] | None = None,
+) -> WaybillShown:
     """A waybill as a caller sees it; what he is to sign is with it when ``domain`` is given."""
     form = waybill.form
     signs = waybill.stage is Stage.DRAFT and caller.party_id in waybill.missing
@@ -181,6 +187,7 @@ def show_waybill(waybill: HeldWaybill, *, domain: Domain | None, caller: Caller)
         waits_for=[str(party) for party in waybill.missing],
         refusal=waybill.refusal,
         to_sign=TypedData.of(form, domain) if domain is not None and signs else None,
+        expanded=expanded,
     )
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MANY = 1_000
 """Rows, or values in a question, at once."""
 
+SIDES = ("issuer", "performer", "consignee")
+"""What a party can be in a waybill."""
+
 _INTEGERS = (
     "issuer", "performer", "consignee", "freight", "quantity", "load_from", "deliver_by", "term_days", "expires",
 )  # fmt: skip
@@ -160,25 +163,68 @@ class SqlRecords:
             )
 
     def list_waybills(
-        self, *, party: PartyId | None, stage: Stage | None, before: int | None, limit: int
+        self,
+        *,
+        party: PartyId | None,
+        stage: Stage | None,
+        before: int | None = None,
+        after: int | None = None,
+        side: str = "",
+        parent: WaybillId | None = None,
+        limit: int,
     ) -> list[tuple[int, HeldWaybill]]:
         """A page of waybills, newest first, each with the number that the next page begins before.
+
+        Its cost does not grow with what lies before or after the page: each side of the party is an
+        index that is read from the cursor on, and the three are merged.
 
         Args:
             party: only those in which it is issuer, performer or consignee.
             stage: only those in this stage.
             before: only those submitted before this number.
+            after: only those submitted after it, the oldest of them first taken (the page before a cursor).
+            side: only those in which the party is ``issuer``, ``performer`` or ``consignee``.
+            parent: only those right below this one.
             limit: most of them.
         """
-        query = select(WaybillRow).order_by(col(WaybillRow.number).desc()).limit(limit)
-        if party is not None:
-            sides = (WaybillRow.issuer, WaybillRow.performer, WaybillRow.consignee)
-            query = query.where(sa.or_(*(col(side) == str(party) for side in sides)))
-        if stage is not None:
-            query = query.where(col(WaybillRow.stage) == stage.value)
-        if before is not None:
-            query = query.where(col(WaybillRow.number) < before)
-        return [(row.number or 0, held_waybill(row)) for row in self._session.exec(query)]
+        number = col(WaybillRow.number)
+        order = number.asc() if after is not None else number.desc()
+
+        def page(*conditions: Any) -> Any:
+            query = sa.select(number).where(*conditions)
+            if stage is not None:
+                query = query.where(col(WaybillRow.stage) == stage.value)
+            if parent is not None:
+                query = query.where(col(WaybillRow.parent_id) == parent)
+            if before is not None:
+                query = query.where(number < before)
+            if after is not None:
+                query = query.where(number > after)
+            return query.order_by(order).limit(limit)
+
+        if party is None:
+            wanted = page()
+        else:
+            pages = [
+                sa.select(page(getattr(WaybillRow, name) == str(party)).subquery().c.number)
+                for name in SIDES
+                if side in {"", name}
+            ]
+            merged = sa.union(*pages).subquery()
+            order_of = merged.c.number.asc() if after is not None else merged.c.number.desc()
+            wanted = sa.select(merged.c.number).order_by(order_of).limit(limit)
+        numbers = sorted(self._session.execute(wanted).scalars(), reverse=True)
+        rows = self._session.exec(
+            select(WaybillRow).where(number.in_(numbers)).order_by(number.desc())
+        )
+        return [(row.number or 0, held_waybill(row)) for row in rows]
+
+    def find_number(self, waybill: WaybillId, party: PartyId) -> int | None:
+        """The number of a waybill in lists; None if there is none in which the party stands."""
+        row = self._row(waybill)
+        if row is None or str(party) not in {row.issuer, row.performer, row.consignee}:
+            return None
+        return row.number
 
     def add_waybill(self, waybill: HeldWaybill) -> None:
         """A new waybill."""

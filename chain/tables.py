@@ -184,6 +184,13 @@ class WaybillRow(Row, table=True):
         sa.CheckConstraint("freight > 0 AND paid >= 0 AND credited >= 0", name="money"),
         sa.CheckConstraint("quantity > 0", name="quantity"),
         sa.Index("ix_waybill_stage_number", "stage", "number"),
+        # each side of a party, newest first, of every stage and of one
+        sa.Index("ix_waybill_issuer_number", "issuer", "number"),
+        sa.Index("ix_waybill_performer_number", "performer", "number"),
+        sa.Index("ix_waybill_consignee_number", "consignee", "number"),
+        sa.Index("ix_waybill_issuer_stage", "issuer", "stage", "number"),
+        sa.Index("ix_waybill_performer_stage", "performer", "stage", "number"),
+        sa.Index("ix_waybill_consignee_stage", "consignee", "stage", "number"),
     )
 
     number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
@@ -193,9 +200,9 @@ class WaybillRow(Row, table=True):
     root_id: str = Field(max_length=66, index=True)
     trip_id: str | None = Field(default=None, max_length=66, index=True)
     tier: int
-    issuer: str = Field(max_length=20, index=True)
-    performer: str = Field(max_length=20, index=True)
-    consignee: str = Field(max_length=20, index=True)
+    issuer: str = Field(max_length=20)
+    performer: str = Field(max_length=20)
+    consignee: str = Field(max_length=20)
     form: dict[str, Any] = Field(sa_type=sa.JSON)
     """The signed form by field; numbers above 2^53 as text."""
     papers: dict[str, Any] = Field(sa_type=SealedJson("waybill.papers"))

@@ -26,7 +26,7 @@ from api.schemas.money import (
     ReasonShown,
 )
 from api.schemas.signing import SignedForm, TypedData, read_message
-from api.schemas.values import HashText, Instant
+from api.schemas.values import AdvanceText, Instant
 from chain.abi import Struct
 from chain.bindings.structs import (
     Acknowledgement,
@@ -209,7 +209,7 @@ def list_advances(
     side: Annotated[str, Query(pattern="^(lender|borrower)$")] = "borrower",
     state: AdvanceState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    starting_after: HashText | None = None,
+    starting_after: Annotated[AdvanceText | None, Query()] = None,
 ) -> AdvancePage:
     """The caller's advances as borrower or as lender, by id."""
     own = caller.require_self()
@@ -233,7 +233,7 @@ def list_advances(
 
 @router.get("/{advance}")
 def get_advance(
-    advance: HashText,
+    advance: AdvanceText,
     caller: Reader,
     container: TheContainer,
     day: Annotated[dt.date | None, Query(description="Beijing day; today unless given")] = None,
@@ -284,7 +284,7 @@ def _accept(
 
 @router.get("/{advance}/acknowledgement")
 def acknowledgement_form(
-    advance: HashText, caller: MoneyMover, container: TheContainer
+    advance: AdvanceText, caller: MoneyMover, container: TheContainer
 ) -> FormToSign:
     """What the debtor signs: he owes, was told of the assignment, and will pay the collection account."""
     with container.read() as services:
@@ -297,7 +297,7 @@ def acknowledgement_form(
 
 @router.post("/{advance}/acknowledgement", status_code=202, response_model=Accepted)
 def acknowledge(
-    advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
 ) -> Response:
     """Takes the debtor's acknowledgement; without it nothing is approved."""
     form = read_message(Acknowledgement, given.message)
@@ -312,7 +312,7 @@ def acknowledge(
 
 
 @router.get("/{advance}/consent")
-def consent_form(advance: HashText, caller: MoneyMover, container: TheContainer) -> FormToSign:
+def consent_form(advance: AdvanceText, caller: MoneyMover, container: TheContainer) -> FormToSign:
     """What a payee signs to be paid into his account."""
     with container.read() as services:
         record, _ = get_visible(services, advance, caller)
@@ -321,7 +321,9 @@ def consent_form(advance: HashText, caller: MoneyMover, container: TheContainer)
 
 
 @router.post("/{advance}/consent", status_code=202, response_model=Accepted)
-def consent(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def consent(
+    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+) -> Response:
     """Takes a payee's consent; without it nothing is approved."""
     form = read_message(PayeeConsent, given.message)
     caller.require_party(form.party, "message.party")
@@ -336,7 +338,7 @@ def consent(advance: HashText, given: SignedForm, caller: MoneyMover, once: Once
 
 @router.get("/{advance}/approval")
 def approval_form(
-    advance: HashText,
+    advance: AdvanceText,
     caller: MoneyMover,
     container: TheContainer,
     approved_until: Annotated[
@@ -355,7 +357,7 @@ def approval_form(
 @router.post(
     "/{advance}/approval", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
 )
-def approve(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def approve(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Takes the lender's approval: the chain locks the cash and freezes the payees."""
     form = read_message(Approval, given.message)
     return _accept(
@@ -370,7 +372,7 @@ def approve(advance: HashText, given: SignedForm, caller: MoneyMover, once: Once
 @router.get("/{advance}/gate")
 def gate_form(
     *,
-    advance: HashText,
+    advance: AdvanceText,
     caller: MoneyMover,
     container: TheContainer,
     opens: Annotated[bool, Query(description="true releases, false cancels")],
@@ -391,7 +393,7 @@ def gate_form(
 
 
 @router.post("/{advance}/gate", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
-def gate(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def gate(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Opens or closes the gate of an advance that waits."""
     form = read_message(Gate, given.message)
     return _accept(
@@ -404,7 +406,7 @@ def gate(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnl
 
 
 @router.post("/{advance}/retry", status_code=202, response_model=Accepted)
-def retry(advance: HashText, caller: MoneyMover, once: OnceOnly) -> Response:
+def retry(advance: AdvanceText, caller: MoneyMover, once: OnceOnly) -> Response:
     """Tries a waiting release, or an unpaid payee, again; every check runs again."""
     return _accept(
         once, caller, advance, advance, lambda to: to.finance.retry_advance(AdvanceId(advance))
@@ -413,7 +415,7 @@ def retry(advance: HashText, caller: MoneyMover, once: OnceOnly) -> Response:
 
 @router.get("/{advance}/repayment")
 def repayment_form(
-    advance: HashText,
+    advance: AdvanceText,
     caller: MoneyMover,
     container: TheContainer,
     amount_fen: FenAsked,
@@ -434,7 +436,7 @@ def repayment_form(
 @router.post(
     "/{advance}/repayment", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
 )
-def repay(advance: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def repay(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Takes a repayment: fees, penalty, interest, principal, in that order."""
     form = read_message(Repayment, given.message)
     return _accept(

@@ -17,7 +17,7 @@ from api.schemas.deliveries import (
     EvidenceShown,
 )
 from api.schemas.signing import SignedForm, read_message
-from api.schemas.values import HashText
+from api.schemas.values import TripText
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.structs import Attestation
 from chain.errors import InvalidValueError
@@ -58,14 +58,14 @@ def waiting(caller: Attestor, container: TheContainer) -> AttestationsWaiting:
 
 
 @router.get("/trips/{trip}/evidence", dependencies=[Depends(Seen("evidence"))])
-def evidence(trip: HashText, _: Attestor, container: TheContainer) -> EvidenceShown:
+def evidence(trip: TripText, _: Attestor, container: TheContainer) -> EvidenceShown:
     """The raw evidence of a trip, frozen when it was judged here."""
     with container.read() as services:
         return EvidenceShown(trip=trip, evidence=services.tracking.get_evidence(TripId(trip)))
 
 
 @router.post("/trips/{trip}/attestations", status_code=202, response_model=Accepted)
-def attest(trip: HashText, given: SignedForm, caller: Attestor, once: OnceOnly) -> Response:
+def attest(trip: TripText, given: SignedForm, caller: Attestor, once: OnceOnly) -> Response:
     """Takes an attestor's signed verdict; the chain decides whether it counts."""
     form = read_message(Attestation, given.message)
     if form.trip != trip:

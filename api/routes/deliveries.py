@@ -14,7 +14,7 @@ from api.dependencies import Once, OnceOnly, Requires, TheContainer
 from api.ports import Container, Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.signing import SignedForm, TypedData, read_message
-from api.schemas.values import HashText, NoteText
+from api.schemas.values import NoteText, TripText
 from api.trip_stories import get_trip
 from chain.abi import Struct
 from chain.bindings.structs import Confirmation, Dispute, Loading
@@ -58,7 +58,7 @@ def _accept(
 
 
 @router.get("/{trip}/loading")
-def loading_form(trip: HashText, caller: Deliverer, container: TheContainer) -> FormToSign:
+def loading_form(trip: TripText, caller: Deliverer, container: TheContainer) -> FormToSign:
     """What the driver signs when the truck is loaded."""
     with container.write() as services:
         _, leaf = get_trip(services, trip, caller)
@@ -79,7 +79,7 @@ def loading_form(trip: HashText, caller: Deliverer, container: TheContainer) -> 
 
 
 @router.post("/{trip}/loading", status_code=202, response_model=Accepted)
-def load(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def load(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
     """Takes the driver's word that the truck is loaded."""
     form = read_message(Loading, given.message)
     return _accept(
@@ -90,7 +90,7 @@ def load(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly) -
 @router.get("/{trip}/confirmation")
 def confirmation_form(
     *,
-    trip: HashText,
+    trip: TripText,
     caller: Deliverer,
     container: TheContainer,
     accepted_milli: Annotated[
@@ -128,7 +128,7 @@ def confirmation_form(
 
 
 @router.post("/{trip}/confirmation", status_code=202, response_model=Accepted)
-def confirm(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def confirm(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
     """Takes the consignee's signed receipt; whichever of it and the attestations lands last releases."""
     form = read_message(Confirmation, given.message)
     caller.require_party(form.by, "message.by")
@@ -143,7 +143,7 @@ def confirm(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly
 
 @router.get("/{trip}/dispute")
 def dispute_form(
-    trip: HashText, caller: Deliverer, container: TheContainer, reason: NoteText
+    trip: TripText, caller: Deliverer, container: TheContainer, reason: NoteText
 ) -> FormToSign:
     """What a party of the chain signs to hold a delivery."""
     with container.write() as services:
@@ -163,7 +163,7 @@ def dispute_form(
 
 
 @router.post("/{trip}/dispute", status_code=202, response_model=Accepted)
-def dispute(trip: HashText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def dispute(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
     """Holds a delivery before completion; after it only the receivable is marked."""
     form = read_message(Dispute, given.message)
     caller.require_party(form.by, "message.by")

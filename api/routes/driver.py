@@ -13,7 +13,7 @@ from api.driver_tasks import list_tasks
 from api.errors import ForbiddenScopeError
 from api.ports import Services
 from api.schemas.receipts import StepGiven, StepKept, TaskList
-from api.schemas.values import HashText
+from api.schemas.values import TripText
 from api.trip_stories import get_trip
 from chain.errors import InvalidValueError
 
@@ -39,7 +39,7 @@ def tasks(caller: Reader, container: TheContainer) -> TaskList:
 
 @router.post("/deliveries/{trip}/steps", status_code=201, response_model=StepKept)
 def tell_step(
-    trip: HashText, given: StepGiven, caller: Deliverer, container: TheContainer, once: OnceOnly
+    trip: TripText, given: StepGiven, caller: Deliverer, container: TheContainer, once: OnceOnly
 ) -> Response:
     """Keeps a driver's word (arrived, departed) with his own clock; it is no evidence and moves nothing."""
     if given.at > container.clock.now() + AHEAD:

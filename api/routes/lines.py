@@ -15,7 +15,7 @@ from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
 from api.schemas.signing import SignedForm, TypedData, read_message
-from api.schemas.values import HashText
+from api.schemas.values import LineText
 from chain.bindings.structs import CreditLine, VaultMove
 from chain.errors import NotFoundError
 from chain.ids import Hash32, LineId, PartyId
@@ -111,7 +111,7 @@ def list_lines(caller: Reader, container: TheContainer) -> LineList:
 
 
 @router.get("/lines/{line}")
-def get_line(line: HashText, caller: Reader, container: TheContainer) -> LineShown:
+def get_line(line: LineText, caller: Reader, container: TheContainer) -> LineShown:
     """A line, for its lender and its borrower."""
     with container.read() as services:
         found = services.books.find_line(LineId(line))

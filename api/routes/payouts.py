@@ -26,7 +26,7 @@ from api.schemas.money import (
     StageShown,
 )
 from api.schemas.signing import TypedData, read_message
-from api.schemas.values import HashText
+from api.schemas.values import HashText, WaybillText
 from api.waybill_forms import parties_of
 from chain.errors import NotFoundError
 from chain.ids import Address, Hash32, WaybillId
@@ -187,7 +187,7 @@ def own_pay_in(caller: Reader, container: TheContainer) -> PayInShown:
 
 
 @router.get("/waybills/{waybill}/pay-in")
-def waybill_pay_in(waybill: HashText, caller: Reader, container: TheContainer) -> PayInShown:
+def waybill_pay_in(waybill: WaybillText, caller: Reader, container: TheContainer) -> PayInShown:
     """How the debtor of a waybill pays its freight: to whom, and what to write."""
     with container.read() as services:
         held = services.records.find_waybill(WaybillId(waybill))

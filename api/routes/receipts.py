@@ -40,7 +40,7 @@ from api.schemas.receipts import (
     ReceiptSigned,
 )
 from api.schemas.signing import TypedData, read_message
-from api.schemas.values import HashText
+from api.schemas.values import HashText, TripText
 from api.trip_stories import get_trip
 from chain.abi import address
 from chain.bindings.structs import Confirmation, Dispute, PartyRegistration
@@ -94,7 +94,7 @@ def name_consignee(given: ConsigneeGiven, caller: Drafter, once: OnceOnly) -> Re
 
 
 @router.get("/deliveries/{trip}/receipt-code")
-def receipt_code(trip: HashText, caller: Deliverer, container: TheContainer) -> ReceiptCode:
+def receipt_code(trip: TripText, caller: Deliverer, container: TheContainer) -> ReceiptCode:
     """The receiving code of a trip, for the consignor alone: he tells it to the consignee."""
     with container.read() as services:
         _, leaf = get_trip(services, trip, caller)
@@ -107,7 +107,7 @@ def receipt_code(trip: HashText, caller: Deliverer, container: TheContainer) -> 
 
 @router.post("/deliveries/{trip}/receipt-link", status_code=201, response_model=LinkMade)
 def make_link(
-    trip: HashText, request: Request, caller: Deliverer, container: TheContainer, once: OnceOnly
+    trip: TripText, request: Request, caller: Deliverer, container: TheContainer, once: OnceOnly
 ) -> Response:
     """A link for the consignee of a loaded trip, for its driver to show; a new one closes the one before."""
 

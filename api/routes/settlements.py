@@ -15,7 +15,7 @@ from api.routes.waybills import get_visible
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import FenAsked, PayoutAsked, SettleAsked, SettlementList, SettlementShown
 from api.schemas.signing import SignedForm, TypedData, read_message
-from api.schemas.values import HashText
+from api.schemas.values import WaybillText
 from chain.bindings.structs import Cascade, PayoutRequest
 from chain.errors import InvalidValueError
 from chain.ids import Hash32, WaybillId
@@ -31,7 +31,7 @@ MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
     status_code=202,
     response_model=Accepted,
 )
-def settle(waybill: HashText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly) -> Response:
+def settle(waybill: WaybillText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly) -> Response:
     """Shares what lies on the waybill's collection account: loans first, the rest to its owner."""
 
     def work(services: Services) -> Accepted:
@@ -43,7 +43,9 @@ def settle(waybill: HashText, asked: SettleAsked, caller: MoneyMover, once: Once
 
 
 @router.get("/waybills/{waybill}/settlements")
-def list_settlements(waybill: HashText, caller: Reader, container: TheContainer) -> SettlementList:
+def list_settlements(
+    waybill: WaybillText, caller: Reader, container: TheContainer
+) -> SettlementList:
     """What was paid in on a waybill and how it was shared, oldest first."""
     with container.read() as services:
         found = get_visible(services, waybill, caller)
@@ -54,10 +56,10 @@ def list_settlements(waybill: HashText, caller: Reader, container: TheContainer)
 @router.get("/waybills/{waybill}/cascade")
 def cascade_form(
     *,
-    waybill: HashText,
+    waybill: WaybillText,
     caller: MoneyMover,
     container: TheContainer,
-    child: HashText,
+    child: WaybillText,
     most_fen: FenAsked,
 ) -> FormToSign:
     """What the performer of a waybill signs to let its freight flow on to a waybill he issued below it."""
@@ -81,7 +83,7 @@ def cascade_form(
     response_model=Accepted,
 )
 def sign_cascade(
-    waybill: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+    waybill: WaybillText, given: SignedForm, caller: MoneyMover, once: OnceOnly
 ) -> Response:
     """Takes the performer's cascade: it spends only what remains for him, when freight is settled."""
     form = read_message(Cascade, given.message)

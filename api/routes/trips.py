@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from api.dependencies import Reader, TheContainer
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
 from api.schemas.live import AlertShown, ProgressShown, TripLive
-from api.schemas.values import HashText, Instant
+from api.schemas.values import Instant, TripText
 from api.trip_stories import TripStory, get_trip, list_visible, tell
 from chain.delivery import HeldTrip
 from chain.ports import Outgoing
@@ -47,12 +47,19 @@ def list_trips(
     caller: Reader,
     container: TheContainer,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    starting_after: HashText | None = None,
+    starting_after: Annotated[TripText | None, Query()] = None,
+    ending_before: Annotated[TripText | None, Query()] = None,
 ) -> TripPage:
     """Trips that concern the caller, by id."""
     with container.read() as services:
-        visible = list_visible(services, caller, after=starting_after or "", limit=limit + 1)
-        page = visible[:limit]
+        visible = list_visible(
+            services,
+            caller,
+            after=starting_after or "",
+            before=ending_before or "",
+            limit=limit + 1,
+        )
+        page = visible[-limit:] if ending_before else visible[:limit]
         verdicts = services.tracks.list_verdicts([trip.id for trip, _ in page])
     more = len(visible) > limit
     return TripPage(
@@ -66,7 +73,7 @@ def list_trips(
 
 
 @router.get("/{trip}")
-def get_one(trip: HashText, caller: Reader, container: TheContainer) -> TripTold:
+def get_one(trip: TripText, caller: Reader, container: TheContainer) -> TripTold:
     """A trip with its waybills, the judge's word, the attestations and the chain's story of it."""
     with container.read() as services:
         held, leaf = get_trip(services, trip, caller)
@@ -76,7 +83,7 @@ def get_one(trip: HashText, caller: Reader, container: TheContainer) -> TripTold
 
 @router.get("/{trip}/live")
 def get_live(
-    trip: HashText,
+    trip: TripText,
     caller: Reader,
     container: TheContainer,
     since: Annotated[

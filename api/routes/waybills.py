@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -11,7 +12,9 @@ from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
 from api.errors import RowsRefusedError
 from api.naming import Names
 from api.ports import Services
-from api.schemas.values import HashText
+from api.routes.parties import show_party
+from api.routes.trips import show_trip
+from api.schemas.values import WaybillText
 from api.schemas.waybills import (
     RowRefused,
     SignatureGiven,
@@ -20,10 +23,11 @@ from api.schemas.waybills import (
     WaybillShown,
     WaybillsImported,
 )
+from api.validators import IfMatch, require_match, tagged
 from api.waybill_files import FileRefusedError, read_rows
 from api.waybill_forms import Drafts, parties_of, show_waybill
 from chain.errors import InvalidValueError, YundanError
-from chain.ids import WaybillId
+from chain.ids import PartyId, WaybillId
 from chain.waybill import HeldWaybill, Stage
 
 router = APIRouter(prefix="/waybills", tags=["waybills"])
@@ -120,29 +124,92 @@ def _refusal(line: int, column: str, code: str, message: str) -> RowRefused:
     return RowRefused(row=line, column=column, code=code, message=message)
 
 
+Side = Literal["issuer", "performer", "consignee"]
+Expanded = Annotated[
+    list[Literal["issuer", "performer", "consignee", "trip"]] | None,
+    Query(
+        max_length=4,
+        description="objects to show whole under `expanded`; repeat for more",
+        examples=[["performer", "trip"]],
+    ),
+]
+
+
 @router.get("")
 def list_waybills(
+    *,
     caller: Reader,
     container: TheContainer,
     stage: Stage | None = None,
+    side: Annotated[Side | None, Query(description="what the caller is in them")] = None,
+    parent: Annotated[WaybillText | None, Query(description="right below this waybill")] = None,
+    expand: Expanded = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    starting_after: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
+    starting_after: Annotated[WaybillText | None, Query()] = None,
+    ending_before: Annotated[WaybillText | None, Query()] = None,
 ) -> WaybillPage:
     """The caller's waybills, newest first."""
+    own = caller.require_self()
     with container.read() as services:
+        before = _number(services, starting_after, own, "starting_after")
+        after = _number(services, ending_before, own, "ending_before")
         rows = services.records.list_waybills(
-            party=caller.require_self(),
+            party=own,
             stage=stage,
-            before=int(starting_after) if starting_after else None,
+            before=before,
+            after=after,
+            side=side or "",
+            parent=WaybillId(parent) if parent else None,
             limit=limit + 1,
         )
-    page = rows[:limit]
-    more = len(rows) > limit
+        more = len(rows) > limit
+        page = [waybill for _, waybill in (rows[-limit:] if after is not None else rows[:limit])]
+        objects = expand_waybills(services, page, expand or ())
     return WaybillPage(
-        data=[show_waybill(waybill, domain=None, caller=caller) for _, waybill in page],
+        data=[
+            show_waybill(waybill, domain=None, caller=caller, expanded=shown)
+            for waybill, shown in zip(page, objects, strict=True)
+        ],
         has_more=more,
-        next_cursor=str(page[-1][0]) if more else None,
+        next_cursor=page[-1].id if more else None,
     )
+
+
+def _number(services: Services, cursor: str | None, party: PartyId, name: str) -> int | None:
+    if cursor is None:
+        return None
+    number = services.records.find_number(WaybillId(cursor), party)
+    if number is None:
+        raise InvalidValueError(f"{name} is no waybill of yours", field=name)
+    return number
+
+
+def expand_waybills(
+    services: Services, page: Sequence[HeldWaybill], expand: Collection[str]
+) -> list[dict[str, Any] | None]:
+    """What is to be shown whole beside each waybill, in a fixed number of questions."""
+    if not expand:
+        return [None] * len(page)
+    sides = {getattr(one.form, name) for one in page for name in expand if name != "trip"}
+    parties = services.records.list_parties(sorted(sides)) if sides else {}
+    leaves = [one.form.trip for one in page if one.is_leaf] if "trip" in expand else []
+    trips = services.records.list_trips_by_id(leaves) if leaves else {}
+    verdicts = services.tracks.list_verdicts(leaves) if leaves else {}
+    made: list[dict[str, Any] | None] = []
+    for one in page:
+        shown: dict[str, Any] = {}
+        for name in expand:
+            if name != "trip":
+                party = parties.get(getattr(one.form, name))
+                shown[name] = None if party is None else show_party(party)
+            elif one.form.trip in trips:
+                trip, path = trips[one.form.trip]
+                verdict = verdicts.get(trip.id)
+                shown[name] = show_trip(trip, path[0], verdict.verdict if verdict else "")
+            else:
+                shown[name] = None
+        made.append(shown)
+    return made
 
 
 def get_visible(services: Services, waybill: str, caller: Caller) -> HeldWaybill:
@@ -157,27 +224,42 @@ def get_visible(services: Services, waybill: str, caller: Caller) -> HeldWaybill
     return path[0]
 
 
-@router.get("/{waybill}")
-def get_waybill(waybill: HashText, caller: Reader, container: TheContainer) -> WaybillShown:
+@router.get("/{waybill}", response_model=WaybillShown)
+def get_waybill(
+    waybill: WaybillText,
+    request: Request,
+    caller: Reader,
+    container: TheContainer,
+    expand: Expanded = None,
+) -> Response:
     """A waybill; `to_sign` is what the caller is asked to sign, if anything."""
     with container.read() as services:
         found = get_visible(services, waybill, caller)
+        (expanded,) = expand_waybills(services, [found], expand or ())
     domain = container.reader.domain("WaybillRegistry")
-    return show_waybill(found, domain=domain, caller=caller)
+    return tagged(request, show_waybill(found, domain=domain, caller=caller, expanded=expanded))
 
 
 @router.post("/{waybill}/signatures", response_model=WaybillShown)
 def sign(
-    waybill: HashText,
+    *,
+    waybill: WaybillText,
     given: SignatureGiven,
     caller: Drafter,
+    container: TheContainer,
     once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
-    """Takes the caller's signature; with both sides' the waybill goes to the chain."""
+    """Takes the caller's signature; with both sides' the waybill goes to the chain.
+
+    With If-Match, the ETag of the waybill as `GET` showed it, nothing is signed that has changed since.
+    """
     signature = bytes.fromhex(given.signature[2:])
+    domain = container.reader.domain("WaybillRegistry")
 
     def work(services: Services) -> WaybillShown:
         found = get_visible(services, waybill, caller)
+        require_match(if_match, show_waybill(found, domain=domain, caller=caller))
         party = caller.require_self()
         if party not in {found.form.issuer, found.form.performer}:
             raise InvalidValueError("only issuer and performer sign a waybill", field="signature")

@@ -13,10 +13,13 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
+    LineText,
     NameText,
     PartyText,
     Shown,
     SignatureText,
+    TripText,
+    WaybillText,
 )
 from chain.money import JSON_MAX_FEN
 
@@ -97,7 +100,7 @@ class PayeeAsked(Given):
     """Who is to be paid; the driver stands first."""
 
     party: PartyText
-    waybill: HashText = Field(description="his own waybill, at or below the borrower's")
+    waybill: WaybillText = Field(description="his own waybill, at or below the borrower's")
     account: HashText = Field(description="salted hash of his payout account")
     amount_fen: PositiveFen
 
@@ -105,9 +108,9 @@ class PayeeAsked(Given):
 class AdvanceAsked(Given):
     """A request for the freight of a trip, on the borrower's own waybill."""
 
-    line: HashText
-    waybill: HashText
-    trip: HashText
+    line: LineText
+    waybill: WaybillText
+    trip: TripText
     principal_fen: PositiveFen
     payees: Annotated[list[PayeeAsked], Field(min_length=1, max_length=8)]
 

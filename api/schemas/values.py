@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from api.object_ids import plain_hash_of, plain_party
 from chain.clock import require_utc, rfc3339
 from chain.money import JSON_MAX_FEN
 
@@ -53,6 +54,7 @@ def plain_text(value: str) -> str:
 
 
 def _party(value: str) -> str:
+    value = plain_party(value)
     if not 0 < int(value) < 2**64:
         raise ValueError("a party is a decimal number from 1 to 2^64 - 1, as text")
     return value
@@ -73,13 +75,57 @@ AmountFen = Annotated[
 
 PartyText = Annotated[
     str,
-    Field(pattern=r"^[1-9][0-9]{0,19}$", examples=["7210398421153"]),
+    Field(pattern=r"^(pty_)?[1-9][0-9]{0,19}$", examples=["7210398421153"]),
     AfterValidator(_party),
 ]
 """A party id: decimal text, since it may pass 2^53."""
 
 HashText = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$", examples=["0x" + "5c" * 32])]
 """32 bytes: 0x and 64 lower-case hex digits."""
+
+WaybillText = Annotated[
+    str,
+    Field(
+        pattern=r"^(0x|wb_)[0-9a-f]{64}$",
+        examples=["0x" + "5c" * 32],
+        description="a waybill's id, 0x or wb_ and 64 hex digits",
+    ),
+    BeforeValidator(plain_hash_of("waybill"), json_schema_input_type=str),
+]
+"""A waybill's id as given; the plain hash once read."""
+
+TripText = Annotated[
+    str,
+    Field(
+        pattern=r"^(0x|trp_)[0-9a-f]{64}$",
+        examples=["0x" + "5c" * 32],
+        description="a trip's id, 0x or trp_ and 64 hex digits",
+    ),
+    BeforeValidator(plain_hash_of("trip"), json_schema_input_type=str),
+]
+"""A trip's id as given; the plain hash once read."""
+
+AdvanceText = Annotated[
+    str,
+    Field(
+        pattern=r"^(0x|adv_)[0-9a-f]{64}$",
+        examples=["0x" + "5c" * 32],
+        description="an advance's id, 0x or adv_ and 64 hex digits",
+    ),
+    BeforeValidator(plain_hash_of("advance"), json_schema_input_type=str),
+]
+"""An advance's id as given; the plain hash once read."""
+
+LineText = Annotated[
+    str,
+    Field(
+        pattern=r"^(0x|cl_)[0-9a-f]{64}$",
+        examples=["0x" + "5c" * 32],
+        description="a credit line's id, 0x or cl_ and 64 hex digits",
+    ),
+    BeforeValidator(plain_hash_of("line"), json_schema_input_type=str),
+]
+"""A credit line's id as given; the plain hash once read."""
 
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x" + "a1" * 20])]
 """An EVM address."""

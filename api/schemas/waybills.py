@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -16,6 +16,7 @@ from api.schemas.values import (
     PartyText,
     Shown,
     SignatureText,
+    WaybillText,
     plain_text,
 )
 
@@ -36,7 +37,9 @@ class WaybillDraft(Given):
     The leaf alone (the driver's) names serial number, plate, terminal and route.
     """
 
-    parent: HashText | None = Field(default=None, description="the waybill above; null for a root")
+    parent: WaybillText | None = Field(
+        default=None, description="the waybill above; null for a root"
+    )
     issuer: PartyText = Field(description="who orders the carriage and owes the freight")
     performer: PartyText = Field(description="who carries, and is owed the freight")
     consignee: PartyText = Field(description="who receives and signs; the same in the whole chain")
@@ -88,6 +91,7 @@ class WaybillShown(Shown):
     """A waybill as it stands."""
 
     id: HashText
+    object: Literal["waybill"] = "waybill"
     parent: HashText | None
     root: HashText
     tier: int
@@ -113,11 +117,15 @@ class WaybillShown(Shown):
     to_sign: TypedData | None = Field(
         default=None, description="what the caller is asked to sign; null when nothing is"
     )
+    expanded: dict[str, Any] | None = Field(
+        default=None, description="what `expand` asked for, by name; null where there is none"
+    )
 
 
 class WaybillPage(Shown):
     """A page of waybills, newest first."""
 
+    object: Literal["list"] = "list"
     data: list[WaybillShown]
     has_more: bool
     next_cursor: str | None = Field(description="give it as `starting_after` for the next page")
