@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import errors
+from api import errors, openapi
+from api.meter import Meter
 from api.portals import (
     assets,
     door,
@@ -85,6 +86,8 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                for name, value in scope["state"].get("headers", {}).items():
+                    headers[name] = value
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if not scope["path"].startswith("/static/"):
@@ -128,9 +131,6 @@ def create_app(container: Container) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         max_body_size=MAX_BODY_BYTES,
-        responses={
-            "4XX": {"description": "A problem (RFC 9457)", "content": {errors.PROBLEM_TYPE: {}}},
-        },
     )
     app.state.container = container
     errors.install(app, shell.refusal)
@@ -146,4 +146,8 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(loans.router)
     app.include_router(drive_pages.router)
     app.add_middleware(Edge, headers=_headers_of(container.settings))
+    app.add_middleware(Meter, per_minute=container.settings.rate_per_minute)
+    mode = {"Yundan-Mode": container.settings.mode_name}
+    app.add_middleware(Edge, headers=_headers_of(container.settings) | mode)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

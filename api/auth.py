@@ -32,7 +32,13 @@ from chain.typed_data import recover, typed_digest
 SKEW = dt.timedelta(minutes=5)
 """How far a signed request for a key may lie from our clock."""
 
-TOKEN = re.compile(r"yk_([0-9a-f]{16})_([0-9a-f]{64})")
+TOKEN = re.compile(r"yk_(test|live)_([0-9a-f]{16})_([0-9a-f]{64})")
+
+
+class WrongModeError(UnauthenticatedError):
+    """A test key was sent to a live system, or a live key to a test system."""
+
+    code = "wrong_mode"
 
 
 class KeyRefusedError(ApiError):
@@ -223,11 +229,18 @@ def _may_come_from(allowed: str, place: str) -> bool:
 
 
 class ApiKeys:
-    """The API keys in one database session."""
+    """The API keys in one database session.
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    Args:
+        session: the transaction.
+        clock: for dates of keys.
+        mode: ``test`` or ``live``; it stands in every key, and a key of the other mode is told so.
+    """
+
+    def __init__(self, session: Session, clock: Clock, mode: str = "test") -> None:
         self._session = session
         self._clock = clock
+        self._mode = mode
 
     def open(
         self,
@@ -306,7 +319,7 @@ class ApiKeys:
         )
         self._session.add(row)
         self._session.flush()
-        return _key(row), f"yk_{key_id}_{secret}"
+        return _key(row), f"yk_{self._mode}_{key_id}_{secret}"
 
     def allow_from(self, key_id: str, party: PartyId, networks: Iterable[str]) -> ApiKey:
         """Other networks for a key.
@@ -331,12 +344,17 @@ class ApiKeys:
             place: the address it came from.
 
         Raises:
+            WrongModeError: a test key in a live system, or the other way round.
             UnauthenticatedError: malformed, unknown, revoked, expired, or from a place that it may not
                 come from; the answer does not say which.
         """
         match = TOKEN.fullmatch(token)
-        row = self._session.get(ApiKeyRow, match[1]) if match else None
-        given = hashlib.sha256(match[2].encode()).hexdigest() if match else "0" * 64
+        if match and match[1] != self._mode:
+            raise WrongModeError(
+                f"a {match[1]} key opens nothing here: this system is {self._mode}"
+            )
+        row = self._session.get(ApiKeyRow, match[2]) if match else None
+        given = hashlib.sha256(match[3].encode()).hexdigest() if match else "0" * 64
         # Compared even where there is no such key, so that the time taken tells nothing.
         same = hmac.compare_digest(given, row.secret_hash if row else "1" * 64)
         if row is None or not same or row.revoked_at is not None:

@@ -42,6 +42,7 @@ from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
+from api.vehicles import Vehicles
 from api.webhook_sender import Sender
 from api.webhooks.addresses import read_networks
 from api.webhooks.deliveries import Deliveries
@@ -129,6 +130,7 @@ class Services:
     notes: Notes
     documents: Documents
     jobs: Jobs
+    vehicles: Vehicles
     events: Events
     endpoints: Endpoints
     deliveries: Deliveries
@@ -338,7 +340,7 @@ class Container:
                 signatures=contracts,
                 clock=self.clock,
             ),
-            keys=ApiKeys(session, self.wall),
+            keys=ApiKeys(session, self.wall, self.settings.mode_name),
             people=people,
             sessions=sessions,
             proposals=Proposals(session, self.wall),
@@ -376,6 +378,7 @@ class Container:
             notes=Notes(session, self.wall),
             documents=Documents(session, self.wall),
             jobs=Jobs(session, self.wall),
+            vehicles=Vehicles(session, self.wall),
             events=Events(session, self.wall),
             endpoints=Endpoints(session, self.wall, self.sealer),
             deliveries=Deliveries(session, self.wall),

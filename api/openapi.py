@@ -6,6 +6,7 @@ with the schema that it is an example of.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -140,9 +141,20 @@ def _of_type(schema: dict[str, Any], schemas: dict[str, Any], deep: int) -> Any:
     if kind == "array":
         return [example_of(schema.get("items", {}), schemas, deep + 1)]
     if kind == "string":
+        if "pattern" in schema:
+            return _of_pattern(schema["pattern"])
         given = _BY_FORMAT.get(schema.get("format", ""), "text")
         return given.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", 10_000)]
     if kind in {"integer", "number"}:
         least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
         return min(max(1, least), schema.get("maximum", 2**53))
     return False if kind == "boolean" else {}
+
+
+def _of_pattern(pattern: str) -> str:
+    """A text that keeps a simple pattern: what is optional left out, the first of alternatives, of classes."""
+    text = pattern.removeprefix("^").removesuffix("$")
+    text = re.sub(r"\([^()]*\)\?", "", text)
+    text = re.sub(r"\(([^()|]*)\|[^()]*\)", r"\1", text)
+    text = re.sub(r"\[([^\]])[^\]]*\]\{(\d+)(?:,\d*)?\}", lambda m: m[1] * max(1, int(m[2])), text)
+    return re.sub(r"\[([^\]])[^\]]*\]", r"\1", text)

@@ -31,6 +31,7 @@ from api.receipts.links import ReceiptLinks
 from api.saved_views import SavedViews
 from api.settings import Settings
 from api.timeline import Timeline
+from api.vehicles import Vehicles
 from api.webhooks.deliveries import Deliveries
 from api.webhooks.endpoints import Endpoints
 from api.webhooks.events import Events
@@ -273,6 +274,11 @@ class Services(Protocol):
     @property
     def jobs(self) -> Jobs:
         """Imports and exports."""
+        ...
+
+    @property
+    def vehicles(self) -> Vehicles:
+        """The vehicles that parties use."""
         ...
 
     @property

@@ -11,7 +11,7 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -79,6 +79,8 @@ class Settings(BaseSettings):
         master_key: wraps the data keys of personal data; 32 bytes as hex. After a change: new,old.
         master_key_file: a file that holds it instead, outside the database and its backups.
         trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
+        mode: test or live; which API keys are made and taken here. A demo is test, all else live unless named.
+        rate_per_minute: requests to /v1 of one key, session or address.
         webhook_networks: private networks that webhooks may go to, e.g. 10.1.0.0/16; none unless named.
         map_tiles: address of map tiles with {z}, {x} and {y}, of an approved source; empty draws the schematic map.
         map_datum: of those tiles: wgs84 or gcj02; positions are kept in WGS-84 and moved at the edge.
@@ -132,6 +134,8 @@ class Settings(BaseSettings):
     master_key_file: Path | None = None
     trusted_proxies: str = ""
     webhook_networks: str = ""
+    mode: Literal["", "test", "live"] = ""
+    rate_per_minute: int = Field(default=6000, gt=0, le=10_000_000)
     map_tiles: str = ""
     map_datum: str = Field(default="wgs84", pattern="^(wgs84|gcj02)$")
     map_attribution: str = ""
@@ -233,6 +237,11 @@ class Settings(BaseSettings):
     def deployments(self) -> Path:
         """Folder of the records of where contracts stand: a local chain's lies with its run."""
         return self.var / "deployments" if self.demo else ROOT / "deploy" / "deployments"
+
+    @property
+    def mode_name(self) -> str:
+        """``test`` or ``live``: keys of one open nothing in the other."""
+        return self.mode or ("test" if self.demo else "live")
 
     @property
     def secure_cookies(self) -> bool:

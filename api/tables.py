@@ -239,6 +239,29 @@ class JobWaybillRow(Row, table=True):
     waybill_id: str = Field(max_length=66)
 
 
+class VehicleRow(Row, table=True):
+    """A vehicle that a party uses again and again."""
+
+    __tablename__ = "vehicle"
+    __table_args__ = (
+        sa.UniqueConstraint("party_id", "vehicle_hash"),
+        sa.Index("ix_vehicle_party_number", "party_id", "number"),
+    )
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    vehicle_id: str = Field(max_length=28, unique=True)
+    party_id: str = Field(max_length=20)
+    vehicle_hash: str = Field(max_length=66)
+    plate: str = Field(sa_type=SealedText("vehicle.plate"))
+    terminal: str = Field(default="", sa_type=SealedText("vehicle.terminal"))
+    kind: str = Field(max_length=20)
+    load_kg: int | None = None
+    note: str = Field(default="", max_length=200)
+    retired_at: dt.datetime | None = None
+    created_at: dt.datetime
+    changed_at: dt.datetime
+
+
 class DocumentRow(Row, table=True):
     """A photo or paper; its content lies apart, so that lists never read it."""
 

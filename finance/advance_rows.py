@@ -224,6 +224,18 @@ class SqlAdvances(SqlRows):
             query = query.where(ReceivableRow.lender == str(lender))
         return [_receivable(row) for row in self._session.exec(query)]
 
+    def page_receivables(
+        self, party: PartyId, side: str, *, after: str = "", limit: int
+    ) -> list[ReceivableRecord]:
+        """A page by waybill of what a party is owed (owner), owes (debtor) or holds in pledge (lender)."""
+        query = (
+            select(ReceivableRow)
+            .where(getattr(ReceivableRow, side) == str(party), col(ReceivableRow.waybill) > after)
+            .order_by(col(ReceivableRow.waybill))
+            .limit(limit)
+        )
+        return [_receivable(row) for row in self._session.exec(query)]
+
     def add_settlement(self, settlement: SettlementRecord) -> bool:
         """Keeps a settlement; False if it is known already."""
         if self._session.get(SettlementRow, settlement.id) is not None:

@@ -142,6 +142,19 @@ class SqlJournal(SqlRows):
                 return
             last = (heads[-1].day, heads[-1].id)
 
+    def page_entries(
+        self, book: str, *, after: tuple[int, str] = (-1, ""), limit: int
+    ) -> list[Entry]:
+        """A page of a book's entries by business day and id, after a place; two questions."""
+        table = table_of(JournalEntryRow)
+        query = (
+            sa.select(table)
+            .where(table.c.book == book, sa.tuple_(table.c.day, table.c.id) > after)
+            .order_by(table.c.day, table.c.id)
+            .limit(limit)
+        )
+        return self._with_lines(self._session.execute(query).all())
+
     def list_entries_of(self, sources: Collection[str]) -> list[Entry]:
         """Entries that these transactions gave rise to, in all books, in order of id."""
         table = table_of(JournalEntryRow)

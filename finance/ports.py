@@ -157,6 +157,12 @@ class Books(Protocol):
         """Receivables pledged to a lender, or all."""
         ...
 
+    def page_receivables(
+        self, party: PartyId, side: str, *, after: str = "", limit: int
+    ) -> list[ReceivableRecord]:
+        """A page by waybill of what a party is owed (owner), owes (debtor) or holds in pledge (lender)."""
+        ...
+
     def add_settlement(self, settlement: SettlementRecord) -> bool:
         """Keeps a settlement; False if it is known already."""
         ...
@@ -193,6 +199,12 @@ class Books(Protocol):
         self, book: str, *, until_day: int | None = None, about: str | None = None
     ) -> Iterator[Entry]:
         """Entries of a book in order of business day."""
+        ...
+
+    def page_entries(
+        self, book: str, *, after: tuple[int, str] = (-1, ""), limit: int
+    ) -> list[Entry]:
+        """A page of a book's entries by business day and id, after a place."""
         ...
 
     # -- the day's end

@@ -22,11 +22,13 @@ from api.routes import (
     privacy,
     proposals,
     receipts,
+    receivables,
     routes,
     sessions,
     settlements,
     system,
     trips,
+    vehicles,
     waybills,
     webhooks,
 )
@@ -58,4 +60,6 @@ ALL_ROUTERS = (
     audit.router,
     webhooks.router,
     jobs.router,
+    vehicles.router,
+    receivables.router,
 )

@@ -357,7 +357,9 @@ def approval_form(
 @router.post(
     "/{advance}/approval", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
 )
-def approve(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def approve(
+    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+) -> Response:
     """Takes the lender's approval: the chain locks the cash and freezes the payees."""
     form = read_message(Approval, given.message)
     return _accept(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from api.dependencies import Reader, TheContainer
 from api.schemas.money import AuditShown, BalanceShown, DifferenceShown, TrialBalance
+from api.schemas.records import EntryLine, EntryPage, EntryShown
 from chain.errors import NotFoundError
 from finance.accrual import date_of
 from finance.audit import book_of
@@ -69,4 +71,53 @@ def get_audit(caller: Reader, container: TheContainer) -> AuditShown:
             )
             for one in differences
         ],
+    )
+
+
+@router.get("/ledger/entries")
+def list_entries(
+    *,
+    caller: Reader,
+    container: TheContainer,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    starting_after: Annotated[
+        str | None,
+        Query(
+            max_length=140,
+            pattern=r"^[0-9]{1,6}~[\x21-\x7e]{1,120}$",
+            description="`next_cursor` of the page before",
+            examples=["20479~released:0x5c:3"],
+        ),
+    ] = None,
+) -> EntryPage:
+    """The entries of the caller's own book, by business day; nothing in it is ever changed."""
+    book = book_of(caller.require_self())
+    day, _, name = (starting_after or "").partition("~")
+    after = (int(day), name) if starting_after else (-1, "")
+    with container.read() as services:
+        rows = services.books.page_entries(book, after=after, limit=limit + 1)
+    page, more = rows[:limit], len(rows) > limit
+    return EntryPage(
+        data=[
+            EntryShown(
+                id=one.id,
+                kind=one.kind,
+                day=date_of(one.day),
+                at=one.at,
+                source=one.source,
+                reverses=one.reverses,
+                lines=[
+                    EntryLine(
+                        account=line.account,
+                        debit_fen=max(line.amount, 0),
+                        credit_fen=max(-line.amount, 0),
+                        about=line.about,
+                    )
+                    for line in one.lines
+                ],
+            )
+            for one in page
+        ],
+        has_more=more,
+        next_cursor=f"{page[-1].day}~{page[-1].id}" if more else None,
     )

@@ -31,7 +31,9 @@ MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
     status_code=202,
     response_model=Accepted,
 )
-def settle(waybill: WaybillText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly) -> Response:
+def settle(
+    waybill: WaybillText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly
+) -> Response:
     """Shares what lies on the waybill's collection account: loans first, the rest to its owner."""
 
     def work(services: Services) -> Accepted:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from api.dependencies import TheContainer
+from api.deprecation import DEPRECATIONS, NOTICE
 from api.schemas.deliveries import Health, Readiness
+from api.schemas.policy import DeprecationList, DeprecationShown
 
 router = APIRouter(tags=["system"])
 
@@ -27,4 +29,26 @@ def ready(container: TheContainer, response: Response) -> Readiness:
         ready=not problems,
         problems=problems,
         handled_block=handled.number if handled else None,
+    )
+
+
+@router.get("/deprecations")
+def list_deprecations() -> DeprecationList:
+    """What will go, when, and what takes its place; needs no key."""
+    return DeprecationList(
+        policy=(
+            "Within /v1 nothing documented is taken away or changes its meaning; fields, parameters, codes and "
+            f"events are only added. What is to go answers as before for at least {NOTICE.days} days, with "
+            "Deprecation, Sunset and Link headers, and with 410 after that."
+        ),
+        data=[
+            DeprecationShown(
+                what=one.what,
+                since=one.since,
+                sunset=one.sunset,
+                successor=one.successor,
+                why=one.why,
+            )
+            for one in DEPRECATIONS
+        ],
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from api.dependencies import Reader, TheContainer
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
 from api.schemas.live import AlertShown, ProgressShown, TripLive
+from api.schemas.records import AttestationList, AttestationShown
 from api.schemas.values import Instant, TripText
 from api.trip_stories import TripStory, get_trip, list_visible, tell
 from chain.delivery import HeldTrip
@@ -175,4 +176,24 @@ def show_sent(sent: Outgoing) -> SentShown:
         gas_used=sent.gas_used,
         error=sent.error,
         message=sent.message,
+    )
+
+
+@router.get("/{trip}/attestations")
+def list_attestations(trip: TripText, caller: Reader, container: TheContainer) -> AttestationList:
+    """The signed verdicts on a trip's drive."""
+    with container.read() as services:
+        held, _ = get_trip(services, trip, caller)
+        found = services.tracks.list_attestations(held.id)
+    return AttestationList(
+        data=[
+            AttestationShown(
+                attestor=str(one.attestor),
+                verdict=one.verdict,
+                root=one.root,
+                findings=one.findings,
+                on_chain=one.attested is not None,
+            )
+            for one in found
+        ]
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
+from api.deprecation import IMPORT_AT_ONCE
 from api.errors import RowsRefusedError
 from api.naming import Names
 from api.ports import Services
@@ -52,6 +53,8 @@ def submit(
 
 @router.post(
     "/import",
+    deprecated=True,
+    dependencies=[Depends(IMPORT_AT_ONCE)],
     status_code=201,
     response_model=WaybillsImported,
     openapi_extra={

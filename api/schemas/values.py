@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from api.object_ids import plain_hash_of, plain_party
+from api.object_ids import HASHES, plain_hash_of, plain_party
 from chain.clock import require_utc, rfc3339
 from chain.money import JSON_MAX_FEN
 
@@ -83,48 +83,33 @@ PartyText = Annotated[
 HashText = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$", examples=["0x" + "5c" * 32])]
 """32 bytes: 0x and 64 lower-case hex digits."""
 
-WaybillText = Annotated[
-    str,
-    Field(
-        pattern=r"^(0x|wb_)[0-9a-f]{64}$",
-        examples=["0x" + "5c" * 32],
-        description="a waybill's id, 0x or wb_ and 64 hex digits",
-    ),
-    BeforeValidator(plain_hash_of("waybill"), json_schema_input_type=str),
-]
+
+def _id_of(kind: str, what: str) -> BeforeValidator:
+    """Reads an id of one kind, plain or prefixed, and tells the document its form."""
+    prefix = HASHES[kind]
+    form = Annotated[
+        str,
+        Field(
+            pattern=rf"^(0x|{prefix}_)[0-9a-f]{{64}}$",
+            examples=["0x" + "5c" * 32],
+            description=f"{what}'s id: 0x or {prefix}_ and 64 hex digits",
+        ),
+    ]
+    return BeforeValidator(plain_hash_of(kind), json_schema_input_type=form)
+
+
+_PLAIN_HASH = Field(pattern=r"^0x[0-9a-f]{64}$")
+
+WaybillText = Annotated[str, _PLAIN_HASH, _id_of("waybill", "a waybill")]
 """A waybill's id as given; the plain hash once read."""
 
-TripText = Annotated[
-    str,
-    Field(
-        pattern=r"^(0x|trp_)[0-9a-f]{64}$",
-        examples=["0x" + "5c" * 32],
-        description="a trip's id, 0x or trp_ and 64 hex digits",
-    ),
-    BeforeValidator(plain_hash_of("trip"), json_schema_input_type=str),
-]
+TripText = Annotated[str, _PLAIN_HASH, _id_of("trip", "a trip")]
 """A trip's id as given; the plain hash once read."""
 
-AdvanceText = Annotated[
-    str,
-    Field(
-        pattern=r"^(0x|adv_)[0-9a-f]{64}$",
-        examples=["0x" + "5c" * 32],
-        description="an advance's id, 0x or adv_ and 64 hex digits",
-    ),
-    BeforeValidator(plain_hash_of("advance"), json_schema_input_type=str),
-]
+AdvanceText = Annotated[str, _PLAIN_HASH, _id_of("advance", "an advance")]
 """An advance's id as given; the plain hash once read."""
 
-LineText = Annotated[
-    str,
-    Field(
-        pattern=r"^(0x|cl_)[0-9a-f]{64}$",
-        examples=["0x" + "5c" * 32],
-        description="a credit line's id, 0x or cl_ and 64 hex digits",
-    ),
-    BeforeValidator(plain_hash_of("line"), json_schema_input_type=str),
-]
+LineText = Annotated[str, _PLAIN_HASH, _id_of("line", "a credit line")]
 """A credit line's id as given; the plain hash once read."""
 
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x" + "a1" * 20])]
@@ -140,8 +125,12 @@ SignatureText = Annotated[
 ]
 """A signature in hex."""
 
-NameText = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(plain_text)]
+NameText = Annotated[
+    str, Field(min_length=1, max_length=80, examples=["徐州北站"]), AfterValidator(plain_text)
+]
 """A name for people."""
 
-NoteText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(plain_text)]
+NoteText = Annotated[
+    str, Field(min_length=1, max_length=2000, examples=["两箱受潮"]), AfterValidator(plain_text)
+]
 """A note for people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from api.schemas.signing import TypedData
 from api.schemas.values import (
@@ -36,6 +36,29 @@ class WaybillDraft(Given):
 
     The leaf alone (the driver's) names serial number, plate, terminal and route.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "parent": "0x" + "5c" * 32,
+                "issuer": "7210398421153",
+                "performer": "7210398421161",
+                "consignee": "7210398421177",
+                "shipping_note": "YD20260126-003",
+                "serial": "0101",
+                "plate": "苏A·4F738",
+                "terminal": "13800014733",
+                "route": "徐州北站-南京西站",
+                "goods": "白砂糖",
+                "unit": "t",
+                "quantity_milli": 12_000,
+                "freight_fen": 864_000,
+                "load_from": "2026-01-26T15:50:00Z",
+                "deliver_by": "2026-01-27T15:50:00Z",
+                "term_days": 45,
+            }
+        }
+    )
 
     parent: WaybillText | None = Field(
         default=None, description="the waybill above; null for a root"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OPEN = {
     ("get", "/v1/health"),
     ("get", "/v1/ready"),
+    ("get", "/v1/deprecations"),
     ("post", "/v1/parties/form"),
     ("post", "/v1/parties"),
     ("get", "/v1/keys/form"),
@@ -51,6 +52,7 @@ SAMPLE = {
     "consent": "con_" + "0" * 16, "passkey": "AAAA", "proposal": "pro_" + "0" * 16,
     "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
     "code": "no-code", "token": "t" * 43, "paper": "0x" + "05" * 32,
+    "car": "veh_" + "0f" * 12,
     "job": "job_" + "0e" * 12,
     "endpoint": "we_" + "0b" * 12, "event": "evt_" + "0c" * 12, "delivery": "whd_" + "0d" * 12,
     "document": "doc_" + "0a" * 12,
