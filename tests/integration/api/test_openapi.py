@@ -54,6 +54,10 @@ def test_every_operation_has_examples_that_keep_its_schema(system):
                     wanting.append(f"{where} {part}: no example")
                     continue
                 schema = media.get("schema", {})
+                key = json.dumps([schema, media["example"]], sort_keys=True)
+                if key in seen:
+                    continue  # every operation tells the same problems
+                seen.add(key)
                 try:
                     jsonschema_rs.validate(resolved(schema, document), media["example"])
                 except jsonschema_rs.ValidationError as error:
