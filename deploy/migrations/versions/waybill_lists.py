@@ -1,7 +1,7 @@
 """Lists of waybills by side, newest first, whatever their number.
 
 Revision: waybill_lists
-Follows: fix_days
+Follows: profile_salts
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "waybill_lists"
-down_revision: str | Sequence[str] | None = "fix_days"
+down_revision: str | Sequence[str] | None = "profile_salts"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
