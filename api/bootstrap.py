@@ -72,6 +72,7 @@ from finance.account_book import AccountBook
 from finance.bank import HttpBank
 from finance.custody import Custody
 from finance.day_end import DayEnd
+from finance.four_eyes import FourEyes
 from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
 from finance.payout_jobs import Custodian
@@ -81,6 +82,7 @@ from finance.payout_service import PayoutService
 from finance.reconciling import Reconciliation
 from finance.repository import SqlBooks
 from finance.service import FinanceService
+from finance.warning import CreditWatch
 from tracking.ingest.arrivals import Answer, Arrival
 from tracking.ingest.gateway import Gateway, GatewaySettings
 from tracking.past import Past
@@ -106,6 +108,8 @@ class Services:
     payouts: PayoutService
     accounts: AccountBook
     reconciliation: Reconciliation
+    credit_watch: CreditWatch
+    four_eyes: FourEyes
     keys: ApiKeys
     people: People
     sessions: Sessions
@@ -333,6 +337,8 @@ class Container:
             reconciliation=Reconciliation(
                 desk=desk, books=books, payouts=payouts, chain=contracts, clock=self.clock
             ),
+            credit_watch=CreditWatch(books=books, clock=self.clock),
+            four_eyes=FourEyes(books=books, clock=self.clock),
             accounts=AccountBook(
                 desk=desk,
                 parties=records,

@@ -312,6 +312,18 @@ def forget_stale(container: Container) -> int:
         )
 
 
+def watch_borrowers(container: Container) -> int:
+    """Looks for early warnings and plans the day's contacts, lender by lender; how many are open."""
+    with container.read() as services:
+        lenders = services.books.list_lenders()
+    open_ = 0
+    for lender in lenders:
+        with container.write() as services:
+            open_ += len(services.credit_watch.look(lender))
+            services.credit_watch.plan_contacts(lender)
+    return open_
+
+
 JOBS = (
     Job("watch trips", 1.0, watch_trips),
     Job("commit tracks", 1.0, commit_tracks),
@@ -325,6 +337,7 @@ JOBS = (
     Job("free stale holds", 60.0, free_stale_holds),
     Job("fill boards", 3600.0, fill_boards),
     Job("prepare days", 600.0, prepare_days),
+    Job("watch borrowers", 600.0, watch_borrowers),
     Job("pack raw frames", 3600.0, pack_raw),
     Job("forget old positions", 3600.0, forget_old),
     Job("forget what is stale", 3600.0, forget_stale),

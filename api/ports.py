@@ -44,10 +44,12 @@ from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
 from finance.account_book import AccountBook
 from finance.custody import Custody
+from finance.four_eyes import FourEyes
 from finance.payout_service import PayoutService
 from finance.ports import Books
 from finance.reconciling import Reconciliation
 from finance.service import FinanceService
+from finance.warning import CreditWatch
 from tracking.ports import Records as Tracks
 from tracking.service import TrackingService
 
@@ -144,6 +146,16 @@ class Services(Protocol):
     @property
     def reconciliation(self) -> Reconciliation:
         """The bank's statements; chain, ledger and bank against one another."""
+        ...
+
+    @property
+    def credit_watch(self) -> CreditWatch:
+        """Early warnings, what they lower, contacts of the dunning plan."""
+        ...
+
+    @property
+    def four_eyes(self) -> FourEyes:
+        """What two people of a lender decide."""
         ...
 
     @property

@@ -217,11 +217,15 @@ class SqlAdvances(SqlRows):
         row = self._session.get(ReceivableRow, waybill)
         return None if row is None else _receivable(row)
 
-    def list_receivables(self, *, lender: PartyId | None = None) -> list[ReceivableRecord]:
-        """Receivables pledged to a lender, or all."""
+    def list_receivables(
+        self, *, lender: PartyId | None = None, owner: PartyId | None = None
+    ) -> list[ReceivableRecord]:
+        """Receivables pledged to a lender, of an owner, or all."""
         query = select(ReceivableRow).order_by(col(ReceivableRow.waybill))
         if lender is not None:
             query = query.where(ReceivableRow.lender == str(lender))
+        if owner is not None:
+            query = query.where(ReceivableRow.owner == str(owner))
         return [_receivable(row) for row in self._session.exec(query)]
 
     def page_receivables(

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from chain.ids import TripId, WaybillId
     from finance.records import RequestFacts
 
+from finance.history import limit_of
 from finance.use_cases import FORM_VALID, MoneyUseCases, form_json, new_salt, payees_of_form
+from finance.watch import Action
 
 DECISION_VALID: Final = dt.timedelta(hours=1)
 """How old a decision may be when the signed request comes in."""
@@ -287,12 +289,20 @@ class AskingUseCases(MoneyUseCases):
                 )
             )
         held = line.held_fen
+        warned = self._books.list_warnings(lender=line.lender, borrower=line.borrower)
+        limit_fen = facts.limit_fen
+        if warned:  # lowered at once; the line on chain follows with the lender's signature
+            own = self._books.list_receivables(owner=line.borrower)
+            limit_fen = min(
+                limit_fen, limit_of(own, warned, today, present_fen=limit_fen).amount_fen
+            )
         return {
-            "line_frozen": facts.line_frozen,
+            "line_frozen": facts.line_frozen
+            or any(one.action in (Action.FREEZE, Action.COLLECT) for one in warned),
             "line_ended": now > facts.line_valid_until,
             "principal_fen": form.principal,
-            "headroom_fen": max(0, facts.limit_fen - facts.reserved_fen - facts.drawn_fen - held),
-            "limit_fen": facts.limit_fen,
+            "headroom_fen": max(0, limit_fen - facts.reserved_fen - facts.drawn_fen - held),
+            "limit_fen": limit_fen,
             "reserved_fen": facts.reserved_fen + held,
             "drawn_fen": facts.drawn_fen,
             "receivable_fen": facts.receivable_fen,

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
     from finance.audit import ChainFacts
+    from finance.control import Proposal, ProposalState
     from finance.ledger import Entry
     from finance.records import (
         AdvanceRecord,
         BorrowerFacts,
         ChainMoney,
+        ContactRecord,
         DayEndRecord,
         DecisionRecord,
         Difference,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         ReceivableRecord,
         RequestFacts,
         SettlementRecord,
+        WarningRecord,
     )
 
 
@@ -153,8 +156,48 @@ class Books(Protocol):
         """What is owed on a waybill."""
         ...
 
-    def list_receivables(self, *, lender: PartyId | None = None) -> list[ReceivableRecord]:
-        """Receivables pledged to a lender, or all."""
+    def list_receivables(
+        self, *, lender: PartyId | None = None, owner: PartyId | None = None
+    ) -> list[ReceivableRecord]:
+        """Receivables pledged to a lender, of an owner, or all."""
+        ...
+
+    # -- warnings, collections, proposals
+
+    def list_warnings(
+        self, *, lender: PartyId | None = None, borrower: PartyId | None = None
+    ) -> list[WarningRecord]:
+        """Open warnings, oldest first."""
+        ...
+
+    def save_warning(self, warning: WarningRecord) -> None:
+        """Writes a warning, new or known."""
+        ...
+
+    def list_contacts(self, advance: AdvanceId) -> list[ContactRecord]:
+        """Contacts planned and made for a loan, oldest first."""
+        ...
+
+    def save_contact(self, contact: ContactRecord) -> None:
+        """Writes a contact, new or known."""
+        ...
+
+    def find_proposal(self, proposal: str) -> Proposal | None:
+        """A proposal by its id."""
+        ...
+
+    def find_proposal_for(self, form: str) -> Proposal | None:
+        """The latest proposal for a form."""
+        ...
+
+    def list_proposals(
+        self, lender: PartyId, states: Collection[ProposalState] | None = None
+    ) -> list[Proposal]:
+        """A lender's proposals, oldest first."""
+        ...
+
+    def save_proposal(self, proposal: Proposal) -> None:
+        """Writes a proposal, new or known."""
         ...
 
     def page_receivables(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
     from finance.risk import Decision
     from finance.terms import Terms
+    from finance.watch import Action
 
 
 class LineState(StrEnum):
@@ -51,6 +52,7 @@ class LenderPolicy:
         net_assets_fen: audited net assets of last year end (10% and 15% rules); None if not reported.
         lpr_ppm: one-year loan prime rate, ppm; None if not entered.
         debtor_cap_bps: most of a line that may hang on one debtor.
+        four_eyes: lines, raises, unfreezing, write-offs and waivers need two people (``control``).
     """
 
     lender: PartyId
@@ -58,6 +60,7 @@ class LenderPolicy:
     net_assets_fen: int | None = None
     lpr_ppm: int | None = None
     debtor_cap_bps: int = 10_000
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +309,41 @@ class ChainMoney:
     amount_fen: int
     day: int
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRecord:
+    """An early warning about a borrower; open until its signal is over or its owner has acted.
+
+    Attributes:
+        value: the figure that fired.
+        due_day: Beijing day by which its owner must have acted.
+    """
+
+    lender: PartyId
+    borrower: PartyId
+    code: str
+    value: int
+    action: Action
+    owner: str
+    since_day: int
+    due_day: int
+    last_day: int
+    closed_day: int | None = None
+    closed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """A contact of the dunning plan: planned for a day, and made once somebody says so."""
+
+    advance: AdvanceId
+    day: int
+    code: str
+    channel: str
+    owner: str
+    made_at: dt.datetime | None = None
+    made_by: str = ""
 
 
 class DayEndStep(StrEnum):

@@ -26,9 +26,10 @@ from finance.tables import (
     ReceivableRow,
     SettlementRow,
 )
+from finance.watch_rows import SqlWatch
 
 
-class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays):
+class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch):
     """``finance.ports.Books`` on SQLite and PostgreSQL; one object serves one transaction."""
 
     def forget_projection(self) -> None:

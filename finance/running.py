@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.freight_settlement import FreightSettlement
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     )
     from chain.ids import AdvanceId, PartyId, WaybillId
 
+from finance.control import ActKind
 from finance.use_cases import MoneyUseCases
+
+TWO_PEOPLE: Final = {2: ActKind.WRITE_OFF, 5: ActKind.WAIVE}
+"""The lender's acts (``LenderAct.act``) that give money up."""
 
 
 class RunningUseCases(MoneyUseCases):
@@ -82,6 +86,8 @@ class RunningUseCases(MoneyUseCases):
             require_move(form.advance, record.state, wanted)
         self._require_fresh(form.expires)
         self._require_signed(record.lender, "FreightAdvance", form, lender_signature)
+        if form.act in TWO_PEOPLE:
+            self._require_two(record.lender, form)
         self._queue(FreightAdvance.act(form, lender_signature), form, about=record.trip)
 
     def settle_waybill(self, waybill: WaybillId, *, reference: str) -> None:

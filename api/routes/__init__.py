@@ -29,6 +29,7 @@ from api.routes import (
     system,
     trips,
     vehicles,
+    watch,
     waybills,
     webhooks,
 )
@@ -56,6 +57,7 @@ ALL_ROUTERS = (
     advances.router,
     settlements.router,
     payouts.router,
+    watch.router,
     custody.router,
     audit.router,
     webhooks.router,

@@ -57,7 +57,7 @@ SAMPLE = {
     "endpoint": "we_" + "0b" * 12, "event": "evt_" + "0c" * 12, "delivery": "whd_" + "0d" * 12,
     "document": "doc_" + "0a" * 12,
     "payout": "0x" + "05" * 32, "account": "0x" + "06" * 32, "reference": "BK1",
-    "kind": "bad_message",
+    "kind": "bad_message", "act": "0x" + "07" * 32,
 }  # fmt: skip
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -123,6 +126,43 @@ def test_a_beancount_file_opens_its_accounts_and_writes_yuan():
     assert "2026-01-26 open Assets:Lender:7:Vault-free CNY" in text
     assert "  Assets:Lender:7:Vault-free  0.05 CNY" in text
     assert "  Equity:Lender:7:Lender-funds  -0.05 CNY" in text
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_bean_check_accepts_the_export_of_every_booking_and_its_sums_are_ours(tmp_path, reverse):
+    from beancount import loader
+    from beancount.core import data
+
+    entries = []
+    for number, booking in enumerate(Booking):
+        components = dict.fromkeys(RULES[booking], 0) | {
+            name: 101 + place for place, name in enumerate(RULES[booking])
+        }
+        lines = lines_of(booking, components, about="0xa")
+        for book in ("lender:7", "lender:8"):
+            made = entry(f'{booking} "{number}" {book}', lines, day=20_479 + number, book=book)
+            entries.append(made)
+            if reverse:
+                entries.append(made.reversal(f"r:{made.id}", at=AT, known=AT, day=20_600))
+    file = tmp_path / "books.beancount"
+    file.write_text(to_beancount(entries), "utf-8")
+    command = [Path(sys.executable).with_name("bean-check"), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    parsed, errors, _ = loader.load_file(str(file))
+    assert errors == []
+    sums = {}
+    for one in parsed:
+        for posting in one.postings if isinstance(one, data.Transaction) else ():
+            fen = int(posting.units.number * 100)
+            sums[posting.account] = sums.get(posting.account, 0) + fen
+    ours = {}
+    for book in ("lender:7", "lender:8"):
+        for account, fen in trial_balance(entries, book).balances.items():
+            ours[(book, account)] = fen
+    assert sorted(fen for fen in sums.values() if fen) == sorted(ours.values())
+    file.write_text(to_beancount(entries).replace(" 1.01 CNY", " 1.02 CNY", 1), "utf-8")
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
 # -- audit ------------------------------------------------------------------------------------------

@@ -1,0 +1,144 @@
+"""What a borrower's verified trips say of him and his debtors: the figures of limits and warnings; pure.
+
+A receivable counts once its delivery has completed (consignee signed, road attested): its due day stands. Its
+debtor's days to pay run from the delivery to the day the freight came in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chain.clock import beijing_day
+from finance.accrual import BPS, PPM
+from finance.credit import DebtorHistory, earned_limit
+from finance.watch import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from finance.credit import Limit, LimitPolicy
+    from finance.records import ReceivableRecord, WarningRecord
+
+SPAN_DAYS: Final = 90
+
+BEHAVIOUR_BPS: Final = {Action.WATCH: 1_000, Action.CALL: 2_500}
+"""What each open warning takes off the behaviour factor; one that freezes or collects leaves no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    debtor: str
+    day: int
+    days_to_pay: int
+    freight_fen: int
+    short_fen: int
+
+
+def debtor_histories(
+    receivables: Iterable[ReceivableRecord], today: int
+) -> tuple[list[DebtorHistory], int]:
+    """One row a debtor over the last 90 days, and the days since the first verified trip.
+
+    A debtor who has paid nothing yet counts with the term that he was given.
+    """
+    delivered = [one for one in receivables if one.due_day is not None]
+    first = min((_delivery_day(one) for one in delivered), default=today)
+    recent: dict[str, list[ReceivableRecord]] = {}
+    for one in delivered:
+        if today - SPAN_DAYS < _delivery_day(one) <= today:
+            recent.setdefault(str(one.debtor), []).append(one)
+    rows = []
+    for debtor, own in sorted(recent.items()):
+        paid = [_paid(one) for one in own if one.settled_at is not None]
+        asked = sum(one.freight_fen for one in paid)
+        rows.append(
+            DebtorHistory(
+                debtor=debtor,
+                freight_fen=sum(one.freight_fen for one in own),
+                p75_days_to_pay=p75([one.days_to_pay for one in paid])
+                if paid
+                else max(one.term_days for one in own),
+                short_pay_ppm=sum(one.short_fen for one in paid) * PPM // asked if asked else 0,
+            )
+        )
+    return rows, today - first
+
+
+def debtor_facts(receivables: Iterable[ReceivableRecord], today: int) -> dict[str, int | None]:
+    """How the worst debtor's habits moved: p75 against the 90 days before, and short payment."""
+    rises, shorts = [], []
+    groups: dict[str, list[_Paid]] = {}
+    for one in receivables:
+        if one.due_day is not None and one.settled_at is not None:
+            groups.setdefault(str(one.debtor), []).append(_paid(one))
+    for own in groups.values():
+        now = [one for one in own if today - SPAN_DAYS < one.day <= today]
+        before = [one for one in own if today - 2 * SPAN_DAYS < one.day <= today - SPAN_DAYS]
+        if now:
+            asked = sum(one.freight_fen for one in now)
+            shorts.append(sum(one.short_fen for one in now) * BPS // asked if asked else 0)
+        if now and before:
+            rises.append(
+                p75([one.days_to_pay for one in now]) - p75([one.days_to_pay for one in before])
+            )
+    return {
+        "debtor_p75_days_rise": max(rises, default=None),
+        "debtor_short_pay_bps": max(shorts, default=None),
+    }
+
+
+def limit_of(
+    receivables: Sequence[ReceivableRecord],
+    warnings: Sequence[WarningRecord],
+    today: int,
+    *,
+    present_fen: int | None,
+    room_fen: Sequence[tuple[str, int]] = (),
+    policy: LimitPolicy | None = None,
+) -> Limit:
+    """The limit that verified trips earn, less what open warnings take off at once (LENDING 4.3).
+
+    Args:
+        receivables: of the borrower.
+        warnings: open ones.
+        today: Beijing day.
+        present_fen: the limit now; it rises by at most a quarter a month.
+        room_fen: named caps of law and lender.
+        policy: the parameters.
+    """
+    rows, tenure = debtor_histories(receivables, today)
+    behaviour = BPS - sum(BEHAVIOUR_BPS.get(one.action, 0) for one in warnings)
+    given = {} if policy is None else {"policy": policy}
+    frozen = any(one.action in (Action.FREEZE, Action.COLLECT) for one in warnings)
+    return earned_limit(
+        [] if frozen else rows,
+        tenure_days=tenure,
+        behaviour_bps=behaviour,
+        room_fen=room_fen,
+        present_fen=present_fen,
+        warned=bool(warnings),
+        **given,
+    )
+
+
+def p75(days: Sequence[int]) -> int:
+    """The third quartile: the smallest value that at least three quarters do not pass."""
+    ordered = sorted(days)
+    return ordered[max(0, -(-3 * len(ordered) // 4) - 1)]
+
+
+def _delivery_day(one: ReceivableRecord) -> int:
+    return (one.due_day or 0) - one.term_days
+
+
+def _paid(one: ReceivableRecord) -> _Paid:
+    assert one.settled_at is not None
+    day = beijing_day(one.settled_at)
+    return _Paid(
+        debtor=str(one.debtor),
+        day=day,
+        days_to_pay=max(0, day - _delivery_day(one)),
+        freight_fen=one.freight_fen,
+        short_fen=max(0, one.freight_fen - one.received_fen),
+    )

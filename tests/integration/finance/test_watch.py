@@ -1,0 +1,175 @@
+"""Warnings looked for and kept, limits they lower at once, contacts of the dunning plan, on a real database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from chain.clock import FixedClock
+from chain.ids import PartyId, WaybillId
+from chain.storage import Storage
+from finance.history import debtor_facts, debtor_histories, limit_of, p75
+from finance.records import ReceivableRecord, WarningRecord
+from finance.repository import SqlBooks
+from finance.warning import CreditWatch, UnknownWarningError
+from finance.watch import Action
+from tests.integration.finance.loan_book import (
+    DAY,
+    FIRM,
+    LENDER,
+    LINE,
+    TERMS,
+    at,
+    lend,
+    open_line,
+    word,
+)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    made = Storage(f"sqlite:///{tmp_path / 'watch.db'}")
+    made.create_all()
+    open_line(made)
+    yield made
+    made.close()
+
+
+def desk(session, day):
+    return CreditWatch(books=SqlBooks(session), clock=FixedClock(at(day)))
+
+
+def look(storage, day):
+    with storage.write() as session:
+        return {one.code: one for one in desk(session, day).look(LENDER)}
+
+
+def test_a_warning_opens_with_owner_and_deadline_ages_and_closes_by_itself_or_by_a_person(storage):
+    (loan,) = lend(storage, 1)
+    due = DAY + TERMS.tenor_days
+    assert look(storage, due) == {}
+    opened = look(storage, due + 1)["OWN_OVERDUE"]
+    assert (opened.owner, opened.action, opened.value) == ("risk", Action.FREEZE, 1)
+    assert opened.due_day == due + 2
+    again = look(storage, due + 3)["OWN_OVERDUE"]
+    assert (again.since_day, again.value, again.last_day) == (due + 1, 3, due + 3)
+    with storage.write() as session:
+        watch = desk(session, due + 3)
+        with pytest.raises(UnknownWarningError):
+            watch.close(LENDER, FIRM, "OWN_OVERDUE", by=" ")
+        closed = watch.close(LENDER, FIRM, "OWN_OVERDUE", by="person:li")
+        assert closed.closed_day == due + 3
+        with pytest.raises(UnknownWarningError):
+            watch.close(LENDER, FIRM, "OWN_OVERDUE", by="person:li")
+    assert "OWN_OVERDUE" in look(storage, due + 4)  # still late: it opens again
+    with storage.write() as session:
+        books = SqlBooks(session)
+        books.save_advance(replace(books.find_advance(loan), outstanding_fen=0))
+    assert look(storage, due + 5) == {}
+
+
+def test_the_dunning_plan_is_kept_day_by_day_and_a_weeks_contacts_have_a_limit(storage):
+    (loan,) = lend(storage, 1)
+    due = DAY + TERMS.tenor_days
+    seen = []
+    for day in range(due - 4, due + 6):
+        with storage.write() as session:
+            seen += [(day - due, one.code) for one in desk(session, day).plan_contacts(LENDER)]
+    assert seen == [
+        (-3, "REMIND"),
+        (0, "DUE_TODAY"),
+        (1, "LATE"),
+        (2, "LATE"),
+        (4, "CALL"),
+        (5, "CALL"),
+    ]
+    with storage.write() as session:
+        watch = desk(session, due + 5)
+        made = watch.note_contact(loan, "CALL", by="person:li")
+        assert made.made_by == "person:li"
+        with pytest.raises(UnknownWarningError):
+            watch.note_contact(loan, "LEGAL", by="person:li")
+
+
+def receivable(
+    number, *, debtor=20, freight=9_000_000, delivered=DAY, term=30, paid_after=None, short=0
+):
+    return ReceivableRecord(
+        waybill=WaybillId(word(number)),
+        debtor=PartyId(debtor),
+        owner=FIRM,
+        freight_fen=freight,
+        term_days=term,
+        due_day=delivered + term,
+        received_fen=0 if paid_after is None else freight - short,
+        settled_at=None if paid_after is None else at(delivered + paid_after),
+    )
+
+
+def test_verified_trips_raise_a_limit_and_warnings_lower_it_at_once(storage):
+    own = [
+        receivable(n, debtor=20 + n % 4, freight=90_000_000, delivered=DAY + n % 80, paid_after=30)
+        for n in range(40)
+    ]
+    with storage.write() as session:
+        for one in own:
+            SqlBooks(session).save_receivable(one)
+    today = DAY + 120
+    free = limit_of(own, [], today, present_fen=None)
+    assert free.amount_fen > limit_of(own[:10], [], today, present_fen=None).amount_fen
+    warned = WarningRecord(
+        LENDER, FIRM, "LIMIT_FULL", 11, Action.WATCH, "risk", today, today + 5, today
+    )
+    lowered = limit_of(own, [warned], today, present_fen=None)
+    assert lowered.amount_fen == free.amount_fen * 9 // 10 // 1_000_000 * 1_000_000
+    frozen = limit_of(own, [replace(warned, action=Action.FREEZE)], today, present_fen=None)
+    assert frozen.amount_fen == 0
+    with storage.write() as session:
+        books = SqlBooks(session)
+        watch = desk(session, today)
+        line = books.find_line(LINE)
+        assert watch.earned_limit(line).amount_fen == free.amount_fen
+        books.save_warning(warned)
+        assert watch.earned_limit(line).amount_fen == lowered.amount_fen
+
+
+def test_a_firm_without_history_gets_a_starter_line_unless_a_warning_stands():
+    assert limit_of([], [], DAY, present_fen=None).amount_fen == 5_000_000
+    warned = WarningRecord(LENDER, FIRM, "X", 1, Action.WATCH, "risk", DAY, DAY, DAY)
+    assert limit_of([], [warned], DAY, present_fen=None).amount_fen == 0
+
+
+def test_debtors_are_measured_by_when_and_how_fully_they_pay():
+    before = [receivable(n, delivered=DAY, paid_after=20) for n in range(4)]
+    after = [receivable(10 + n, delivered=DAY + 100, paid_after=35, short=90_000) for n in range(4)]
+    facts = debtor_facts([*before, *after], DAY + 140)
+    assert facts == {"debtor_p75_days_rise": 15, "debtor_short_pay_bps": 100}
+    assert debtor_facts(before, DAY + 400) == {
+        "debtor_p75_days_rise": None,
+        "debtor_short_pay_bps": None,
+    }
+    rows, tenure = debtor_histories([*before, *after], DAY + 140)
+    assert tenure == 140
+    assert [(row.freight_fen, row.p75_days_to_pay, row.short_pay_ppm) for row in rows] == [
+        (36_000_000, 35, 10_000)
+    ]
+    assert [p75([7]), p75([1, 2, 3, 4]), p75([4, 1, 2, 3, 9])] == [7, 3, 4]
+
+
+def test_a_driver_who_waits_for_his_bank_more_than_a_day_is_a_warning(storage):
+    from finance.records import PayeeRecord, PayeeState
+
+    (loan,) = lend(storage, 1)
+    with storage.write() as session:
+        SqlBooks(session).save_payees(
+            [
+                PayeeRecord(
+                    advance=loan, place=0, party=PartyId(30), waybill=WaybillId(word(1)),
+                    account=word(2), amount_fen=5, state=PayeeState.PAID, paid_fen=5,
+                    paid_at=at(DAY) - dt.timedelta(hours=1),
+                )
+            ]
+        )  # fmt: skip
+    assert look(storage, DAY + 1)["DRIVER_PAID_LATE"].value == 25
