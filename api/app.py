@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors, openapi
 from api.meter import Meter
+from api.metrics import RequestMetrics
 from api.portals import (
     assets,
     door,
@@ -29,7 +30,7 @@ from api.portals import (
     trips,
 )
 from api.ports import Container
-from api.routes import ALL_ROUTERS
+from api.routes import ALL_ROUTERS, system
 from api.settings import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -63,11 +64,18 @@ def _headers_of(settings: Settings) -> dict[str, str]:
     return SECURITY_HEADERS | {"Content-Security-Policy": policy}
 
 
+def _route_of(scope: Scope) -> str:
+    path: str = getattr(scope.get("route"), "path", "")
+    within = scope["path"].startswith("/v1/") and not path.startswith("/v1/")
+    return f"/v1{path}" if path and within else path or "(none)"
+
+
 class Edge:
     """Outermost layer: a request id for every request, headers for every answer, one log line."""
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], requests: RequestMetrics) -> None:
         self._app = app
+        self._requests = requests
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,12 +106,16 @@ class Edge:
             try:
                 await self._app(scope, receive, finish)
             finally:
+                seconds = time.perf_counter() - begin
+                # the route, not the path: a path may hold a link's token or a terminal's phone
+                route = _route_of(scope)
+                self._requests.note(scope["method"], route, status, seconds)
                 _log.info(
                     "request",
                     method=scope["method"],
-                    path=scope["path"],  # without the query, which may carry personal data
+                    route=route,
                     status=status,
-                    ms=round((time.perf_counter() - begin) * 1000, 1),
+                    ms=round(seconds * 1000, 1),
                 )
 
 
@@ -136,6 +148,7 @@ def create_app(container: Container) -> FastAPI:
     errors.install(app, shell.refusal)
     for router in ALL_ROUTERS:
         app.include_router(router, prefix="/v1")
+    app.include_router(system.metrics_router)
     app.include_router(assets.router)
     app.include_router(door.router)
     app.include_router(pages.router)
@@ -145,9 +158,12 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(lender.router)
     app.include_router(loans.router)
     app.include_router(drive_pages.router)
-    app.add_middleware(Edge, headers=_headers_of(container.settings))
     app.add_middleware(Meter, per_minute=container.settings.rate_per_minute)
     mode = {"Yundan-Mode": container.settings.mode_name}
-    app.add_middleware(Edge, headers=_headers_of(container.settings) | mode)
+    app.add_middleware(
+        Edge,
+        headers=_headers_of(container.settings) | mode,
+        requests=container.requests,
+    )
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

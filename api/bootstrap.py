@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlmodel import Session, col, select
 
 from api import flow
@@ -31,6 +32,7 @@ from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
 from api.loan_list import LoanList
+from api.metrics import RequestMetrics, exposition
 from api.notes import Notes
 from api.planned_routes import PlannedRoutes
 from api.ports import Services as ServicesPort
@@ -49,7 +51,7 @@ from api.webhooks.deliveries import Deliveries
 from api.webhooks.endpoints import Endpoints
 from api.webhooks.events import Events
 from api.webhooks.secrets import Sealer
-from chain.abi import Occurred, address
+from chain.abi import ContractCall, Occurred, address
 from chain.bindings.events import EVENTS
 from chain.bindings.versions import VERSIONS
 from chain.client import ChainClient
@@ -66,7 +68,7 @@ from chain.sealing import Keyring
 from chain.service import Registry
 from chain.signers import LocalSigner, RemoteSigner
 from chain.storage import Storage
-from chain.tables import BlockRow, CursorRow
+from chain.tables import BlockRow, CursorRow, OutgoingTransactionRow
 from chain.transactions import TransactionWriter, WriterSettings
 from finance.account_book import AccountBook
 from finance.bank import HttpBank
@@ -89,6 +91,8 @@ from tracking.past import Past
 from tracking.repository import SqlRecords as SqlTracks
 from tracking.service import TrackingService
 from tracking.watch import Watch
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,7 @@ class Container:
         self.storage = Storage(
             settings.storage_url, outlives_power_cuts=not settings.demo, keyring=self.keyring
         )
+        self.requests = RequestMetrics()
         self.wake = threading.Event()
         """Set when a transaction with outgoing calls commits: the writer need not wait for its turn."""
 
@@ -297,7 +302,13 @@ class Container:
 
     def services(self, session: Session) -> Services:
         """The use cases over a session that somebody else begins and ends."""
-        outbox = SqlOutbox(session, signer=self.relayer.address, clock=self.wall, wake=self.wake)
+        outbox = SqlOutbox(
+            session,
+            signer=self.relayer.address,
+            clock=self.wall,
+            wake=self.wake,
+            tell=_tell_queued,
+        )
         contracts = ContractsOnChain(self.client)
         records, tracks, books = SqlRecords(session), SqlTracks(session), SqlBooks(session)
         people = People(session, self.wall, self.keyring)
@@ -439,13 +450,16 @@ class Container:
             storage=self.storage,
             handlers={
                 event: [
-                    self._handler(use_case)
-                    for use_case in (
-                        flow.file_away,
-                        *flow.ON.get(event, ()),
-                        *flow.AFTER.get(event, ()),
-                        flow.tell,
-                    )
+                    self._tell_event,
+                    *(
+                        self._handler(use_case)
+                        for use_case in (
+                            flow.file_away,
+                            *flow.ON.get(event, ()),
+                            *flow.AFTER.get(event, ()),
+                            flow.tell,
+                        )
+                    ),
                 ]
                 for event in EVENTS.values()
             },
@@ -502,6 +516,11 @@ class Container:
             found.append(str(error))
         return found
 
+    def metrics(self) -> bytes:
+        """Business and this process's requests, as Prometheus takes them."""
+        with self.storage.read() as session:
+            return exposition(session, self.wall, self.requests)
+
     def close(self) -> None:
         """Gives connections back."""
         if "webhooks" in self.__dict__:
@@ -511,6 +530,20 @@ class Container:
             self.client.close()
         if self.__dict__.get("bank") is not None:
             self.__dict__["bank"].close()
+
+    def _tell_event(self, session: Session, seen: Occurred[Any]) -> None:
+        """One line an event: its transaction, and the calls of ours in it, whose lines name their request."""
+        keys = session.exec(
+            select(col(OutgoingTransactionRow.key))
+            .where(col(OutgoingTransactionRow.transaction_hash) == seen.transaction_hash)
+            .limit(5)
+        ).all()
+        _log.info(
+            "event",
+            event_name=type(seen.event).__name__,
+            transaction=seen.transaction_hash,
+            calls=list(keys),
+        )
 
     def _handler(self, use_case: flow.UseCase) -> Handler:
         def handle(session: Session, seen: Occurred[Any]) -> None:
@@ -525,6 +558,11 @@ class Container:
     def _take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
         with self.write() as services:
             return services.tracking.take_arrivals(arrivals)
+
+
+def _tell_queued(key: str, call: ContractCall) -> None:
+    """One line a call, under the id of the request that asked for it; the event names the same key."""
+    _log.info("call_queued", key=key, contract=call.contract, function=call.function)
 
 
 def list_trips(settings: Settings) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from api.identity.platform_keys import PlatformKeys
 from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
 from api.loan_list import LoanList
+from api.metrics import RequestMetrics
 from api.notes import Notes
 from api.planned_routes import PlannedRoutes
 from api.privacy.access import AccessLog
@@ -355,6 +356,15 @@ class Container(Protocol):
 
     def problems(self) -> Sequence[str]:
         """Why this system is not ready; empty if it is."""
+        ...
+
+    @property
+    def requests(self) -> RequestMetrics:
+        """Counts of this process's requests."""
+        ...
+
+    def metrics(self) -> bytes:
+        """Business and this process's requests, as Prometheus takes them."""
         ...
 
     def close(self) -> None:

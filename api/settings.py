@@ -78,6 +78,7 @@ class Settings(BaseSettings):
         hash_key: secret of the keyed hashes (shipping notes, plates); at least 32 bytes, as hex.
         master_key: wraps the data keys of personal data; 32 bytes as hex. After a change: new,old.
         master_key_file: a file that holds it instead, outside the database and its backups.
+        metrics_token: who shows it may read /metrics from another machine.
         trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
         mode: test or live; which API keys are made and taken here. A demo is test, all else live unless named.
         rate_per_minute: requests to /v1 of one key, session or address.
@@ -132,6 +133,7 @@ class Settings(BaseSettings):
     hash_key: SecretStr = SecretStr("")
     master_key: SecretStr = SecretStr("")
     master_key_file: Path | None = None
+    metrics_token: SecretStr = SecretStr("")
     trusted_proxies: str = ""
     webhook_networks: str = ""
     mode: Literal["", "test", "live"] = ""
@@ -157,6 +159,11 @@ class Settings(BaseSettings):
                 else ()
             ),
             *self._master_reasons(),
+            *(
+                _secret_reasons("YUNDAN_METRICS_TOKEN", self.metrics_token)
+                if self.metrics_token.get_secret_value()
+                else ()
+            ),
         ]
         if self.seal_key.get_secret_value():
             reasons += _secret_reasons("YUNDAN_SEAL_KEY", self.seal_key)

@@ -20,6 +20,7 @@ from chain.tables import OutgoingTransactionRow
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from sqlmodel import Session
 
@@ -41,6 +42,7 @@ class SqlOutbox:
         signer: account whose key will send; calls of one signer land in the order queued.
         clock: the machine's time, for the record.
         wake: set when the transaction commits, so that the writer need not poll.
+        tell: is told the key and the call of each new intent, for logs.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class SqlOutbox:
         signer: Address,
         clock: Clock,
         wake: threading.Event | None = None,
+        tell: Callable[[str, ContractCall], None] | None = None,
     ) -> None:
         self._session = session
         self._signer = signer
         self._clock = clock
         self._wake = wake
+        self._tell = tell
 
     def queue(self, call: ContractCall, *, key: str, about: str = "") -> None:
         """Writes an intent down; the same key with the same call changes nothing.
@@ -103,6 +107,8 @@ class SqlOutbox:
                     f"the key {key} was used before for another call", field="key", key=key
                 )
             return
+        if self._tell is not None:
+            self._tell(key, call)
         if self._wake is not None:
             sa.event.listen(self._session, "after_commit", self._on_commit, once=True)
 

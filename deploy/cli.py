@@ -242,6 +242,78 @@ def migrate() -> None:
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="the backup to write; it must not exist")],
+) -> None:
+    """Writes the whole database into one file, in one moment; personal data stay sealed in it."""
+    from api.processes import load_settings
+    from chain.clock import SystemClock
+    from chain.storage import Storage
+    from deploy.backup import backup as take
+
+    storage = Storage(load_settings().storage_url)
+    rows = take(storage, file, SystemClock())
+    storage.close()
+    print(f"{file}: {sum(rows.values())} rows of {len(rows)} tables")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="a backup")],
+    erased: Annotated[
+        Path | None,
+        typer.Option(
+            help="ids of people erased since the backup, one a line; they are erased again"
+        ),
+    ] = None,
+) -> None:
+    """Fills an empty database from a backup, and erases again whoever was erased."""
+    from api.bootstrap import Container
+    from api.processes import load_settings
+    from deploy.backup import restore as bring_back
+
+    container = Container(load_settings())
+    try:
+        rows = bring_back(container.storage, file)
+        since = erased.read_text("ascii").split() if erased else []
+        with container.write() as services:
+            again = services.persons.repeat_erasures(since)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{error.filename}: {error.strerror}", param_hint="FILE"
+        ) from error
+    finally:
+        container.close()
+    print(f"{file}: {sum(rows.values())} rows of {len(rows)} tables; {again} people erased again")
+
+
+@app.command("access-log")
+def access_log(
+    noted: Annotated[
+        str, typer.Option(help="NUMBER:HASH of an end of the log that was noted earlier")
+    ] = "",
+) -> None:
+    """Checks the log of who asked for personal data; names the first row at fault; tells the log's end."""
+    from api.bootstrap import Container
+    from api.processes import load_settings
+
+    number, _, mac = noted.partition(":")
+    if noted and not (number.isdecimal() and mac):
+        raise typer.BadParameter("NUMBER:HASH", param_hint="--noted")
+    container = Container(load_settings())
+    try:
+        with container.read() as services:
+            broken = services.access.find_broken((int(number), mac) if noted else None)
+            head = services.access.head()
+    finally:
+        container.close()
+    if broken is not None:
+        print(f"row {broken.number}: {broken.why}")
+        raise typer.Exit(1)
+    print(f"the log holds; its end is {head[0]}:{head[1]}")
+
+
+@app.command()
 def trips(as_json: Annotated[bool, typer.Option("--json", help="one JSON array")] = False) -> None:
     """Trips known here: state, verdict, what was released, and why not where nothing was."""
     from api.bootstrap import list_trips

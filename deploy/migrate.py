@@ -11,6 +11,17 @@ from alembic.config import Config
 if TYPE_CHECKING:
     from chain.storage import Storage
 
+TABLES = (
+    "chain.tables",
+    "tracking.tables",
+    "finance.tables",
+    "api.tables",
+    "api.receipts.tables",
+    "api.identity.tables",
+    "api.privacy.tables",
+)
+"""Every module that defines tables: what a database has to be migrated to, and what a backup holds."""
+
 FOLDER = Path(__file__).parent / "migrations"
 
 

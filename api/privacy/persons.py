@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,9 +161,13 @@ class Persons:
         self._session.flush()
         return counts
 
-    def repeat_erasures(self) -> int:
-        """Erases again what was erased, after a backup from before was restored; how many people."""
-        subjects = self._session.exec(select(ErasureRow.subject)).all()
+    def repeat_erasures(self, since: Iterable[str] = ()) -> int:
+        """Erases again what was erased, after a backup from before was restored; how many people.
+
+        Args:
+            since: ids of people erased after the backup was taken.
+        """
+        subjects = [*self._session.exec(select(ErasureRow.subject)), *since]
         for name in sorted(set(subjects)):
             if name.startswith("acc_"):
                 self._erase_account(name)

@@ -1,15 +1,38 @@
-"""Health and readiness; the only routes that ask for no key."""
+"""Health, readiness and metrics."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+import hmac
+
+from fastapi import APIRouter, Request, Response
 
 from api.dependencies import TheContainer
 from api.deprecation import DEPRECATIONS, NOTICE
 from api.schemas.deliveries import Health, Readiness
 from api.schemas.policy import DeprecationList, DeprecationShown
+from chain.errors import NotFoundError
 
 router = APIRouter(tags=["system"])
+metrics_router = APIRouter(include_in_schema=False)
+
+
+@metrics_router.get("/metrics")
+def metrics(request: Request, container: TheContainer) -> Response:
+    """What Prometheus asks: for this machine, or who shows the operator's token.
+
+    Raises:
+        NotFoundError: anybody else; said as if there were nothing here.
+    """
+    token = container.settings.metrics_token.get_secret_value()
+    given = request.headers.get("authorization", "")
+    shown = bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    # behind a proxy every caller looks like this machine, so then only the token counts
+    local = not container.settings.public_url and (
+        request.client is not None and request.client.host in {"127.0.0.1", "::1"}
+    )
+    if not (shown or local or (container.settings.demo and not token)):
+        raise NotFoundError("there is no such page")
+    return Response(container.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/health")

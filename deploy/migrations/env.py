@@ -10,16 +10,9 @@ import importlib
 from alembic import context
 
 from chain.storage import Row, Storage
+from deploy.migrate import TABLES
 
-for tables in (
-    "chain.tables",
-    "tracking.tables",
-    "finance.tables",
-    "api.tables",
-    "api.receipts.tables",
-    "api.identity.tables",
-    "api.privacy.tables",
-):
+for tables in TABLES:
     importlib.import_module(tables)
 
 

@@ -9,16 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from chain.storage import Row
-from deploy.migrate import migrate, unmigrate
+from deploy.migrate import TABLES, migrate, unmigrate
 
-for tables in (
-    "chain.tables",
-    "tracking.tables",
-    "finance.tables",
-    "api.tables",
-    "api.identity.tables",
-    "api.privacy.tables",
-):
+for tables in TABLES:
     importlib.import_module(tables)
 
 
