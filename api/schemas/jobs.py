@@ -59,7 +59,7 @@ class JobShown(Shown):
     finished_at: Instant | None
     files: list[str] = Field(
         description="paths of what has come of it",
-        examples=[["/v1/jobs/job_0123456789abcdef01234567/corrections"]],
+        examples=[["/v1/jobs/job_01234567.../corrections"]],
     )
 
 

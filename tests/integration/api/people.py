@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 
-PASSWORD = "a truck full of sugar, at dawn"
+PASSWORD = "a truck full of sugar, at dawn"  # pragma: allowlist secret
 
 
 def open_account(system, owner, login, role="owner"):

@@ -104,7 +104,9 @@ def test_the_sending_key_may_lie_in_a_file_or_behind_a_service(tmp_path):
     with pytest.raises(ValidationError, match="RELAYER_KEYSTORE_PASSWORD is not set"):
         Settings(**others, relayer_keystore=tmp_path / "key.json")
     kept = Settings(
-        **others, relayer_keystore=tmp_path / "key.json", relayer_keystore_password="open up"
+        **others,
+        relayer_keystore=tmp_path / "key.json",
+        relayer_keystore_password="open up",  # pragma: allowlist secret
     )
     assert "open up" not in repr(kept) + str(kept.describe())
     with pytest.raises(ValidationError, match="RELAYER_ADDRESS"):

@@ -46,7 +46,7 @@ def test_a_private_address_is_refused_however_it_is_wrapped(address):
     "url",
     [
         "http://hooks.example/x", "ftp://hooks.example/", "file:///etc/passwd", "gopher://h/", "//hooks.example",
-        "https://", "https:///x", "https://user:secret@hooks.example/", "https://hooks.example/#a",
+        "https://", "https:///x", "https://user:secret@hooks.example/", "https://hooks.example/#a",  # pragma: allowlist secret
         "https://hooks.example:99999/", "https://hooks.example:0/", "https://hooks.example\\@evil.example/",
         "https://hooks.example/a b", "https://hooks.example/\r\nX: y", "https://运单.example/", "https://[::1/",
         "https://hooks.example/" + "a" * 500, "",

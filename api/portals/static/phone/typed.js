@@ -15,7 +15,7 @@ export const FORMS = {
   PartyRegistration: "PartyRegistration(uint64 party,address key,bytes32 profile,uint64 expires,bytes32 salt)",
   KeyRotation: "KeyRotation(uint64 party,address newKey,uint64 expires,bytes32 salt)",
   KeyRecovery: "KeyRecovery(uint64 party,address newKey,uint64 expires,bytes32 salt)",
-  ApiKeyRequest: "ApiKeyRequest(uint64 party,string scopes,string label,uint64 issuedAt,bytes32 salt)",
+  ApiKeyRequest: "ApiKeyRequest(uint64 party,string scopes,string label,uint64 issuedAt,bytes32 salt)",  // pragma: allowlist secret
 };
 
 const DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
