@@ -7,7 +7,9 @@ chain by itself, the verdict is recomputed by ``tracking.attestor``.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import structlog
 
@@ -91,6 +93,7 @@ class Attestor:
             terms=Terms(version, vehicle, plan, policy),
             commits=self._fetch_commits(trip),
             policy=self._policy,
+            others=self._fetch_others(document),
         )
         now = int(self._chain.fetch_head().at.timestamp())
         form = word.form(
@@ -102,6 +105,11 @@ class Attestor:
             f"/v1/trips/{trip}/attestations", form, self._chain.domain("DeliveryRegistry")
         )
         _log.info("attested", trip=trip, verdict=word.judged.verdict.outcome.value)
+
+    def _fetch_others(self, document: Mapping[str, Any]) -> dict[TripId, dict[int, Commit]]:
+        """What the chain holds of the earlier trips that the platform lays beside this one."""
+        named = {TripId(str(other.get("trip_id", ""))) for other in document.get("others", ())}
+        return {trip: self._fetch_commits(trip) for trip in sorted(named) if trip}
 
     def _fetch_commits(self, trip: TripId) -> dict[int, Commit]:
         """The batches that the chain holds, all of them: the contract says how many there are."""

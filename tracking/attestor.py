@@ -3,7 +3,10 @@
 An attestor trusts the platform for nothing that he can check: he decodes the raw frames himself, judges
 them by his own copy of the rules, builds every committed tree again, and compares plan, policy, vehicle and
 commitments with what he reads on chain. What he cannot check is whether frames were withheld; the batches
-committed while the truck drove bound that: a fix that is in a committed tree must be in the evidence.
+committed while the truck drove bound that: a fix that is in a committed tree must be in the evidence. The
+same holds for the batches that earlier trips, laid beside it by the platform, show. That the platform has left
+a trip out he cannot see; but what he compared with is bound by the finding `compared` into the hash that he
+signs, so that an omission can be shown later.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chain.ids import Hash32, PartyId, TripId
-    from tracking.evidence import Evidence, Judged, Recorded
+    from tracking.evidence import Judged, Recorded
     from tracking.policy import Policy
 
 
@@ -90,6 +93,7 @@ def consider(
     terms: Terms,
     commits: Mapping[int, Commit],
     policy: Policy,
+    others: Mapping[TripId, Mapping[int, Commit]] | None = None,
 ) -> Word:
     """Judges the evidence of a trip anew.
 
@@ -99,6 +103,8 @@ def consider(
         terms: of its leaf, read on chain by the attestor himself.
         commits: its committed batches by index, read on chain by the attestor himself.
         policy: the attestor's own copy of the rules.
+        others: committed batches of the earlier trips in the evidence, read on chain; None where they
+            cannot be read (a check without a node).
 
     Raises:
         AttestationRefusedError: the evidence is not of this trip, or contradicts the chain; ``field``
@@ -123,7 +129,10 @@ def consider(
                 given=given,
             )
     checked = replace(evidence, recorded=_checked_batches(recorded, commits))
-    _check_membership(checked)
+    _check_membership(checked.recorded)
+    if others is not None:
+        for other in evidence.others:
+            _check_other(other, others.get(other.trip.trip, {}))
     return Word(trip, terms, ground.judge_evidence(checked, policy))
 
 
@@ -151,9 +160,19 @@ def _checked_batches(recorded: Recorded, commits: Mapping[int, Commit]) -> Recor
     return replace(recorded, batches=tuple(batches))
 
 
-def _check_membership(evidence: Evidence) -> None:
+def _check_other(recorded: Recorded, commits: Mapping[int, Commit]) -> None:
+    """What an earlier trip shows of its batches must be the chain's, and in its frames.
+
+    Batches that came after it was judged need not be shown.
+    """
+    shown = {batch.index for batch, _ in recorded.batches}
+    _check_membership(
+        _checked_batches(recorded, {at: one for at, one in commits.items() if at in shown})
+    )
+
+
+def _check_membership(recorded: Recorded) -> None:
     """Every fix that was committed while driving must be in the raw frames."""
-    recorded = evidence.recorded
     present = {
         (fix.time, fix.lat_e6, fix.lon_e6)
         for fix in ground.read_frames(recorded.frames, recorded.trip.terminal)

@@ -38,7 +38,10 @@ def set_datum_right(
     china = in_china(drive.lon, drive.lat)
     if not china.any() or np.count_nonzero(china) * 1000 < len(drive) * rule["share_permille"]:
         return drive, []
-    rows = np.unique(np.linspace(0, len(drive) - 1, _SAMPLE).astype(np.int64))
+    # Places along the way driven: a truck that stands for hours must not speak for the road.
+    driven = drive.driven
+    spots = np.searchsorted(driven, np.linspace(0, int(driven[-1]), _SAMPLE).astype(np.int64))
+    rows = np.unique(np.minimum(spots, len(drive) - 1))
     lon, lat = drive.lon[rows], drive.lat[rows]
     given = _median_offset_m(corridor, lon, lat)
     if given < rule["offset_m"]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracking.drive import Drive
-from tracking.findings import Finding
+from tracking.findings import Finding, Severity
+from tracking.keccak import keccak
+from tracking.merkle import root_of_columns
 from tracking.track import Columns, Track
 
 if TYPE_CHECKING:
@@ -85,12 +87,19 @@ class Likeness:
 def check_others(
     drive: Drive, corridor: Corridor, others: Sequence[OtherTrack], track: Track, policy: Policy
 ) -> list[Finding]:
-    """Compares a drive with tracks on file."""
+    """Compares a drive with tracks on file.
+
+    What it was compared with is a finding too: its root binds the tracks into what attestors sign, so that
+    nobody can say later that another one was looked at.
+    """
     replay, shared, convoy = (policy.rule(code) for code in ("replay", "shared_track", "convoy"))
-    out = []
+    out: list[Finding] = []
+    seen: list[str] = []
     own = track.terminals[0] if len(track.terminals) == 1 else ""
     for other in others:
         file = Track.of(other.fixes, terminal=other.terminal)
+        root = root_of_columns(file.fixes.time, file.fixes.lat_e6, file.fixes.lon_e6)
+        seen.append(f"{other.name}:{root}")
         if len(file) < 2 or len(drive) < 2:
             continue
         rows = np.arange(len(file))
@@ -128,6 +137,10 @@ def check_others(
             out.append(Finding(rule.code, rule.severity, start, end, detail))
         elif together and like.share_permille >= convoy["share_permille"]:
             out.append(Finding(convoy.code, convoy.severity, start, end, detail))
+    if seen:
+        bound = "0x" + keccak("\n".join(sorted(seen)).encode()).hex()
+        detail = {"tracks": len(seen), "root": bound}
+        out.append(Finding("compared", Severity.INFO, None, None, detail))
     return out
 
 

@@ -582,10 +582,14 @@ class TrackingService:
         """
         known = self.get_trip(trip)
         recorded = self._recorded(known)
-        others = tuple(
-            replace(self._recorded(other), batches=()) for other in self._others(known, recorded)
-        )
+        # with their batches: an attestor checks that each holds what the chain has of it
+        others = tuple(self._recorded_before(other) for other in self._others(known, recorded))
         return ground.Evidence(recorded, others)
+
+    def _recorded_before(self, trip: Trip) -> ground.Recorded:
+        """Another trip's record: as it was judged, where it was; its frames may be forgotten since."""
+        frozen = self._records.find_evidence(trip.trip)
+        return self._recorded(trip) if frozen is None else ground.recorded_from_json(frozen)
 
     def _recorded(self, trip: Trip) -> ground.Recorded:
         frames = self._records.list_raw(

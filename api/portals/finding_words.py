@@ -44,6 +44,7 @@ FINDINGS: dict[str, tuple[str, str]] = {
     "dwell": ("停留时间异常", "unusual stay"),
     "replay": ("与以往轨迹重复", "an earlier track again"),
     "shared_track": ("两个终端同一轨迹", "two terminals, one track"),
+    "compared": ("已比对的轨迹", "tracks it was compared with"),
     "convoy": ("同行车辆", "another truck on the same road"),
     "off_window": ("装卸不在约定时段", "loading or unloading outside its window"),
 }

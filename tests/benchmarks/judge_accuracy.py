@@ -1,6 +1,7 @@
 """How often the judge is right, by family, on real tracks that were held out while tuning.
 
-`python -m tests.benchmarks.judge_accuracy [FIRST_SEED] [SEEDS] [FAMILY ...]` prints the table of tracking/README.md.
+`python -m tests.benchmarks.judge_accuracy [--fresh|--town] [FIRST_SEED] [SEEDS] [FAMILY ...]` prints the tables of
+tracking/README.md: of the held-out tracks, of tracks changed at random, or of another town's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 import sys
 from collections import Counter
 
-from tests.unit.tracking import families
+from tests.unit.tracking import families, fresh_tracks
 from tracking.judge import judge
 from tracking.verdict import Outcome
 
@@ -27,15 +28,21 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 def main() -> None:
     """Prints the table."""
-    first = int(sys.argv[1]) if len(sys.argv) > 1 else 11
-    seeds = range(first, first + (int(sys.argv[2]) if len(sys.argv) > 2 else 5))
+    flags = {word for word in sys.argv[1:] if word.startswith("--")}
+    words = [word for word in sys.argv[1:] if word not in flags]
+    first = int(words[0]) if words else 11
+    seeds = range(first, first + (int(words[1]) if len(words) > 1 else 5))
     names = sorted(families.HELD_OUT)
     print("| family | n | passed | review | failed | right | 95 % | arrival right | misses |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for family in sys.argv[3:] or families.FAMILIES:
+    for family in words[2:] or families.FAMILIES:
         seen, right, arrivals, arrived, misses = Counter(), 0, 0, 0, []
         for seed in seeds:
-            for case in families.cases(names, seed, [family]):
+            if flags:
+                drawn = fresh_tracks.cases(seed, [family], town="--town" in flags)
+            else:
+                drawn = families.cases(names, seed, [family])
+            for case in drawn:
                 verdict = judge(case.plan, case.fixes, others=case.others)
                 seen[verdict.outcome] += 1
                 good = (verdict.outcome is not Outcome.PASS) == case.flag
@@ -44,7 +51,7 @@ def main() -> None:
                     arrivals += 1
                     arrived += case.arrives == (verdict.arrived_at is not None)
                 if not good:
-                    misses.append(f"{case.base[-2:]} {case.note}")
+                    misses.append(f"{case.base.lstrip('0')} {case.note}")
         count = seen.total()
         low, high = wilson(right, count)
         share = f"{arrived}/{arrivals}" if arrivals else "unknown"

@@ -334,6 +334,39 @@ def test_an_attestor_refuses_evidence_that_contradicts_the_chain(desk):
         consider({}, trip=TRIP, terms=terms, commits=commits, policy=default_policy())
 
 
+def test_an_attestor_checks_what_earlier_trips_show_of_their_batches(desk):
+    trip, _ = judged_drive(desk)
+    document = desk.at(lambda s: s.get_evidence(TRIP))
+    earlier = "0x" + "ee" * 32
+    beside = copy.deepcopy({name: document[name] for name in document if name != "others"})
+    document["others"] = [beside | {"trip_id": earlier}]
+    ask = {
+        "trip": TRIP,
+        "terms": terms_of(trip),
+        "commits": desk.commits(),
+        "policy": default_policy(),
+    }
+    held = {earlier: desk.commits()}
+    word = consider(document, **ask, others=held)
+    (compared,) = [one for one in word.judged.verdict.findings if one.code == "compared"]
+    assert compared.detail["tracks"] == 1
+    later = {earlier: {**held[earlier], 99: held[earlier][0]}}  # committed after it was judged
+    assert consider(document, **ask, others=later).judged == word.judged
+    for change in (
+        lambda d: d["frames"].pop(10),
+        lambda d: d["batches"][1]["members"][0].__setitem__(1, 0),
+    ):
+        changed = copy.deepcopy(document)
+        change(changed["others"][0])
+        with pytest.raises(AttestationRefusedError) as caught:
+            consider(changed, **ask, others=held)
+        assert caught.value.field.startswith("batches[")
+    # Another track to compare with is another finding, so that it cannot be exchanged unseen.
+    changed = copy.deepcopy(document)
+    changed["others"][0]["frames"].pop(10)
+    assert consider(changed, **ask).judged.findings != word.judged.findings
+
+
 def test_an_attestation_of_other_terms_is_not_queued(desk):
     trip, _ = judged_drive(desk)
     document = desk.at(lambda s: s.get_evidence(TRIP))
