@@ -103,25 +103,26 @@ class Planner:
         plan = self._run(sent, queued)
         if not any(isinstance(one.verdict, bytes) for one in plan):
             return plan
-        spoiled = any(
-            isinstance(one.verdict, bytes) and one.parcel.call is not None for one in plan
-        )
-        if spoiled:
-            return self._pick(sent, queued)
+        for at, one in enumerate(plan):
+            if isinstance(one.verdict, bytes) and one.parcel.call is not None:
+                return self._pick(sent, queued[:at], split(one.parcel))
         # A refusal ends a call for good, so the node must say it twice in the same words.
         return plan if _refusals(plan) == _refusals(self._run(sent, queued)) else []
 
-    def _pick(self, sent: Sequence[Intent], queued: Sequence[Parcel]) -> list[Planned]:
-        """A merged call would fail: its members are asked one by one.
+    def _pick(
+        self, sent: Sequence[Intent], before: Sequence[Parcel], members: Sequence[Parcel]
+    ) -> list[Planned]:
+        """A merged call would fail: its members are asked one by one, after what goes before them.
 
         Those that are refused are told and leave the queue, and the others go together next time. If
         none is, being together is what fails, and they go singly.
         """
-        singles = [one for parcel in queued for one in split(parcel)]
-        plan = self._run(sent, singles)
-        if _refusals(plan) != _refusals(self._run(sent, singles)):
+        singly = [*before, *members]
+        plan = self._run(sent, singly)
+        if _refusals(plan) != _refusals(self._run(sent, singly)):
             return []
-        return [one for one in plan if isinstance(one.verdict, bytes)] or plan
+        refused = [one for one in plan[len(before) :] if isinstance(one.verdict, bytes)]
+        return [*plan[: len(before)], *refused] if refused else plan
 
     def _run(self, sent: Sequence[Intent], queued: Sequence[Parcel]) -> list[Planned]:
         """The whole queue in order on top of the latest block, by ``eth_simulateV1``."""

@@ -96,7 +96,7 @@ def work(folder: Path, url: str, chain_id: int, storage_url: str) -> None:
 
 def run(*, trips: int, kills: int, reorgs: int, seed: int, folder: Path, quiet_s: float) -> Verdict:
     """One run in a folder of its own."""
-    CONTEXT.set_forkserver_preload(["tests.faults.trips"])
+    CONTEXT.set_forkserver_preload(["api.bootstrap", "tests.benchmarks.firms"])
     rng = random.Random(seed)
     node = LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False)
     node.start()
