@@ -22,6 +22,7 @@ from api.portals import (
     door,
     drive_pages,
     firm,
+    firm_work,
     lender,
     loans,
     pages,
@@ -153,6 +154,7 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(door.router)
     app.include_router(pages.router)
     app.include_router(firm.router)
+    app.include_router(firm_work.router)
     app.include_router(trips.router)
     app.include_router(phone_pages.router)
     app.include_router(lender.router)

@@ -7,13 +7,15 @@ key), and the second is given the first one's answer. Kept for ever: money has n
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from api.errors import IdempotencyKeyMissingError, IdempotencyKeyReusedError
 from api.tables import KeptAnswerRow
@@ -47,6 +49,16 @@ def request_hash(method: str, path: str, content_type: str, body: bytes) -> str:
     for part in (method.encode(), path.encode(), content_type.encode(), body):
         total.update(len(part).to_bytes(8, "big") + part)
     return total.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write, as the log of the developer page shows it."""
+
+    caller: str
+    key: str
+    status: int
+    at: dt.datetime
 
 
 class KeptAnswers:
@@ -93,3 +105,16 @@ class KeptAnswers:
         row.status, row.body = status, body
         self._session.add(row)
         self._session.flush()
+
+    def list_last(self, callers: Sequence[str], *, limit: int) -> list[Written]:
+        """The last writes of some callers, newest first: when, by whom, and what they were answered."""
+        query = (
+            select(KeptAnswerRow)
+            .where(col(KeptAnswerRow.caller).in_(list(callers)))
+            .order_by(col(KeptAnswerRow.created_at).desc(), col(KeptAnswerRow.idempotency_key))
+            .limit(limit)
+        )
+        return [
+            Written(row.caller, row.idempotency_key, row.status, row.created_at)
+            for row in self._session.exec(query)
+        ]

@@ -1,28 +1,29 @@
-"""The pages: trips with stage and money, one trip with everything, the ledger."""
+"""The first page: a person's own, or the four faces with a guided tour; and the ledger."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from api.board import Wanted
 from api.dependencies import TheContainer
-from api.portals.shell import TheViewer, show
-from api.portals.trip_page import TripPages
-from api.portals.views import AccountLine, Book, Stage, TripCard
+from api.loan_list import LoanFilter
+from api.portals.shell import Face, TheViewer, show
+from api.portals.views import AccountLine, Book
 from api.portals.words import word
-from api.ports import Services
 from api.routes.audit import trial_balance
 from api.schemas.money import BalanceShown
-from api.trip_stories import list_visible, party_name, tell_briefly
+from api.settings import LOCAL_HOSTS, Settings
+from api.stages import Stage
+from api.trip_stories import party_name
 from api.waybill_forms import parties_of
-from chain.ids import PartyId, TripId
+from chain.ids import PartyId
 from finance.audit import CUSTODIAN, book_of
 from finance.payouts import account_of_party, collection_account
-from finance.service import AdvancePosition
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,58 +42,54 @@ class Totals:
     held: int
 
 
-def _position(services: Services, trip: TripId) -> AdvancePosition | None:
-    advance = services.books.find_advance_of_trip(trip)
-    return None if advance is None else services.finance.show_advance(advance.advance)
-
-
-_SHOWN = {
-    "all": frozenset(Stage),
-    "open": frozenset(
-        {Stage.DRAFTED, Stage.SIGNED, Stage.APPROVED, Stage.LOADED, Stage.ARRIVED, Stage.DELIVERED}
-    ),
-    "paid": frozenset({Stage.PAID, Stage.REPAID}),
-    "held": frozenset({Stage.HELD, Stage.VOID}),
-}
+HOME_OF = {Face.FIRM: "/firm", Face.LENDER: "/lender", Face.DRIVER: "/driver"}
 
 
 @router.get("/")
-def home(
-    request: Request,
-    viewer: TheViewer,
-    container: TheContainer,
-    show_only: Annotated[str, Query(alias="show", pattern="^(all|open|paid|held)$")] = "all",
-) -> HTMLResponse:
-    """Trips with stage and money."""
-    pages = TripPages(viewer.lang, demo=container.settings.demo)
+def home(request: Request, viewer: TheViewer, container: TheContainer) -> Response:
+    """A person's own first page; an observer's four faces and guided tour."""
+    if viewer.face in HOME_OF:
+        return RedirectResponse(HOME_OF[viewer.face], status_code=303)
     with container.read() as services:
-        visible = list_visible(services, viewer.caller, limit=MOST_TRIPS)
-        stories = tell_briefly(services, visible)
-    cards = sorted(
-        (pages.card(story, advance) for story, advance in stories), key=lambda card: card.note
-    )
-
-    def count(name: str) -> int:
-        return sum(card.stage in _SHOWN[name] for card in cards)
-
-    shown: list[TripCard] = [card for card in cards if card.stage in _SHOWN[show_only]]
+        counts = services.board.count(None)
+        paid = services.board.page(None, Wanted(stages=(Stage.REPAID, Stage.PAID)), limit=1)
+        lines = services.books.list_lines()
+        released = services.loans.total(None, LoanFilter(), 0).released_fen
+    done = sum(counts[stage].trips for stage in (Stage.PAID, Stage.REPAID))
+    trip = f"/trips/{paid[0].trip}" if paid else "/firm/waybills"
     return show(
         request,
         viewer.lang,
         "home.html",
         viewer=viewer,
-        cards=shown,
         totals=Totals(
-            released_fen=sum(card.released_fen for card in cards),
-            outstanding_fen=sum(advance.outstanding_fen for _, advance in stories if advance),
-            trips=len(cards),
-            paid=count("paid"),
-            held=count("held"),
+            released_fen=released,
+            outstanding_fen=sum(line.drawn_fen for line in lines),
+            trips=sum(count.trips for count in counts.values()),
+            paid=done,
+            held=counts[Stage.HELD].trips,
         ),
-        filters=[(name, count(name)) for name in _SHOWN],
-        show=show_only,
-        base_url=str(request.base_url).rstrip("/"),
+        logins=demo_logins(container.settings),
+        consignee_url=trip,
+        tour=[
+            ("waybill", "/firm/new"),
+            ("trip", trip),
+            ("held", "/firm/exceptions"),
+            ("evidence", f"{trip}/evidence" if paid else "/firm/waybills"),
+            ("chain", f"{trip}/chain" if paid else "/firm/waybills"),
+            ("portfolio", "/lender"),
+            ("pack", f"{trip}/evidence#pack" if paid else "/lender"),
+        ],
     )
+
+
+def demo_logins(settings: Settings) -> dict[str, tuple[str, str]]:
+    """Login and password of each face, in a demo alone: they were made for this run and open nothing else."""
+    path = settings.var / "accounts.json"
+    if not settings.demo or settings.host not in LOCAL_HOSTS or not path.is_file():
+        return {}
+    kept = {one["login"]: one["password"] for one in json.loads(path.read_text("utf-8"))}
+    return {name: (name, kept[name]) for name in ("firm", "driver", "lender") if name in kept}
 
 
 @router.get("/ledger")

@@ -12,7 +12,7 @@ from api.documents import Purpose
 from api.portals.assets import ICONS
 from api.portals.finding_words import FINDINGS, finding_name, finding_numbers
 from api.portals.rendering import by_day
-from api.portals.shell import NAVIGATION, THEMES
+from api.portals.shell import NAVIGATION, THEMES, Face
 from api.portals.status import STATUSES
 from api.portals.trip_page import _SENTENCES
 from api.portals.views import STEPS, Lane, Stage
@@ -22,10 +22,13 @@ from api.timeline import ABOUT
 from chain.bindings.events import EVENTS
 from chain.ports import TransactionState
 from chain.waybill import Stage as WaybillStage
-from finance.advance import AdvanceState
+from finance.advance import AdvanceState, EventKind
 from finance.classification import FiveTier
 from finance.ledger import Account
+from finance.portfolio import AGEING
 from finance.records import PayeeState
+from finance.risk import Verdict
+from finance.watch import SIGNALS, Action
 from tracking.findings import Severity
 from tracking.policy import default_policy
 from tracking.verdict import Outcome
@@ -85,6 +88,29 @@ def asked() -> set[str]:
         if {field.name for field in dataclasses.fields(event)} & set(ABOUT)
     ]
     prefixes["hold_"] = [h.value for h in Hold] + [f"{h.value}_do" for h in Hold]
+    prefixes["hold_"] += ["late_pickup", "late_pickup_do", "late_delivery", "late_delivery_do"]
+    prefixes["kind_"] = [k.value for k in EventKind]
+    prefixes["decision_"] = [v.value.lower() for v in Verdict]
+    prefixes["action_"] = [a.value for a in Action]
+    prefixes["owner_"] = sorted({signal.owner for signal in SIGNALS})
+    prefixes["band_"] = [str(place) for place in range(len(AGEING))]
+    prefixes["part_"] = ["advance", "reserved", "fee", "interest", "penalty", "rest"]
+    signed = (
+        "approval",
+        "gate",
+        "acknowledgement",
+        "consent",
+        "repayment",
+        "loading",
+        "confirmation",
+        "waybill",
+    )
+    prefixes["sign_"] = [*signed, *(f"{kind}_means" for kind in signed)]
+    prefixes["delivery_"] = ["pending", "delivered", "given_up"]
+    prefixes["hook_"] = ["enabled", "disabled", "deleted"]
+    prefixes["face_"] = [f"{face.value}{more}" for face in Face for more in ("", "_line")]
+    steps = ("waybill", "trip", "held", "evidence", "chain", "portfolio", "pack")
+    prefixes["tour_"] = [f"{step}{more}" for step in steps for more in ("", "_line")]
     prefixes["purpose_"] = [p.value for p in Purpose]
     found |= {p + name for p, names in prefixes.items() for name in names}
     found |= {f"{kind}_{state}" for kind, states in STATUSES.items() for state in states}
