@@ -157,13 +157,7 @@ class Board:
         """
         query = sqlmodel.select(BoardRow).where(*_conditions(party, wanted))
         if before is not None:
-            at, trip = before
-            query = query.where(
-                sa.or_(
-                    col(BoardRow.loads_at) < at,
-                    sa.and_(col(BoardRow.loads_at) == at, col(BoardRow.trip) < trip),
-                )
-            )
+            query = query.where(sa.tuple_(col(BoardRow.loads_at), col(BoardRow.trip)) < before)
         rows = self._session.exec(
             query.order_by(col(BoardRow.loads_at).desc(), col(BoardRow.trip).desc()).limit(limit)
         )
@@ -250,8 +244,18 @@ def _conditions(party: PartyId | None, wanted: Wanted) -> list[sa.ColumnElement[
     if wanted.last_day is not None:
         found.append(col(BoardRow.day) <= wanted.last_day)
     if wanted.named:
-        names = list(wanted.named)
-        found.append(sa.or_(col(BoardRow.note).in_(names), col(BoardRow.vehicle).in_(names)))
+        # Two questions by index in one: an OR of both columns would read the party's whole board.
+        of_party, names = found[0], list(wanted.named)
+        found.append(
+            col(BoardRow.trip).in_(
+                sa.union_all(
+                    *(
+                        sa.select(col(BoardRow.trip)).where(of_party, col(column).in_(names))
+                        for column in (BoardRow.note, BoardRow.vehicle)
+                    )
+                )
+            )
+        )
     if wanted.late is not None:
         waiting = (Stage.SIGNED.value, Stage.APPROVED.value)
         under_way = [stage.value for stage in OPEN if stage is not Stage.DELIVERED]

@@ -114,13 +114,7 @@ class LoanList:
         """A page of loans, the first due first; (due day, id) of the last one begins the next."""
         query = sa.select(AdvanceRow.__table__).where(*_conditions(lender, wanted, day))  # type: ignore[attr-defined]  # every table class has it
         if after is not None:
-            due, advance = after
-            query = query.where(
-                sa.or_(
-                    col(AdvanceRow.due_day) > due,
-                    sa.and_(col(AdvanceRow.due_day) == due, col(AdvanceRow.advance) > advance),
-                )
-            )
+            query = query.where(sa.tuple_(col(AdvanceRow.due_day), col(AdvanceRow.advance)) > after)
         query = query.order_by(col(AdvanceRow.due_day), col(AdvanceRow.advance)).limit(limit)
         return [_line(row, day) for row in self._session.execute(query)]
 

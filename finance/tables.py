@@ -104,6 +104,16 @@ class AdvanceRow(Row, table=True):
         sa.CheckConstraint("outstanding_fen BETWEEN 0 AND released_fen", name="outstanding"),
         sa.CheckConstraint("held_fen BETWEEN 0 AND principal_fen", name="held"),
         sa.Index("ix_advance_owing", "state", "due_day"),
+        sa.Index("ix_advance_lender_due", "lender", "due_day", "advance"),
+        sa.Index(
+            "ix_advance_lender_sums",
+            "lender",
+            "state",
+            "due_day",
+            "principal_fen",
+            "released_fen",
+            "outstanding_fen",
+        ),
         sa.Index("ix_advance_party_state", "borrower", "lender", "state"),
         sa.Index("ix_advance_party_submitted", "borrower", "lender", "submitted_at"),
     )

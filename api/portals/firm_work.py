@@ -32,6 +32,7 @@ router = APIRouter(include_in_schema=False)
 SIGNED_FORM = re.compile(
     r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment)"
     r"|deliveries/0x[0-9a-f]{64}/(loading|confirmation)|waybills/0x[0-9a-f]{64})"
+    r"(\?amount_fen=[0-9]{1,15})?"
 )
 """The forms that this page signs: nothing else can be put before a wallet by a link."""
 
@@ -90,7 +91,7 @@ def sign_page(
     """
     if not SIGNED_FORM.fullmatch(form):
         raise InvalidValueError("this is not a form that can be signed here", field="form")
-    kind = "waybill" if "/waybills/" in form else form.rsplit("/", 1)[1]
+    kind = "waybill" if "/waybills/" in form else form.partition("?")[0].rsplit("/", 1)[1]
     return show(request, viewer.lang, "firm/sign.html", viewer=viewer, form=form, kind=kind)
 
 
