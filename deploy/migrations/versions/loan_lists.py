@@ -1,7 +1,7 @@
 """loan lists
 
 Revision: loan_lists
-Follows: notes
+Follows: vehicles
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "loan_lists"
-down_revision: str | Sequence[str] | None = "notes"
+down_revision: str | Sequence[str] | None = "vehicles"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
