@@ -10,6 +10,7 @@ import functools
 import gzip
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -55,7 +56,11 @@ MODULES = {
 }  # fmt: skip
 """Page -> every module it loads, so that a browser asks for all at once and a worker can keep them."""
 
-LOOKS = ("tokens.css", "phone/phone.css", "icons.svg", "icon.svg")
+LOOKS = ("tokens.css", "phone/phone.css", "icon.svg")
+ICONS = (
+    "bad", "box", "building", "business", "calendar", "camera", "chain", "download", "flag", "good", "key", "lock", "money", "person", "plain", "qr", "refresh", "road", "route", "send", "shield", "signature", "steering", "truck", "wait", "warn",
+)  # fmt: skip
+"""What the scripts draw, as symbols of one file that the worker keeps."""
 
 
 def _page(request: Request, container: TheContainer, script: str, title: str) -> HTMLResponse:
@@ -67,7 +72,8 @@ def _page(request: Request, container: TheContainer, script: str, title: str) ->
             theme=theme_of(request),
             title=f"{word(title, lang)} · {word('app_name', lang)}",
             demo=container.settings.demo,
-            words=words_file()[0],
+            words=words_file().address,
+            icons=icons_file().address,
             script=script,
             modules=MODULES[script],
         )
@@ -100,8 +106,9 @@ def verify(document: HashText, request: Request, container: TheContainer) -> HTM
 def worker() -> Response:
     """The service worker, with the list of what it keeps: it changes whenever a file does."""
     files = [assets.asset(path) for path in (*LOOKS, *MODULES["driver"])]
-    words_at = words_file()[0]
-    names = {"BUILD": assets.build() + words_at.split("/")[2], "WORDS": words_at, "FILES": files}
+    made = [words_file().address, icons_file().address]
+    whole = hashlib.sha256("".join([*files, *made]).encode()).hexdigest()[:12]
+    names = {"BUILD": whole, "FILES": [*files, *made]}
     head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in names.items())
     body = assets.load("phone/sw.js").body
     return Response(
@@ -150,21 +157,54 @@ def phone_words() -> dict[str, dict[str, str]]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file that is made here: its address changes with it; the body, and the same under gzip."""
+
+    address: str
+    body: bytes
+    packed: bytes
+    media_type: str
+
+    @classmethod
+    def of(cls, name: str, body: bytes, media_type: str) -> Made:
+        """The file of a body."""
+        digest = hashlib.sha256(body).hexdigest()[:12]
+        packed = gzip.compress(body, 9, mtime=0)
+        return cls(f"/phone/{digest}/{name}", body, packed, media_type)
+
+
 @functools.cache
-def words_file() -> tuple[str, bytes, bytes]:
-    """The address of the words, which changes with them; the file, and the same under gzip."""
+def words_file() -> Made:
+    """The words in both languages."""
     body = json.dumps(phone_words(), ensure_ascii=False, separators=(",", ":")).encode()
-    digest = hashlib.sha256(body).hexdigest()[:12]
-    return f"/phone/w{digest}/words.json", body, gzip.compress(body, 9, mtime=0)
+    return Made.of("words.json", body, "application/json")
 
 
-@router.get("/phone/{build}/words.json")
-def words(build: str, request: Request) -> Response:
-    """The phone's words in both languages, under an address that may be kept for ever."""
-    address, body, packed = words_file()
-    if address != f"/phone/{build}/words.json":
+@functools.cache
+def icons_file() -> Made:
+    """The icons, each a symbol that scripts name."""
+    symbols = [
+        str(assets.icon(name))
+        .replace('<svg class="icon"', f'<symbol id="{name}"')
+        .replace(' aria-hidden="true"', "")
+        .replace("</svg>", "</symbol>")
+        for name in ICONS
+    ]
+    body = f'<svg xmlns="http://www.w3.org/2000/svg">{"".join(symbols)}</svg>'.encode()
+    return Made.of("icons.svg", body, "image/svg+xml")
+
+
+@router.get("/phone/{build}/{name}")
+def made_file(build: str, name: str, request: Request) -> Response:
+    """A file that is made here, under an address that may be kept for ever."""
+    made = next(
+        (one for one in (words_file(), icons_file()) if one.address == f"/phone/{build}/{name}"),
+        None,
+    )
+    if made is None:
         raise NotFoundError("there is no such file")
-    headers = {"Cache-Control": assets.FOR_EVER, "Vary": "Accept-Encoding"}
+    headers, body = {"Cache-Control": assets.FOR_EVER, "Vary": "Accept-Encoding"}, made.body
     if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"], body = "gzip", packed
-    return Response(body, media_type="application/json", headers=headers)
+        headers["Content-Encoding"], body = "gzip", made.packed
+    return Response(body, media_type=made.media_type, headers=headers)

@@ -1,13 +1,13 @@
 // Keeps the driver's app on the phone. The page is asked of the network first and taken from the phone when that
 // does not answer in three seconds; files carry their hash in their address and are taken from the phone.
-// What it keeps and under which name (BUILD, WORDS, FILES) is written above by the server.
+// What it keeps and under which name (BUILD, FILES) is written above by the server.
 
 const CACHE = `yundan-${BUILD}`;
 const PATIENCE_MS = 3000;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
-    caches.open(CACHE).then((cache) => cache.addAll(["/driver", WORDS, ...FILES])).then(() => self.skipWaiting()),
+    caches.open(CACHE).then((cache) => cache.addAll(["/driver", ...FILES])).then(() => self.skipWaiting()),
   );
 });
 
