@@ -91,6 +91,7 @@ def test_two_taps_and_a_step_back_sign_once(watched, firm, product):
     page.reload()
     await_step(page, "offer")
     page.locator(".next button.main").dblclick()
+    page.wait_for_selector("dialog #pin")
     assert page.locator("dialog").count() == 1
     page.fill("dialog #pin", PIN)
     page.locator("dialog button.main").dblclick()

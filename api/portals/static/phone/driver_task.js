@@ -13,6 +13,8 @@ const PLACE = {
   depart: 2, arrive: 2, receipt: 3, money: 4, paid: 5, held: 3, void: 3, over: 0,
 };
 
+const messages = new Map();
+
 // Where a task stands: what the server said, and what this phone has done since.
 export function stepOf(task, items) {
   const did = (id) => items.some((item) => item.id === id && item.state !== "failed");
@@ -117,7 +119,10 @@ function facts(task) {
 }
 
 async function nextCard(task, step, state, app) {
-  const said = h("div", { class: "said" });
+  // What was said stays while the page is drawn anew, until the next act or step.
+  const place = `${task.waybill} ${step}`;
+  const said = messages.get(place) ?? h("div", { class: "said" });
+  messages.set(place, said);
   const act = (work) => async () => {
     said.replaceChildren();
     try {

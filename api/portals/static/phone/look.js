@@ -126,7 +126,7 @@ export function sheet(title, fill) {
     });
     made.append(
       h("div", { class: "sheet-head" }, h("h2", {}, title), h("button", { class: "plain", type: "button", onclick: () => close(), "aria-label": t("ph_close") }, icon("bad"))),
-      ...[fill(close)].flat(),
+      ...[fill(close)].flat(9).filter((part) => part instanceof Node),
     );
     document.body.append(made);
     made.showModal();
