@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
+import hmac
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -263,6 +265,10 @@ class Container:
         """Sends webhooks."""
         return Sender(self, read_networks(self.settings.webhook_networks))
 
+    def blind(self, text: str) -> str:
+        """A keyed hash: equal texts are seen to be equal, and nothing else of them is."""
+        return hmac.new(self.hash_key, text.encode(), hashlib.sha256).hexdigest()
+
     # -- the bank -----------------------------------------------------------------------------
 
     @cached_property
@@ -356,6 +362,8 @@ class Container:
                 seal=self.seal,
                 signatures=contracts,
                 clock=self.clock,
+                links=books,
+                blind=self.blind,
             ),
             keys=ApiKeys(session, self.wall, self.settings.mode_name),
             people=people,

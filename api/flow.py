@@ -19,9 +19,11 @@ from api.webhooks.happenings import HAPPENINGS
 from chain.abi import Event, Occurred, json_value
 from chain.bindings import events
 from chain.bindings.enums import TripState
+from chain.clock import beijing_day
 from chain.errors import YundanError
 from chain.ids import Hash32
 from finance.payouts import account_of_party, collection_account
+from finance.relations import Link, LinkKind, party_name
 from tracking.findings import Severity
 from tracking.instants import instant
 
@@ -88,6 +90,22 @@ def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
 def open_collection(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
     """A waybill stands on chain: its debtor gets a reference to pay under, always the same."""
     to.payouts.open_pay_in(collection_account(seen.event.waybill), seen.event.waybill)
+
+
+def link_freight(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
+    """A waybill says who owes whom freight, for the search for freight that goes in circles."""
+    held = to.records.find_waybill(seen.event.waybill)
+    if held is not None:
+        to.books.add_link(
+            Link(
+                party_name(held.form.issuer),
+                party_name(held.form.performer),
+                LinkKind.FREIGHT,
+                beijing_day(seen.at),
+                held.form.freight,
+                held.id,
+            )
+        )
 
 
 def open_own_account(to: Services, seen: Occurred[events.PartyRegistered]) -> None:
@@ -157,6 +175,7 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     events.WaybillIssued: (
         lambda to, seen: to.registry.on_waybill_issued(seen),
         open_collection,
+        link_freight,
         watch_trip,
     ),
     events.WaybillAmended: (lambda to, seen: to.registry.on_waybill_amended(seen), amend_watch),

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from chain.clock import beijing_day
 from chain.errors import InvalidValueError, SignatureRefusedError
 from chain.ids import Hash32
 from chain.typed_data import struct_hash
@@ -13,14 +14,16 @@ from finance.iso20022 import BankAccount
 from finance.payout_accounts import PayoutAccount, Relation, account_hash, is_name_of
 from finance.payout_errors import AccountRefusedError
 from finance.payouts import PayoutState, Question, QuestionKind
+from finance.relations import Link, LinkKind, party_name
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from chain.clock import Clock
     from chain.ids import PartyId
     from finance.payout_accounts import AccountConsent
-    from finance.payout_ports import Parties, PayoutDesk, Seal, Signatures
+    from finance.payout_ports import Links, Parties, PayoutDesk, Seal, Signatures
 
 CONTRACT: Final = "SettlementToken"
 """The contract whose EIP-712 domain a consent is signed under."""
@@ -35,6 +38,8 @@ class AccountBook:
         seal: keeps account numbers unreadable at rest.
         signatures: whose key signed a consent.
         clock: the chain's time.
+        links: where it is kept that a party is paid into an account.
+        blind: keyed hash of an account number: the same account is seen, its number is not.
     """
 
     def __init__(
@@ -45,12 +50,16 @@ class AccountBook:
         seal: Seal,
         signatures: Signatures,
         clock: Clock,
+        links: Links,
+        blind: Callable[[str], str],
     ) -> None:
         self._desk = desk
         self._parties = parties
         self._seal = seal
         self._signatures = signatures
         self._clock = clock
+        self._links = links
+        self._blind = blind
 
     def enter(
         self, form: AccountConsent, signature: bytes, account: BankAccount, *, salt: Hash32
@@ -241,6 +250,10 @@ class AccountBook:
             vouched_by=vouched_by if relation is Relation.VEHICLE_OWNER else "",
         )
         self._desk.add_account(entered)
+        if relation is Relation.SELF:  # an owner whose drivers share his account makes them no kin
+            shared = f"account:{self._blind(f'{account.bank}:{account.number}')}"
+            link = Link(party_name(party), shared, LinkKind.ACCOUNT, beijing_day(now))
+            self._links.add_link(link)
         if not entered.is_usable:
             text = (
                 "a payee names the account of his vehicle's owner: look at the papers, then vouch"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from finance.records import RequestFacts
 
 from finance.history import limit_of
+from finance.relations import Relations, party_name
 from finance.use_cases import FORM_VALID, MoneyUseCases, form_json, new_salt, payees_of_form
 from finance.watch import Action
 
@@ -277,6 +278,15 @@ class AskingUseCases(MoneyUseCases):
         """What the rules may ask about, by name."""
         today = beijing_day(now)
         known = self._books.borrower_facts(line.borrower, line.lender, facts.debtor, now)
+        borrower = party_name(line.borrower)
+        related = Relations(self._books.list_links_around([borrower]), today)
+        group_fen = known.balance_fen + sum(
+            self._books.borrower_facts(
+                PartyId(int(name.removeprefix("party:"))), line.lender, facts.debtor, now
+            ).balance_fen
+            for name in related.group_of(borrower)
+            if name != borrower
+        )
         policy = self._books.find_policy(line.lender, today)
         net_assets = None if policy is None else policy.net_assets_fen
         rooms: dict[str, int] = {}
@@ -285,7 +295,7 @@ class AskingUseCases(MoneyUseCases):
                 law.concentration_room_fen(
                     net_assets_fen=net_assets,
                     borrower_balance_fen=known.balance_fen,
-                    group_balance_fen=known.balance_fen,
+                    group_balance_fen=group_fen,
                 )
             )
         held = line.held_fen
@@ -308,7 +318,8 @@ class AskingUseCases(MoneyUseCases):
             "receivable_fen": facts.receivable_fen,
             "advance_bps": line.advance_bps,
             "debtor_signed": facts.debtor_signed,
-            "debtor_related": facts.debtor in (line.borrower, line.lender),
+            "debtor_related": facts.debtor in (line.borrower, line.lender)
+            or related.find_relation(borrower, party_name(facts.debtor)) is not None,
             "receivable_pledged": facts.pledged,
             "trip_taken": facts.trip_taken,
             "trip_state": facts.trip_state,

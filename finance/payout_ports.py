@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chain.party import Party
     from finance.payout_accounts import PayIn, PayoutAccount
     from finance.payouts import Leg, Payout, PayoutState, Question
+    from finance.relations import Link
 
 
 class EntryState(StrEnum):
@@ -217,6 +218,14 @@ class Parties(Protocol):
 
     def find_party(self, party: PartyId) -> Party | None:
         """A party by its id."""
+        ...
+
+
+class Links(Protocol):
+    """What hangs together."""
+
+    def add_link(self, link: Link) -> None:
+        """Keeps a link; the same again changes nothing."""
         ...
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SettlementRecord,
         WarningRecord,
     )
+    from finance.relations import Link
 
 
 class Books(Protocol):
@@ -160,6 +161,20 @@ class Books(Protocol):
         self, *, lender: PartyId | None = None, owner: PartyId | None = None
     ) -> list[ReceivableRecord]:
         """Receivables pledged to a lender, of an owner, or all."""
+        ...
+
+    # -- who hangs together
+
+    def add_link(self, link: Link) -> None:
+        """Keeps a link; the same again changes nothing."""
+        ...
+
+    def list_links_around(self, names: Collection[str]) -> list[Link]:
+        """Every identity link within reach of some names."""
+        ...
+
+    def list_freight_links(self, since_day: int) -> list[Link]:
+        """Who has owed whom freight since a Beijing day."""
         ...
 
     # -- warnings, collections, proposals

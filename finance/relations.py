@@ -49,6 +49,7 @@ class Link:
     Attributes:
         day: Beijing day on which it was known.
         amount_fen: of freight owed; 0 otherwise.
+        about: what shows it, e.g. the waybill; links of one pair that differ in it add up.
     """
 
     a: str
@@ -56,6 +57,7 @@ class Link:
     kind: LinkKind
     day: int
     amount_fen: int = 0
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,11 @@ class Relations:
         amounts = [self._money.edges[a, b]["fen"] for a, b in itertools.pairwise(path)]
         most, least = int(max(amounts)), int(min(amounts))
         return most > 0 and least * BPS >= most * ratio_bps
+
+
+def party_name(party: int) -> str:
+    """How the graph names a party."""
+    return f"party:{party}"
 
 
 # -- the same freight financed twice --------------------------------------------------------------

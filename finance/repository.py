@@ -9,6 +9,7 @@ from finance.advance_rows import SqlAdvances
 from finance.day_rows import SqlDays
 from finance.journal_rows import SqlJournal
 from finance.line_rows import SqlLines
+from finance.link_rows import SqlLinks
 from finance.records import (
     LineState,
     PayeeState,
@@ -29,7 +30,7 @@ from finance.tables import (
 from finance.watch_rows import SqlWatch
 
 
-class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch):
+class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks):
     """``finance.ports.Books`` on SQLite and PostgreSQL; one object serves one transaction."""
 
     def forget_projection(self) -> None:

@@ -518,3 +518,17 @@ class CollectionContactRow(Row, table=True):
     owner: str = Field(max_length=20)
     made_at: dt.datetime | None = None
     made_by: str = Field(default="", max_length=80)
+
+
+class RelationLinkRow(Row, table=True):
+    """Two things that hang together: a party and an account, a party that owes another freight."""
+
+    __tablename__ = "relation_link"
+    __table_args__ = (sa.Index("ix_relation_link_b", "b", "kind"),)
+
+    a: str = Field(max_length=80, primary_key=True)
+    b: str = Field(max_length=80, primary_key=True)
+    kind: str = Field(max_length=10, primary_key=True)
+    about: str = Field(default="", max_length=HASH, primary_key=True)
+    day: int
+    amount_fen: int = Field(default=0, sa_type=BIG)

@@ -11,18 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chain.clock import beijing_day
+from chain.ids import PartyId
 from finance.accrual import BPS
 from finance.advance import OWING
 from finance.errors import FinanceError
 from finance.history import debtor_facts, limit_of
 from finance.records import ContactRecord, LineState, WarningRecord
+from finance.relations import Relations, party_name
 from finance.watch import Contact, next_contact, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chain.clock import Clock
-    from chain.ids import AdvanceId, PartyId
+    from chain.ids import AdvanceId
     from finance.credit import Limit
     from finance.ports import Books
     from finance.records import AdvanceRecord, LineRecord
@@ -90,8 +92,17 @@ class CreditWatch:
             "overdue_days": known.overdue_days,
             "waybills_fall_bps": fall,
             "driver_delay_hours": self._longest_wait_hours(lender, borrower),
+            "group_overdue_days": self._group_overdue_days(lender, borrower),
             **debtor_facts(own, beijing_day(now)),
         }
+
+    def _group_overdue_days(self, lender: PartyId, borrower: PartyId) -> int | None:
+        """Days past due of the worst related firm; None where nobody is related."""
+        now, own = self._clock.now(), party_name(borrower)
+        related = Relations(self._books.list_links_around([own]), beijing_day(now))
+        others = [PartyId(int(name.split(":")[1])) for name in related.group_of(own) if name != own]
+        late = [self._books.borrower_facts(one, lender, one, now).overdue_days for one in others]
+        return max(late, default=None)
 
     def _longest_wait_hours(self, lender: PartyId, borrower: PartyId) -> int:
         """How long the driver who waits longest has waited for his bank, whole hours."""

@@ -25,6 +25,7 @@ from finance.advance import AdvanceEvent, EventKind, replay
 from finance.audit import CUSTODIAN, ChainFacts, LedgerFacts, audit
 from finance.day_end import DayEnd, accrual_lines, close_loan
 from finance.jobs import close_days
+from finance.reconciliation import Movement, Side, compare
 from finance.records import PayeeFacts, RequestFacts
 from finance.repository import SqlBooks
 from finance.risk import read_forest
@@ -310,10 +311,26 @@ def reconcile(entries: int = 1_000_000) -> Iterator[dict]:
     yield line(f"finance.reconcile.{entries}", took, "s", target=60)
 
 
+def three_way(entries: int = 1_000_000) -> Iterator[dict]:
+    """Chain, ledger and bank matched movement by movement: so many entries in all."""
+    keys = entries // 3
+    told = (
+        Movement(side, f"0x{number:064x}", 7 if number % 2 else -7, DAY + number % 30)
+        for side in Side
+        for number in range(keys)
+    )
+    began = time.perf_counter()
+    found = compare(told, DAY + 40)
+    took = time.perf_counter() - began
+    assert (found.matched, found.breaks) == (keys, ())
+    yield line(f"finance.reconcile.three_way.{entries}", took, "s", target=60)
+
+
 BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
     "finance.decision": decision,
     "finance.day_end": close_of_day,
     "finance.reconcile": reconcile,
+    "finance.three_way": three_way,
 }
 """What ``yundan bench`` runs, by name."""
 
@@ -321,7 +338,7 @@ BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
 def main() -> None:
     """Runs one of them."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["decision", "day_end", "reconcile"])
+    parser.add_argument("name", choices=[name.removeprefix("finance.") for name in BENCHES])
     parser.add_argument("--size", type=int, default=0)
     given = parser.parse_args()
     work = BENCHES[f"finance.{given.name}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import itertools
 import os
 import random
@@ -21,6 +22,7 @@ from chain.outbox import SqlOutbox
 from chain.party import Party, PartyStage
 from chain.ports import Domain
 from chain.repository import SqlRecords
+from chain.sealing import Keyring
 from chain.signers import LocalSigner
 from chain.typed_data import recover
 from deploy.bank.client import BankAdmin
@@ -32,6 +34,7 @@ from finance.payout_jobs import Custodian
 from finance.payout_repository import SqlPayoutDesk
 from finance.payout_seal import RecordSeal
 from finance.payout_service import PayoutService
+from finance.repository import SqlBooks
 
 ROOT = Path(__file__).resolve().parents[3]
 BANK = "102100099996"
@@ -40,6 +43,7 @@ OPENING = 10**12
 START = dt.datetime(2026, 1, 26, 15, 50, tzinfo=dt.UTC)
 TOKEN = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 SECRET = bytes(range(32))
+KEYRING = Keyring([SECRET])
 CUSTODIAN = Custodian(
     LocalSigner("0x" + "11" * 32), LocalSigner("0x" + "22" * 32), Domain(31337, TOKEN)
 )
@@ -131,6 +135,8 @@ class Rig:
             seal=self.seal,
             signatures=Keys(SqlRecords(session)),
             clock=self.clock,
+            links=SqlBooks(session),
+            blind=lambda text: hashlib.sha256(SECRET + text.encode()).hexdigest(),
         )
 
     @contextlib.contextmanager

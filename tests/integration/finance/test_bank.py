@@ -48,7 +48,15 @@ from finance.payouts import (
     end_to_end_id,
 )
 from finance.tables import PayoutAccountRow, PayoutLegRow
-from tests.integration.finance.bank_rig import BANK, CUSTODIAN, HOUSE, START, BankProcess, Rig
+from tests.integration.finance.bank_rig import (
+    BANK,
+    CUSTODIAN,
+    HOUSE,
+    KEYRING,
+    START,
+    BankProcess,
+    Rig,
+)
 
 NOW = dt.timedelta(0)
 WAYBILL = WaybillId("0x" + "0b" * 32)
@@ -63,7 +71,7 @@ def process(tmp_path_factory):
 
 @pytest.fixture
 def rig(tmp_path, process):
-    storage = Storage(f"sqlite:///{tmp_path / 'yundan.db'}")
+    storage = Storage(f"sqlite:///{tmp_path / 'yundan.db'}", keyring=KEYRING)
     storage.create_all()
     made = Rig(storage, process, clock=FixedClock(START))
     with made.begin() as payouts:  # what other tests left at the bank is not ours

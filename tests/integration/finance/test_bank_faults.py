@@ -22,6 +22,7 @@ from finance.payouts import PayoutState, QuestionKind, end_to_end_id
 from tests.integration.finance.bank_rig import (
     CUSTODIAN,
     HOUSE,
+    KEYRING,
     OPENING,
     ROOT,
     BankProcess,
@@ -44,7 +45,7 @@ def process(tmp_path):
 
 @pytest.fixture
 def rig(tmp_path, process):
-    storage = Storage(f"sqlite:///{tmp_path / 'yundan.db'}")
+    storage = Storage(f"sqlite:///{tmp_path / 'yundan.db'}", keyring=KEYRING)
     storage.create_all()
     made = Rig(storage, process)
     yield made
@@ -178,7 +179,7 @@ class Known:
     url = sys.argv[2]
     class admin:
         open_account = staticmethod(lambda *_: None)
-rig = Rig(Storage(sys.argv[1]), Known)
+rig = Rig(Storage(sys.argv[1], keyring=KEYRING), Known)
 print("up", flush=True)
 while True:
     run_payouts(rig.begin, rig.bank, rig.wall, patience=dt.timedelta(0))

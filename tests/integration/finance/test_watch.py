@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from chain.clock import FixedClock
-from chain.ids import PartyId, WaybillId
+from chain.ids import LineId, PartyId, WaybillId
 from chain.storage import Storage
 from finance.history import debtor_facts, debtor_histories, limit_of, p75
 from finance.records import ReceivableRecord, WarningRecord
+from finance.relations import Link, LinkKind, party_name
 from finance.repository import SqlBooks
 from finance.warning import CreditWatch, UnknownWarningError
 from finance.watch import Action
@@ -173,3 +174,25 @@ def test_a_driver_who_waits_for_his_bank_more_than_a_day_is_a_warning(storage):
             ]
         )  # fmt: skip
     assert look(storage, DAY + 1)["DRIVER_PAID_LATE"].value == 25
+
+
+def test_a_related_firms_lateness_warns_of_its_kin_and_an_account_they_share_relates_them(storage):
+    lend(storage, 1)
+    kin = PartyId(99)
+    with storage.write() as session:
+        books = SqlBooks(session)
+        line = books.find_line(LINE)
+        books.save_line(replace(line, line=LineId(word(77)), borrower=kin))
+        for party in (FIRM, kin):
+            books.add_link(Link(party_name(party), "account:x", LinkKind.ACCOUNT, DAY))
+            books.add_link(Link(party_name(party), "account:x", LinkKind.ACCOUNT, DAY))
+        books.add_link(Link(party_name(FIRM), party_name(5), LinkKind.FREIGHT, DAY, 7, word(1)))
+        books.add_link(Link(party_name(FIRM), party_name(5), LinkKind.FREIGHT, DAY, 8, word(2)))
+        assert len(books.list_links_around([party_name(kin)])) == 2
+        assert sum(one.amount_fen for one in books.list_freight_links(DAY)) == 15
+        assert books.list_freight_links(DAY + 1) == []
+    late = DAY + TERMS.tenor_days + 8
+    with storage.write() as session:
+        found = {(one.borrower, one.code): one for one in desk(session, late).look(LENDER)}
+    assert found[(kin, "RELATED_OVERDUE")].value == 8
+    assert (FIRM, "RELATED_OVERDUE") not in found
