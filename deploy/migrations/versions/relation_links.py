@@ -1,7 +1,7 @@
 """relation links
 
 Revision: relation_links
-Follows: vehicles
+Follows: loan_lists
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 
 
 revision: str = "relation_links"
-down_revision: str | Sequence[str] | None = "vehicles"
+down_revision: str | Sequence[str] | None = "loan_lists"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
