@@ -409,18 +409,18 @@ class Container:
             deliveries=Deliveries(session, self.wall),
         )
 
-    def _registry(self, records: Records, outbox: Outbox) -> Registry:
+    def _registry(self, records: Records, outbox: Outbox, clock: Clock | None = None) -> Registry:
         return Registry(
             records=records,
             outbox=outbox,
             reader=self.client,
             registrar=self.registrar,
-            clock=self.clock,
+            clock=clock or self.clock,
         )
 
-    def registry_over(self, services: ServicesPort, records: Records) -> Registry:
-        """The use cases of the shared record over other records than the stored ones."""
-        return self._registry(records, services.outbox)
+    def registry_over(self, services: ServicesPort, records: Records, clock: Clock) -> Registry:
+        """The use cases of the shared record over other records than the stored ones, at one instant."""
+        return self._registry(records, services.outbox, clock)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Services]:

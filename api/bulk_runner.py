@@ -36,6 +36,7 @@ from api.ports import Container, Services
 from api.schemas.jobs import Kind, State
 from api.schemas.waybills import WaybillDraft
 from api.waybill_forms import DraftDesk, Drafts, parties_of
+from chain.clock import FixedClock
 from chain.errors import YundanError
 from chain.ids import PartyId
 from chain.waybill import HeldWaybill, Stage
@@ -220,11 +221,14 @@ class RowCheck:
         self.ahead = Ahead(services.records)
         self._services = services
         self._names = Names(container.hash_key)
+        now = container.clock.now()  # of the whole file: the chain is not asked once a row
         desk = _Desk(
-            self.ahead, container.registry_over(services, cast("Any", self.ahead)), services.routes
+            self.ahead,
+            container.registry_over(services, cast("Any", self.ahead), FixedClock(now)),
+            services.routes,
         )
         caller = Caller(job.caller, job.party, frozenset({Scope.WAYBILLS}))
-        self._drafts = Drafts(cast("DraftDesk", desk), self._names, caller, container.clock.now())
+        self._drafts = Drafts(cast("DraftDesk", desk), self._names, caller, now)
         self._refs: dict[str, int] = {}
         self._ids: dict[str, str] = {}
 

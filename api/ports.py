@@ -333,8 +333,8 @@ class Container(Protocol):
         """Asks contracts."""
         ...
 
-    def registry_over(self, services: Services, records: Records) -> Registry:
-        """The use cases of the shared record over other records than the stored ones."""
+    def registry_over(self, services: Services, records: Records, clock: Clock) -> Registry:
+        """The use cases of the shared record over other records than the stored ones, at one instant."""
         ...
 
     @property
