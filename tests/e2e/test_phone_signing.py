@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 
 import pytest
@@ -13,7 +14,8 @@ from chain.bindings import structs
 from chain.document import document_hash
 from chain.ids import Address
 from chain.ports import Domain
-from chain.typed_data import recover_digest, typed_digest, typed_message
+from chain.typed_data import recover, recover_digest, typed_digest, typed_message
+from tests.e2e.phone_trip import join
 
 DOMAIN = Domain(31337, Address("0x5FbDB2315678afecb367f032d93F642f64180aa3"))
 
@@ -123,3 +125,18 @@ def test_a_pin_opens_the_key_and_wrong_ones_must_wait(phone):
     assert recover_digest(b"\x07" * 32, bytes.fromhex(told["made"][2:])) == told["address"]
     assert told["wrong"] == [[4, False], [3, False], [2, False], [1, False], [0, True], [0, True]]
     assert told["shut"] == "WrongPinError", "even the right PIN waits now"
+
+
+def test_a_forgotten_pin_makes_a_request_that_the_new_key_has_signed(watched, product):
+    page = watched.open(viewport={"width": 390, "height": 844})
+    me = join(page)
+    page.click("nav.tabs a[href='#/me']")
+    page.get_by_role("button", name="忘记 PIN").click()
+    page.fill("dialog #pin-new", "481905")
+    page.fill("dialog #pin-again", "481905")
+    page.click("dialog button.main")
+    request = json.loads(page.input_value("#rebinding"))
+    form = read_message(structs.KeyRecovery, request["message"])
+    assert form.party == int(me)
+    domain = product.container.client.domain("PartyRegistry")
+    assert recover(form, domain, bytes.fromhex(request["signature"][2:])) == form.new_key

@@ -1,7 +1,9 @@
 // Who the driver is: the first visit, the PIN, and what to do when it is forgotten.
 
+import { now } from "./clock.js";
 import { button, h, icon, notice, sheet, t } from "./look.js";
 import { keep, kept } from "./store.js";
+import { digestOf, randomHex, readForm } from "./typed.js";
 import { changePin, findKey, makeKey, signWith, takeKey, WrongPinError } from "./vault.js";
 import { openDoor, register } from "./work.js";
 import { ask, NoAnswer, Problem } from "./wire.js";
@@ -131,12 +133,16 @@ export function askLogin() {
 
 export async function accountScreen(state, place, app) {
   const theme = await kept("theme", "auto");
+  const rebinding = await kept("rebinding");
   return [
     h("h1", {}, state.name),
     h("dl", { class: "card facts" },
       h("div", {}, h("dt", {}, icon("person"), t("ph_party")), h("dd", { class: "num", "data-party": state.party }, state.party)),
       h("div", {}, h("dt", {}, icon("key"), t("ph_key")), h("dd", { class: "mono" }, state.address || "–"))),
     h("p", { class: "small soft" }, t("ph_party_line")),
+    rebinding
+      ? h("section", { class: "card fields" }, notice("warn", t("ph_rebinding_asked")), h("label", { for: "rebinding" }, t("ph_rebinding")), h("textarea", { id: "rebinding", class: "mono", readOnly: true, rows: 6 }, rebinding.text))
+      : null,
     h("fieldset", { class: "card choice" }, h("legend", {}, t("ph_light")), ["auto", "light", "dark"].map((name) =>
       h("label", {}, h("input", {
         type: "radio", name: "theme", value: name, checked: theme === name,
@@ -178,6 +184,19 @@ function askChange() {
   });
 }
 
+// The new key's word that it wants to speak for the party, for the organisation that vouches for the driver
+// (POST /v1/parties/PARTY/recovery). The contract is asked for first: without a network nothing changes.
+async function makeRequest(pin) {
+  const party = await kept("party");
+  const query = new URLSearchParams({ party, scopes: "read", label: "phone" });
+  const { domain } = readForm((await ask(`/v1/keys/form?${query}`, { open: true })).to_sign, await kept("chain"));
+  const newKey = await makeKey(pin);
+  const expires = String(Math.floor(now() / 1000) + 14 * 86400);
+  const message = { party, newKey, expires, salt: randomHex() };
+  const [signature] = await signWith(pin, [digestOf("KeyRecovery", domain, message)]);
+  await keep("rebinding", { text: JSON.stringify({ message, signature }) });
+}
+
 // Nobody can open the old key. A new one is made, and the party's firm or registrar binds it after a wait.
 function askNewKey(app) {
   return sheet(t("ph_pin_forgotten"), (close) => {
@@ -189,8 +208,12 @@ function askNewKey(app) {
         said.textContent = fault;
         return;
       }
-      const address = await makeKey(parts[0][1].value);
-      await keep("rebinding", { address, since: Date.now() });
+      try {
+        await makeRequest(parts[0][1].value);
+      } catch (error) {
+        said.textContent = faultText(error);
+        return;
+      }
       close(true);
       await app.draw();
     }, { sign: "key" })];
