@@ -70,7 +70,9 @@ def test_tracked_files_name_no_registry_and_no_machine():
 @pytest.mark.parametrize("folder", ["api/portals"])
 def test_pages_load_nothing_from_another_host(folder):
     outside = re.compile(r"""(src|href|action|url\()\s*=?\s*["']?(https?:)?//""", re.IGNORECASE)
-    pages = [p for p in TRACKED if p.is_relative_to(ROOT / folder) and p.suffix not in {".py", ".png"}]
+    pages = [
+        p for p in TRACKED if p.is_relative_to(ROOT / folder) and p.suffix not in {".py", ".png"}
+    ]
     assert pages, f"no template under {folder}"
     found = [
         f"{path.relative_to(ROOT)}:{number}"
