@@ -70,8 +70,6 @@ HAPPENINGS: Mapping[type[Event], Happening] = {
 """In product order; an event that is not here concerns the platform alone."""
 
 OWN_TYPES = (
-    "waybill.drafted",
-    "waybill.refused",
     "trip.alerted",
     "job.finished",
     "webhook_endpoint.test",
