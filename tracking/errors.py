@@ -18,7 +18,7 @@ class TerminalUnknownError(TrackingError):
 
 
 class TerminalTakenError(TrackingError):
-    """The terminal is registered for another vehicle."""
+    """The terminal is registered for another vehicle, or its code belongs to another party."""
 
     code = "terminal_taken"
 

@@ -66,7 +66,15 @@ class Records(Protocol):
         ...
 
     def save_terminals(self, terminals: Iterable[Terminal]) -> None:
-        """Writes vehicle, authentication and device hashes of known terminals."""
+        """Writes vehicle, authentication and device hashes of known terminals, never their owners."""
+        ...
+
+    def claim_terminal(self, number: int, owner: PartyId) -> bool:
+        """Gives a terminal to a party; False if another has it, however close together they ask."""
+        ...
+
+    def disown_terminal(self, number: int) -> None:
+        """Takes a terminal from its owner."""
         ...
 
     def add_raw(self, entries: Sequence[RawEntry]) -> None:
@@ -174,6 +182,10 @@ class Records(Protocol):
 
     def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:
         """The trip a terminal is on at an instant: open window, not over; the one opened last."""
+        ...
+
+    def list_trips_naming(self, terminal: str, limit: int) -> list[TripId]:
+        """Trips that name a terminal, whatever their state, the one opened last first."""
         ...
 
     def find_next_opening(self, terminal: str, after: int) -> int | None:

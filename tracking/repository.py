@@ -121,7 +121,7 @@ class SqlRecords(WatchRecords):
         return _terminal(row)
 
     def save_terminals(self, terminals: Iterable[Terminal]) -> None:
-        """Writes vehicle, authentication and device hashes of known terminals."""
+        """Writes vehicle, authentication and device hashes of known terminals, never their owners."""
         values = [
             {
                 "b_number": one.number,
@@ -143,6 +143,26 @@ class SqlRecords(WatchRecords):
                 ),
                 values,
             )
+
+    def claim_terminal(self, number: int, owner: PartyId) -> bool:
+        """Gives a terminal to a party; False if another has it, however close together they ask."""
+        table = _table(TerminalRow)
+        given = self._session.connection().execute(
+            sa.update(table)
+            .where(
+                table.c.number == number,
+                sa.or_(table.c.owner.is_(None), table.c.owner == str(owner)),
+            )
+            .values(owner=str(owner))
+        )
+        return given.rowcount == 1
+
+    def disown_terminal(self, number: int) -> None:
+        """Takes a terminal from its owner."""
+        table = _table(TerminalRow)
+        self._session.connection().execute(
+            sa.update(table).where(table.c.number == number).values(owner=None)
+        )
 
     def _number(self, terminal: str) -> int | None:
         table = _table(TerminalRow)
@@ -414,6 +434,17 @@ class SqlRecords(WatchRecords):
             columns.state.not_in([int(state) for state in OVER]),
         )
         return found[-1] if found else None
+
+    def list_trips_naming(self, terminal: str, limit: int) -> list[TripId]:
+        """Trips that name a terminal, whatever their state, the one opened last first."""
+        trips = _table(TrackedTripRow)
+        found = self._session.execute(
+            sa.select(trips.c.trip)
+            .where(trips.c.terminal_number == self._number(terminal))
+            .order_by(trips.c.opens.desc(), trips.c.trip)
+            .limit(limit)
+        )
+        return [TripId(trip) for trip in found.scalars()]
 
     def find_next_opening(self, terminal: str, after: int) -> int | None:
         """When the next window of a terminal opens after an instant, if one does."""
@@ -692,7 +723,14 @@ def _party_text(party: int) -> str:
 
 
 def _terminal(row: Any) -> Terminal:
-    return Terminal(row.number, row.terminal, Hash32(row.vehicle), row.auth_hash, row.device_hash)
+    return Terminal(
+        row.number,
+        row.terminal,
+        Hash32(row.vehicle),
+        row.auth_hash,
+        row.device_hash,
+        None if row.owner is None else PartyId(int(row.owner)),
+    )
 
 
 _RAW_COLUMNS = (

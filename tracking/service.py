@@ -84,6 +84,9 @@ BATCH_METRES_A_SECOND = 16
 DAYS_AHEAD = 3
 """Days for which room is made in advance."""
 
+MOST_NAMING = 100
+"""Of the trips that name a terminal, so many are looked at to see who runs its vehicle."""
+
 MOST_ALIKE, MOST_NEAR = 8, 24
 """Drives that one drive is compared with: those it may copy out of all ever judged, and those that were
 under way in the same area at the same time."""
@@ -166,8 +169,53 @@ class TrackingService:
             self._records.save_terminals([known])
         return known
 
+    def list_trips_naming(self, terminal: str) -> list[TripId]:
+        """Trips whose plan names a terminal, the latest first, at most ``MOST_NAMING`` of them.
+
+        Raises:
+            TerminalInvalidError: not an id.
+        """
+        return self._records.list_trips_naming(self._terminal_id(terminal), MOST_NAMING)
+
+    def issue_code(
+        self, terminal: str, vehicle: Hash32, code: str, *, party: PartyId, may_own: bool
+    ) -> Terminal:
+        """Gives a party the code of a terminal that sends over HTTP; whoever has it first keeps it.
+
+        Phone and plate are no secret: who knows them gets no code of another party's terminal.
+
+        Args:
+            terminal: phone, IMEI or application id.
+            vehicle: keyed hash of the plate.
+            code: takes the place of the code before.
+            party: who asks.
+            may_own: whether he may have it if nobody does: no trip names it, or he runs one that does.
+
+        Raises:
+            TerminalInvalidError: not an id, or not a hash.
+            TerminalTakenError: it is fixed to another vehicle, another party has it, or he may not.
+        """
+        known = self.register_terminal(terminal, vehicle)
+        if known.owner is None and not may_own:
+            raise TerminalTakenError(
+                "waybills of other parties name this terminal; its code goes to a party that issues or"
+                " performs one of them",
+                field="terminal",
+                terminal=known.terminal,
+            )
+        if not self._records.claim_terminal(known.number, party):
+            raise TerminalTakenError(
+                "another party has this terminal and its code; ask that party to send for you, or name"
+                " a terminal of your own",
+                field="terminal",
+                terminal=known.terminal,
+            )
+        owned = replace(known, auth_hash=hash_code(code), owner=party)
+        self._records.save_terminals([owned])
+        return owned
+
     def move_terminal(self, terminal: str, vehicle: Hash32) -> Terminal:
-        """Fixes a known terminal to another vehicle and forgets its device and code.
+        """Fixes a known terminal to another vehicle and forgets its device, code and owner.
 
         Raises:
             TerminalUnknownError: it is not registered.
@@ -180,8 +228,9 @@ class TrackingService:
         on = self._records.find_trip_of_terminal(known.terminal, self._now())
         if on is not None:
             raise TripStateError("the terminal is on a trip", trip=on.trip, terminal=known.terminal)
-        moved = replace(known, vehicle=vehicle, auth_hash="", device_hash="")
+        moved = replace(known, vehicle=vehicle, auth_hash="", device_hash="", owner=None)
         self._records.save_terminals([moved])
+        self._records.disown_terminal(known.number)
         return moved
 
     def release_device(self, terminal: str) -> Terminal:

@@ -23,7 +23,10 @@ _CLUSTERED: dict[str, Any] = {
 
 
 class TerminalRow(Row, table=True):
-    """A terminal; the authentication code itself is never stored."""
+    """A terminal; the authentication code itself is never stored.
+
+    ``owner`` is the party that asked for its code first; NULL where only the flow has registered it.
+    """
 
     __tablename__ = "terminal"
 
@@ -32,6 +35,7 @@ class TerminalRow(Row, table=True):
     vehicle: str = Field(max_length=66, index=True)
     auth_hash: str = Field(default="", max_length=64)
     device_hash: str = Field(default="", max_length=64)
+    owner: str | None = Field(default=None, max_length=20)
     registered: int = Field(sa_type=sa.BigInteger)
 
 

@@ -44,6 +44,7 @@ class Terminal:
         auth_hash: SHA-256 of the authentication code in force, "" before the first registration.
         device_hash: SHA-256 of (manufacturer, model, terminal id) of the device registered first, ""
             before; another device under the same phone is refused until an operator releases it.
+        owner: the party that alone is given codes for it; None until one has asked.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Terminal:
     vehicle: Hash32
     auth_hash: str = ""
     device_hash: str = ""
+    owner: PartyId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,15 +44,27 @@ AHEAD_S = 300
 
 
 @router.post("/terminals", status_code=201)
-def register(given: TerminalGiven, _: PositionSender, container: TheContainer) -> TerminalShown:
+def register(
+    given: TerminalGiven, caller: PositionSender, container: TheContainer
+) -> TerminalShown:
     """Registers a terminal that sends over HTTP and fixes it to a vehicle.
 
-    Its code is shown this once and not kept; asked again, a new code takes its place.
+    The first party that asks has it from then on; once waybills name it, only one that issues or performs
+    such a waybill may be the first. Its code is shown this once and not kept; asked again by the same party,
+    a new code takes its place; another party is refused (`terminal_taken`).
     """
+    party = caller.require_self()
     vehicle = Names(container.hash_key).vehicle(given.plate)
     code = secrets.token_urlsafe(24)
     with container.write() as services:
-        known = services.tracking.register_terminal(given.terminal, vehicle, auth_code=code)
+        naming = services.tracking.list_trips_naming(given.terminal)
+        runs = any(
+            party in {leaf.form.issuer, leaf.form.performer}
+            for leaf in services.records.list_leaves(naming).values()
+        )
+        known = services.tracking.issue_code(
+            given.terminal, vehicle, code, party=party, may_own=runs or not naming
+        )
     return TerminalShown(terminal=known.terminal, code=code)
 
 

@@ -162,7 +162,14 @@ def ask_advance(system, cast, line, ids, trip) -> str:
 
 def drive(system, cast) -> None:
     """Sends the recorded positions as they came, in four pieces; the worker commits on the way."""
-    code = cast["haulier"].post("/v1/terminals", {"terminal": "013900004716", "plate": "苏A 4716"})
+    asked = {"terminal": "013900004716", "plate": "苏A 4716"}
+    with pytest.raises(ClientError, match="waybills of other parties") as refused:
+        cast["stranger"].post("/v1/terminals", asked)
+    assert (refused.value.status, refused.value.reason) == (409, "terminal_taken")
+    code = cast["haulier"].post("/v1/terminals", asked)
+    for late in ("driver", "stranger"):
+        with pytest.raises(ClientError, match="another party has this terminal"):
+            cast[late].post("/v1/terminals", asked)
     step = len(FIXES) // 4 + 1
     marks = [*range(0, len(FIXES), step), len(FIXES)]
     for first, last in pairwise(marks):

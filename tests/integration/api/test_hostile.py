@@ -168,6 +168,21 @@ def test_a_terminal_stays_with_its_vehicle(system, terminal):
     assert send(system, again["code"], [fix(system)]).status_code == 202
 
 
+def test_who_knows_phone_and_plate_gets_no_code_of_anothers_terminal(system):
+    asked = {"terminal": "13855556666", "plate": "苏B·3"}
+    owner, thief = system.party("owns it"), system.party("knows it")
+    own = owner.post("/v1/terminals", asked)
+    with pytest.raises(ClientError, match="another party has this terminal") as refused:
+        thief.post("/v1/terminals", asked)
+    assert (refused.value.status, refused.value.reason) == (409, "terminal_taken")
+    sent = system.http.post(
+        "/v1/positions/13855556666",
+        json={"fixes": [fix(system)]},
+        auth=("13855556666", own["code"]),
+    )
+    assert sent.status_code == 202  # the refused question has not put another code in its place
+
+
 def test_a_route_that_is_no_road_names_its_fault(system, terminal):
     good = {"name": "r", "origin": "a", "destination": "b", "plan": plan()}
     for change, field in (

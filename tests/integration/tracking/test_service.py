@@ -424,6 +424,29 @@ def test_positions_over_http_are_evidence_like_any_other(desk):
         desk.at(lambda s: s.take_fixes("404", fixes))
 
 
+def test_a_terminal_has_one_owner_until_it_is_moved_to_another_vehicle(desk):
+    first, second = PartyId(2**64 - 1), PartyId(7)
+
+    def ask(party, vehicle=VEHICLE, *, may_own=True):
+        return desk.at(
+            lambda s: s.issue_code("555", vehicle, f"code {party}", party=party, may_own=may_own)
+        )
+
+    desk.at(lambda s: s.register_terminal("555", VEHICLE))  # the flow's, with no owner
+    with pytest.raises(TerminalTakenError, match="waybills of other parties"):
+        ask(second, may_own=False)
+    assert ask(first).owner == first
+    assert ask(first, may_own=False).owner == first
+    desk.at(lambda s: s.release_device("555"))
+    with pytest.raises(TerminalTakenError, match="another party"):
+        ask(second)
+    elsewhere = Hash32("0x" + "22" * 32)
+    assert desk.at(lambda s: s.move_terminal("555", elsewhere)).owner is None
+    with pytest.raises(TerminalTakenError, match="another vehicle"):
+        ask(second)
+    assert ask(second, elsewhere).owner == second
+
+
 def test_registering_and_opening_again_change_nothing_and_other_facts_are_refused(desk):
     assert desk.at(lambda s: s.register_terminal(f"0{PHONE}", VEHICLE)).terminal == PHONE
     with pytest.raises(TerminalTakenError):
