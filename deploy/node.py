@@ -35,6 +35,8 @@ CHAIN_ID = 20_260_126
 """The local chain's id: no public network has it."""
 
 COPIES = 3
+UNREADABLE = "for '--state"
+"""What anvil says of a state that is whole JSON but not a chain's."""
 START_S = 20.0
 COPY_EVERY_S = 5.0
 """Reading a state to see that it is whole costs as much as it is large."""
@@ -138,6 +140,15 @@ class NodeFiles:
         self.state.unlink(missing_ok=True)
         return "lost"
 
+    def set_aside(self) -> str:
+        """Moves a state that anvil cannot read, and copies like it, out of the way; then as `repair`."""
+        unreadable = self.state.read_bytes()
+        for copy in self.copies():
+            if copy.read_bytes() == unreadable:
+                copy.unlink()
+        self.state.replace(self.folder / "state.unreadable.json")
+        return self.repair()
+
 
 def _order(path: Path) -> int:
     return int(path.name.split(".")[2])
@@ -205,10 +216,10 @@ class LocalChain:
         self.files.folder.mkdir(parents=True, exist_ok=True)
         birth = self._birth()
         found = self.files.repair() if self._keep_state else "lost"
-        for attempt in range(3):
+        for attempt in range(3 + COPIES):
             self._port = self._port or int(birth.get("port", 0)) or free_port()
             if self._is_taken(self._port):
-                if attempt == 2:
+                if attempt >= 2:
                     raise NodeNotStartedError(f"port {self._port} is taken by another program")
                 self._port = free_port()
             self._launch(program, int(birth["first_block_at"]))
@@ -216,7 +227,11 @@ class LocalChain:
                 break
             told = self._end_of_log()
             self.kill()
-            if attempt == 2:
+            if UNREADABLE in told and self.files.state.exists():
+                found = self.files.set_aside()
+                self.files.log.unlink(missing_ok=True)  # what it said is dealt with
+                continue
+            if attempt >= 2:
                 raise NodeNotStartedError(f"anvil did not come up: {told}")
             self._port = free_port()
         birth["port"] = self._port

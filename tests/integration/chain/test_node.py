@@ -103,6 +103,21 @@ def test_a_chain_lost_whole_is_sent_again_with_its_deployment(tmp_path):
     desk.storage.close()
 
 
+def test_a_state_that_anvil_cannot_read_gives_way_to_an_older_one_that_it_can(tmp_path):
+    node = LocalChain(tmp_path / "node", first_block_at=FIRST_BLOCK)
+    node.start()
+    LocalNode(node.client()).advance_to(FIRST_BLOCK + dt.timedelta(days=2))
+    head = node.client().fetch_head()
+    node.stop()
+    strange = b'{"block":{},"accounts":{}}'
+    (node.files.folder / f"state.good.{time.time_ns()}.json").write_bytes(strange)
+    node.files.state.write_bytes(strange)
+    assert node.start() == "restored"
+    assert node.client().fetch_head().hash == head.hash
+    node.stop()
+    assert (node.files.folder / "state.unreadable.json").read_bytes() == strange
+
+
 def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path):
     one = find_or_make_key(tmp_path / "keys", "relayer")
     two = find_or_make_key(tmp_path / "keys", "relayer")
