@@ -16,6 +16,7 @@ from api.dependencies import TheContainer
 from api.portals.firm import FirmViewer, Purse
 from api.portals.lender import PartyNames
 from api.portals.shell import TheViewer, show
+from api.portals.words import word
 from api.ports import Services
 from api.schemas.values import HashText
 from chain.clock import beijing_day
@@ -28,6 +29,31 @@ from finance.records import LineRecord, ReceivableRecord
 from finance.watch import used_bps
 
 router = APIRouter(include_in_schema=False)
+
+SIGNED_FIELDS = (
+    "parent",
+    "issuer",
+    "performer",
+    "consignee",
+    "waybill",
+    "trip",
+    "advance",
+    "debtor",
+    "lender",
+    "borrower",
+    "party",
+    "freight",
+    "amount",
+    "principal",
+    "quantity",
+    "loadFrom",
+    "deliverBy",
+    "approvedUntil",
+    "termDays",
+    "expires",
+    "at",
+)
+"""Fields of signed forms that have a name in words; others are shown by the form's own name."""
 
 SIGNED_FORM = re.compile(
     r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment)"
@@ -92,7 +118,10 @@ def sign_page(
     if not SIGNED_FORM.fullmatch(form):
         raise InvalidValueError("this is not a form that can be signed here", field="form")
     kind = "waybill" if "/waybills/" in form else form.partition("?")[0].rsplit("/", 1)[1]
-    return show(request, viewer.lang, "firm/sign.html", viewer=viewer, form=form, kind=kind)
+    named = {name: word(f"signed_{name}", viewer.lang) for name in SIGNED_FIELDS}
+    return show(
+        request, viewer.lang, "firm/sign.html", viewer=viewer, form=form, kind=kind, named=named
+    )
 
 
 # -- credit -------------------------------------------------------------------------------------------

@@ -8,6 +8,25 @@ function followLight() {
 followLight();
 dark.addEventListener("change", followLight);
 
+// A table wider than its place can be scrolled with the arrow keys; one that fits is no stop for the Tab key.
+const wide = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+function watchTables(place) {
+  for (const one of place.querySelectorAll(".table-wrap")) wide.observe(one);
+}
+watchTables(document);
+document.addEventListener("htmx:afterSwap", (event) => watchTables(event.target));
+
+// On a phone the page one is on may lie beyond the edge of its row of tabs.
+for (const tab of document.querySelectorAll(".tabs [aria-current], .subtabs [aria-current]")) {
+  const row = tab.parentElement;
+  row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+}
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {

@@ -11,15 +11,28 @@ const wallet = box.querySelector("[data-wallet]");
 const done = box.querySelector("[data-done]");
 let form = null;
 
+const MONEY = new Set(["freight", "amount", "principal"]); // in fen
+const TIMES = new Set(["loadFrom", "deliverBy", "approvedUntil", "expires", "at"]); // in seconds
+const beijing = new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Shanghai", dateStyle: "short", timeStyle: "short" });
+const yuan = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
+
+/** A signed value as people read it; what the key signs stands whole under the raw data. */
+function readable(name, value) {
+  if (MONEY.has(name)) return words.sign + yuan.format(Number(value) / 100);
+  if (TIMES.has(name)) return beijing.format(new Date(Number(value) * 1000));
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
 function show(toSign) {
   const list = box.querySelector("[data-message]");
   list.replaceChildren(
     ...Object.entries(toSign.message).map(([name, value]) => {
       const row = document.createElement("div");
       const [term, text] = [document.createElement("dt"), document.createElement("dd")];
-      term.textContent = name;
-      text.textContent = typeof value === "object" ? JSON.stringify(value) : String(value);
-      text.className = "mono";
+      term.textContent = words.names[name] || name;
+      term.title = name;
+      text.textContent = readable(name, value);
+      text.className = MONEY.has(name) || TIMES.has(name) ? "num strong" : "mono";
       row.append(term, text);
       return row;
     }),
