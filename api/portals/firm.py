@@ -123,7 +123,7 @@ def today(
         pipe=[(stage, of_day[stage]) for stage in (*OPEN, Stage.PAID, Stage.REPAID, Stage.HELD)],
         total=sum(count.trips for count in of_day.values()),
         waits_fen=sum(every[stage].waits_fen for stage in (*OPEN, Stage.HELD)),
-        open_trips=sum(every[stage].trips for stage in OPEN),
+        open_trips=sum(every[stage].trips for stage in (*OPEN, Stage.HELD)),
         held_trips=every[Stage.HELD].trips,
         held_cards=held_cards,
         late=len(late),

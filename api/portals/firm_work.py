@@ -58,7 +58,7 @@ SIGNED_FIELDS = (
 SIGNED_FORM = re.compile(
     r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment)"
     r"|deliveries/0x[0-9a-f]{64}/(loading|confirmation)|waybills/0x[0-9a-f]{64})"
-    r"(\?amount_fen=[0-9]{1,15})?"
+    r"(\?amount_fen=[0-9]{1,15}|\?opens=(true|false)&reason=[0-9A-Za-z_.~%-]{1,1000})?"
 )
 """The forms that this page signs: nothing else can be put before a wallet by a link."""
 
@@ -108,7 +108,7 @@ def sign_waybill(waybill: HashText, _: FirmViewer) -> RedirectResponse:
 
 @router.get("/sign")
 def sign_page(
-    request: Request, viewer: TheViewer, form: Annotated[str, Query(max_length=140)] = ""
+    request: Request, viewer: TheViewer, form: Annotated[str, Query(max_length=1200)] = ""
 ) -> HTMLResponse:
     """One form before its signer: in words, whole, and with every way to sign it told honestly.
 

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
@@ -307,6 +307,26 @@ def write_note(
         author = _author(services, viewer)
         services.notes.write(own, found, author, text)
     return RedirectResponse(f"/lender/loans/{advance}#notes", status_code=303)
+
+
+@router.post("/loans/{advance}/gate")
+def decide_gate(
+    *,
+    advance: HashText,
+    viewer: LenderViewer,
+    container: TheContainer,
+    opens: Annotated[bool, Form()],
+    reason: Annotated[str, Form(min_length=1, max_length=80)],
+) -> Response:
+    """Keeps the reason as a note, then to the page that signs the release or its cancellation."""
+    own = viewer.caller.require_self()
+    act = word("act_release" if opens else "act_cancel", viewer.lang)
+    with container.write() as services:
+        found = _sight(services, advance, viewer.caller)
+        services.notes.write(own, found, _author(services, viewer), f"{act} · {reason}")
+    asked = urlencode({"opens": str(opens).lower(), "reason": reason}, quote_via=quote)
+    form = quote(f"/v1/advances/{advance}/gate?{asked}", safe="/")
+    return RedirectResponse(f"/sign?form={form}", status_code=303)
 
 
 def _author(services: Services, viewer: Viewer) -> str:

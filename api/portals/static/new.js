@@ -105,6 +105,13 @@ form.addEventListener("submit", async (event) => {
   const now = read();
   const fault = faultsOf(now).find(Boolean);
   trouble.hidden = true;
+  const strangers = ["first", "consignee"].map((name) => form.elements[name]).filter((field) => !idOf(field.value));
+  for (const name of ["first", "consignee"]) form.elements[name].removeAttribute("aria-invalid");
+  for (const field of strangers) field.setAttribute("aria-invalid", "true");
+  if (strangers.length) {
+    tell(trouble, { message: `${strangers[0].labels[0].textContent} · ${words.unknown}` }, words);
+    return strangers[0].focus();
+  }
   if (fault) return tell(trouble, { message: fault }, words);
   button.setAttribute("aria-disabled", "true");
   const when = (text) => new Date(`${text}:00+08:00`).toISOString().replace(".000", "");
