@@ -52,6 +52,9 @@ SIGNED_FIELDS = (
     "termDays",
     "expires",
     "at",
+    "open",
+    "reason",
+    "salt",
 )
 """Fields of signed forms that have a name in words; others are shown by the form's own name."""
 
