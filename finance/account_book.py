@@ -18,7 +18,7 @@ from finance.relations import Link, LinkKind, party_name
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from chain.clock import Clock
     from chain.ids import PartyId
@@ -189,6 +189,18 @@ class AccountBook:
         for held in self._desk.list_accounts(party):
             tail = "" if held.forgotten_at else _read(self._seal, held)[0].number[-4:]
             found.append((held, tail))
+        return found
+
+    def tails(self, accounts: Collection[Hash32]) -> dict[Hash32, str]:
+        """The last four digits of accounts, all that a third person is told; "" once forgotten or unknown."""
+        found = {}
+        for account in set(accounts):
+            held = self._desk.find_account(account)
+            found[account] = (
+                ""
+                if held is None or held.forgotten_at is not None
+                else _read(self._seal, held)[0].number[-4:]
+            )
         return found
 
     def get(self, account: Hash32) -> PayoutAccount:

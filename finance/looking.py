@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from chain.abi import address
 from chain.clock import beijing_day
-from finance.accrual import date_of
+from chain.errors import InvalidValueError
+from finance.accrual import date_of, day_number
 from finance.advance import OWING, AdvanceState, replay
 from finance.audit import CUSTODIAN, Discrepancy, DiscrepancyKind, LedgerFacts, audit
 from finance.classification import FiveTier, five_tier_floor
 from finance.day_end import loan_first_day, midnight_after
+from finance.fund_flows import MOST_DAYS, MOST_FLOWS
 from finance.ledger import (
     Account,
     TrialBalance,
@@ -27,10 +29,12 @@ from finance.records import (
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable, Collection, Mapping
 
-    from chain.ids import AdvanceId, PartyId
+    from chain.ids import AdvanceId, PartyId, TripId
     from chain.ports import BlockRef
     from finance.advance import Advance
+    from finance.fund_flows import FundFlow
     from finance.portfolio import Portfolio
     from finance.waterfall import Component
 
@@ -73,25 +77,67 @@ class LookingUseCases(MoneyUseCases):
             tier_zh=tier.zh,
         )
 
-    def show_portfolio(self, lender: PartyId, *, day: int | None = None) -> Portfolio:
-        """A lender's portfolio on a Beijing day (today if None), replayed from the loans' events."""
+    def show_portfolio(
+        self,
+        lender: PartyId,
+        *,
+        day: int | None = None,
+        lanes_of: Callable[[Collection[TripId]], Mapping[TripId, str]] | None = None,
+    ) -> Portfolio:
+        """A lender's portfolio on a Beijing day (today if None), replayed from the loans' events.
+
+        Args:
+            lender: whose loans.
+            day: the Beijing day.
+            lanes_of: names the lane of trips, asked once; unnamed lanes count as one, "".
+        """
         on = beijing_day(self._clock.now()) if day is None else day
         end = midnight_after(on)
         lines = {line.line: line for line in self._books.list_lines(lender=lender)}
         loans = self._books.list_advances(lender=lender, states=[*OWING, AdvanceState.REPAID])
         happened = self._books.list_events([loan.advance for loan in loans])
+        lanes = {} if lanes_of is None else lanes_of([loan.trip for loan in loans])
         rows = []
         for loan in loans:
             if loan.released_at is None or loan.released_at >= end:
                 continue
             played = replay(loan.advance, lines[loan.line].terms, happened[loan.advance], until=end)
-            rows.append(loan_row(loan, played, on))
+            rows.append(loan_row(loan, played, on, lane=lanes.get(loan.trip, "")))
         open_lines = [line for line in lines.values() if line.state is LineState.OPEN]
         return portfolio(
             rows,
             limit_fen=sum(line.limit_fen for line in open_lines),
             used_fen=sum(line.reserved_fen + line.drawn_fen for line in open_lines),
         )
+
+    def list_fund_flows(self, lender: PartyId, first: dt.date, last: dt.date) -> list[FundFlow]:
+        """What the bank has paid of a lender's own advances on some Beijing days, oldest first.
+
+        Args:
+            lender: whose advances; no other's are among them.
+            first: first day.
+            last: last day, included.
+
+        Raises:
+            InvalidValueError: the days are in the wrong order, too many, or hold too many payments.
+        """
+        if not 0 <= (last - first).days < MOST_DAYS:
+            raise InvalidValueError(
+                f"name 1 to {MOST_DAYS} days, the first of them first",
+                field="last",
+                given=str(last),
+            )
+        found = self._books.list_fund_flows(
+            lender,
+            midnight_after(day_number(first) - 1),
+            midnight_after(day_number(last)),
+            MOST_FLOWS + 1,
+        )
+        if len(found) > MOST_FLOWS:
+            raise InvalidValueError(
+                f"more than {MOST_FLOWS:,} payments; name fewer days", field="last", given=str(last)
+            )
+        return found
 
     def show_trial_balance(
         self, book: str, *, until_day: int | None = None, known_by: dt.datetime | None = None
@@ -144,7 +190,7 @@ class LookingUseCases(MoneyUseCases):
         return found
 
 
-def loan_row(record: AdvanceRecord, loan: Advance, day: int) -> LoanRow:
+def loan_row(record: AdvanceRecord, loan: Advance, day: int, *, lane: str = "") -> LoanRow:
     """A loan as the portfolio counts it on a day."""
     released_day = loan_first_day(loan)
     late = loan.days_past_due(day)
@@ -155,6 +201,7 @@ def loan_row(record: AdvanceRecord, loan: Advance, day: int) -> LoanRow:
         advance=record.advance,
         borrower=str(record.borrower),
         debtor=record.debtor,
+        lane=lane,
         released_day=released_day,
         released_fen=loan.drawn,
         outstanding_fen=loan.in_books,

@@ -28,6 +28,7 @@ class LoanRow:
 
     Attributes:
         released_day: Beijing day of the release; its month is the vintage.
+        lane: from where to where the truck drove; "" if nobody has named it.
         received_income_fen: interest, fees and penalty received so far.
         principal_days: sum over its days of the principal outstanding.
     """
@@ -44,6 +45,7 @@ class LoanRow:
     received_income_fen: int = 0
     principal_days: int = 0
     written_off_fen: int = 0
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Portfolio:
         at_risk_fen: outstanding of loans more than 30 days past due or worse than special mention.
         utilisation_bps: drawn and reserved of all limits.
         yield_ppm: income received a year of principal lent; None before a day has passed.
-        top_debtor_bps: the largest debtor's share.
+        top_debtor_bps: the largest debtor's share; top_lane_bps: the largest lane's.
     """
 
     outstanding_fen: int
@@ -91,9 +93,11 @@ class Portfolio:
     utilisation_bps: int
     yield_ppm: int | None
     top_debtor_bps: int
+    top_lane_bps: int
     ageing: tuple[Share, ...]
     classes: tuple[Share, ...]
     debtors: tuple[Share, ...]
+    lanes: tuple[Share, ...]
     borrowers: tuple[Share, ...]
     vintages: tuple[Vintage, ...]
 
@@ -103,6 +107,7 @@ def portfolio(rows: Sequence[LoanRow], *, limit_fen: int, used_fen: int) -> Port
     live = [row for row in rows if row.outstanding_fen > 0]
     total = sum(row.outstanding_fen for row in live)
     debtors = _shares([(row.debtor, row) for row in live], total)
+    lanes = _shares([(row.lane, row) for row in live], total)
     return Portfolio(
         outstanding_fen=total,
         loans=len(live),
@@ -113,6 +118,7 @@ def portfolio(rows: Sequence[LoanRow], *, limit_fen: int, used_fen: int) -> Port
             sum(row.received_income_fen for row in rows), sum(row.principal_days for row in rows)
         ),
         top_debtor_bps=debtors[0].bps if debtors else 0,
+        top_lane_bps=lanes[0].bps if lanes else 0,
         ageing=tuple(
             _share(name, [row for row in live if _in_band(row.days_past_due, first, last)], total)
             for name, first, last in AGEING
@@ -121,6 +127,7 @@ def portfolio(rows: Sequence[LoanRow], *, limit_fen: int, used_fen: int) -> Port
             _share(tier.word, [row for row in live if row.tier is tier], total) for tier in FiveTier
         ),
         debtors=debtors,
+        lanes=lanes,
         borrowers=_shares([(row.borrower, row) for row in live], total),
         vintages=_vintages(rows),
     )

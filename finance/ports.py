@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from finance.advance import AdvanceEvent, AdvanceState
     from finance.audit import ChainFacts
     from finance.control import Proposal, ProposalState
+    from finance.fund_flows import FundFlow
     from finance.ledger import Entry
     from finance.records import (
         AdvanceRecord,
@@ -147,6 +148,12 @@ class Books(Protocol):
 
     def find_payee_of_payout(self, payout: str) -> PayeeRecord | None:
         """Who is paid by a payout."""
+        ...
+
+    def list_fund_flows(
+        self, lender: PartyId, since: dt.datetime, until: dt.datetime, limit: int
+    ) -> list[FundFlow]:
+        """What was paid of a lender's advances from an instant to before another, oldest first."""
         ...
 
     def save_receivable(self, receivable: ReceivableRecord) -> None:

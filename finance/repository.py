@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from finance.advance import AdvanceState
 from finance.advance_rows import SqlAdvances
 from finance.day_rows import SqlDays
+from finance.fund_flow_rows import SqlFundFlows
 from finance.journal_rows import SqlJournal
 from finance.line_rows import SqlLines
 from finance.link_rows import SqlLinks
@@ -30,7 +31,7 @@ from finance.tables import (
 from finance.watch_rows import SqlWatch
 
 
-class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks):
+class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks, SqlFundFlows):
     """``finance.ports.Books`` on SQLite and PostgreSQL; one object serves one transaction."""
 
     def forget_projection(self) -> None:

@@ -18,6 +18,7 @@ from api.routes import (
     parties,
     party_keys,
     payouts,
+    portfolio,
     positions,
     privacy,
     proposals,
@@ -64,4 +65,5 @@ ALL_ROUTERS = (
     jobs.router,
     vehicles.router,
     receivables.router,
+    portfolio.router,
 )

@@ -9,14 +9,16 @@ import re
 from itertools import pairwise
 
 import pytest
+import python_calamine
 
 from api.attestor import Attestor
+from api.bulk.columns import BEIJING
 from api.client import ClientError
 from api.jobs import commit_tracks, judge_arrived, watch_trips
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
-from chain.bindings.structs import MintReceipt
+from chain.bindings.structs import MintReceipt, PayoutReceipt
 from chain.clock import rfc3339
 from chain.ids import Hash32, PartyId
 from deploy.demo.roads import (
@@ -287,6 +289,20 @@ def test_what_is_owed_grows_by_the_day_and_the_books_agree(system, cast, day):
     assert lender.get(f"/v1/lines/{day['line']}")["drawn_fen"] == 86_400
 
 
+def test_the_portfolio_is_told_by_debtor_and_by_lane_to_its_own_lender(cast, day):
+    found = cast["lender"].get("/v1/portfolio")
+    assert (found["outstanding_fen"], found["loans"]) == (86_400, 1)
+    assert [(one["name"], one["bps"]) for one in found["debtors"]] == [
+        (str(cast["carrier"].party), 10_000)
+    ]
+    (lane,) = found["lanes"]
+    assert (lane["name"], lane["outstanding_fen"]) == ("码头堆场 → 西站货场", 86_400)
+    assert found["top_lane_bps"] == 10_000
+    for other in ("haulier", "stranger"):
+        nothing = cast[other].get("/v1/portfolio")
+        assert (nothing["loans"], nothing["lanes"], nothing["vintages"]) == (0, [], [])
+
+
 def test_the_trip_was_told_while_it_drove(cast, day):
     live = cast["consignor"].get(f"/v1/trips/{day['trip']}/live")
     codes = [alert["code"] for alert in live["alerts"]]
@@ -346,6 +362,64 @@ def test_a_debtor_pays_and_the_loan_takes_its_share(system, cast, day):
         for name in ("to_loans_fen", "to_children_fen", "to_performer_fen", "refunded_fen")
     )
     assert cast["lender"].get(f"/v1/advances/{day['advance']}")["state"] == "repaid"
+
+
+def test_fund_flows_tell_the_lender_what_the_bank_has_paid_and_nobody_else(system, cast, day):
+    (payout,) = cast["driver"].get("/v1/payouts")["data"]
+    days = {"first": "2026-01-01", "last": "2026-12-31"}
+    assert cast["lender"].get("/v1/fund-flows", **days)["data"] == []  # queued is not paid
+    sequence = Hash32("0x" + "c3" * 32)
+    receipt = PayoutReceipt(Hash32(payout["id"]), sequence, 20_490)
+    domain = system.container.client.domain("SettlementToken")
+    signatures = [key(name).sign_typed_data(receipt, domain) for name in ("bank one", "bank two")]
+    system.send(SettlementToken.confirm_payout(receipt, *signatures), "paid out")
+    (flow,) = cast["lender"].get("/v1/fund-flows", **days)["data"]
+    assert (flow["sequence"], flow["document"]) == (sequence, f"YD{'C3' * 16}")
+    assert (flow["payee"], flow["amount_fen"]) == (str(cast["driver"].party), 86_400)
+    assert (flow["trip"], flow["advance"], flow["waybill"]) == (
+        day["trip"], day["advance"], day["ids"]["t2"],
+    )  # fmt: skip
+    assert (flow["shipping_note"], flow["serial"], flow["plate"]) == (
+        "YD20260126-003", "0101", "苏A·4716",
+    )  # fmt: skip
+    paid = dt.datetime.fromisoformat(flow["paid_at"]).astimezone(BEIJING)
+    for side in ("driver", "haulier", "carrier", "stranger"):  # the lender's own, and no other's
+        assert cast[side].get("/v1/fund-flows", **days)["data"] == []
+
+    def file(who, form, **asked):
+        return system.http.get(
+            "/v1/fund-flows/file",
+            params=asked | {"format": form},
+            headers={"Authorization": f"Bearer {cast[who]._token}"},
+        )
+
+    text = file("lender", "csv", **days)
+    assert text.headers["content-type"] == "text/csv; charset=utf-8"
+    (row,) = csv.DictReader(io.StringIO(text.content.decode("utf-8-sig")))
+    assert (row["单证号"], row["实际支付金额"], row["总金额"]) == (
+        flow["document"],
+        "864.000",
+        "864.000",
+    )
+    assert (row["付款方式代码"], row["托运单号"]) == ("32", "YD20260126-003")
+    assert row["日期时间"] == paid.strftime("%Y%m%d%H%M%S")
+    book = python_calamine.CalamineWorkbook.from_filelike(
+        io.BytesIO(file("lender", "xlsx", **days).content)
+    )
+    head, cells = book.get_sheet_by_name("资金流水单").to_python()
+    assert dict(zip(head, cells, strict=True)) == row
+    (empty,) = file("stranger", "csv", **days).text.splitlines()
+    assert empty.startswith("\ufeff单证号,")
+    next_day = (paid.date() + dt.timedelta(days=1)).isoformat()
+    assert cast["lender"].get("/v1/fund-flows", first=next_day, last=next_day)["data"] == []
+    on_day = paid.date().isoformat()
+    assert len(cast["lender"].get("/v1/fund-flows", first=on_day, last=on_day)["data"]) == 1
+    for first, last in (
+        ("2026-02-01", "2026-01-01"),
+        ("2024-01-01", "2026-01-01"),
+        ("0001-01-01", "0001-01-02"),
+    ):
+        assert file("lender", "csv", first=first, last=last).status_code == 422
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -74,6 +74,7 @@ def test_a_limit_of_nothing_in_use_is_full():
 
 def row(number, outstanding, **change):
     values = {
+        "lane": "A → B" if number < 3 else "A → C",
         "advance": f"0x{number}", "borrower": "8", "debtor": str(number % 2), "released_day": 20_480,
         "released_fen": 1_000, "outstanding_fen": outstanding, "days_past_due": 0,
         "tier": FiveTier.NORMAL, "month": "2026-01",
@@ -100,6 +101,8 @@ def test_the_first_screen_outstanding_where_and_at_risk():
     assert found.yield_ppm == 10_000
     assert [(one.name, one.bps) for one in found.debtors] == [("1", 7_000), ("0", 3_000)]
     assert found.top_debtor_bps == 7_000
+    assert [(one.name, one.bps) for one in found.lanes] == [("A → B", 9_000), ("A → C", 1_000)]
+    assert found.top_lane_bps == 9_000
     ageing = {one.name: one.outstanding_fen for one in found.ageing}
     assert ageing["current"] == 600
     assert ageing["31-90"] == 300
@@ -114,7 +117,13 @@ def test_the_first_screen_outstanding_where_and_at_risk():
 def test_every_breakdown_adds_up_to_the_whole(loans):
     rows = [row(i, fen, days_past_due=days) for i, (fen, days) in enumerate(loans)]
     found = portfolio(rows, limit_fen=0, used_fen=0)
-    for parts in (found.ageing, found.classes, found.debtors, found.borrowers):
+    for parts in (
+        found.ageing,
+        found.classes,
+        found.debtors,
+        found.lanes,
+        found.borrowers,
+    ):
         assert sum(one.outstanding_fen for one in parts) == found.outstanding_fen
         assert sum(one.loans for one in parts) == found.loans
     assert len(found.ageing) == len(AGEING)
