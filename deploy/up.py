@@ -33,6 +33,7 @@ LOCK = ROOT / "requirements.lock"
 UV_LOCK = ROOT / "deploy" / "uv.requirements.txt"
 # Folders that stand in for the package indexes on a machine without a network.
 WHEELS, NPM_CACHE = ROOT / "wheels", ROOT / "npm-cache"
+DEEP_VENV, DEEP_LOCK = ROOT / ".venv-deep", ROOT / "deploy" / "deep.requirements.lock"
 OLDEST_PYTHON, OLDEST_NODE = (3, 11), 20
 
 NO_NETWORK_WORDS = (
@@ -230,6 +231,25 @@ def ensure_npm(node_version):
     stamp.write_text(wanted)
 
 
+def ensure_deep():
+    """``.venv-deep``: halmos and Slither, whose own packages are not the product's."""
+    stamp = DEEP_VENV / ".stamp-packages"
+    wanted = digest(DEEP_LOCK, str(ROOT))
+    if stamped(stamp, wanted):
+        return
+    local = ["--no-index", "--find-links", WHEELS] if WHEELS.is_dir() else []
+    with step(f"the tools of the long proofs ({count_pins(DEEP_LOCK)}, by hash)"):
+        base = getattr(sys, "_base_executable", None) or sys.executable
+        code, output = run_logged([base, "-m", "venv", "--clear", DEEP_VENV])
+        if not code:
+            pip = [DEEP_VENV / BIN.name / PYTHON.name, "-m", "pip", "install", "--quiet"]
+            pip += ["--disable-pip-version-check", "--require-hashes", *local]
+            code, output = run_logged([*pip, "-r", DEEP_LOCK])
+        if code:
+            raise explain_fetch("the tools of the long proofs", output)
+    stamp.write_text(wanted)
+
+
 def ensure_command():
     """``.venv/bin/yundan``, and the checkout on the environment's path."""
     site = next(VENV.glob("lib/python3.*/site-packages"), VENV / "Lib" / "site-packages")
@@ -363,8 +383,9 @@ def test():
 
 
 def test_deep():
-    """The long runs: more fuzzing, deeper invariants, and the tests marked deep."""
+    """The long runs: more fuzzing, deeper invariants, proofs, Slither, and the tests marked deep."""
     setup()
+    ensure_deep()
     forge = foundry("forge")
     invariants = [forge, "test", "--match-test", "invariant"]
     run_gates(
@@ -374,6 +395,10 @@ def test_deep():
                 "contracts: invariants, reverts allowed",
                 invariants,
                 {"FOUNDRY_PROFILE": "deep_open"},
+            ),
+            *(
+                (f"contracts: {what}", [PYTHON, "-m", "tests.contracts.deep", what], {})
+                for what in ("proofs", "slither")
             ),
             ("Python: pytest, all", pytest_command(), {}),
         ]

@@ -7,7 +7,7 @@ VERSIONS = {
     "Council": "0ac3bac3aeb5c58e",
     "CreditFacility": "88fc96a9f6836bda",
     "DeliveryRegistry": "66f697cd621f0c9e",
-    "FreightAdvance": "842b2a5a95e16e04",
+    "FreightAdvance": "3ec4808847e03ced",
     "FreightSettlement": "c68848ef2eb6e85d",
     "PartyRegistry": "3efb3ab669e95185",
     "SettlementToken": "841b85cc9788b223",
