@@ -41,25 +41,28 @@ FRESH = dt.timedelta(minutes=10)
 
 
 def require_same_origin(request: Request) -> None:
-    """Passes a write that a page of ours sends, or no page at all.
+    """Passes a write that a page of ours sends; a program that signs in says ``Sec-Fetch-Site: none``.
 
     Raises:
-        CsrfRefusedError: a page of another site sends it.
+        CsrfRefusedError: a page of another site sends it, or nothing says who does.
     """
     if request.method in SAFE:
         return
     # Our pages send no referrer, so a browser says "null" as the origin of their forms; it tells the site all
-    # the same, and that cannot be forged by a page. Where it is not told, the origin must be ours.
+    # the same, and no page can forge that. Where it is not told, the origin must be ours; an origin that is
+    # named must be ours in any case.
     site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    host = request.headers.get("host", "")
-    ours = (
-        site in {"same-origin", "none"}
-        if site is not None
-        else origin is None or origin.partition("://")[2] == host
+    origin = request.headers.get("origin", "null")
+    host = request.headers.get("host")
+    named = origin != "null"
+    ours = (site is not None or named) and (
+        site in {None, "same-origin", "none"} and (not named or origin.partition("://")[2] == host)
     )
     if not ours:
-        raise CsrfRefusedError("this write was sent by a page of another site")
+        raise CsrfRefusedError(
+            "this write was sent by a page of another site, or does not say which; reload our page and send it "
+            "again (a program uses an API key, or says Sec-Fetch-Site: none)"
+        )
 
 
 async def _csrf_given(request: Request) -> str:

@@ -139,6 +139,7 @@ def test_the_app_opens_signs_and_queues_without_a_network(watched, firm, product
     await_step(page, "depart")
     assert waiting(page) == 4
     page.click("nav.tabs a[href='#/outbox']")
+    page.wait_for_selector(".item")
     assert page.locator(".item.waiting, .item.sending").count() == 4
     page.reload()  # a closed and opened app has lost nothing
     page.wait_for_selector(".item")

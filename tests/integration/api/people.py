@@ -26,7 +26,10 @@ class Browser:
 
     def __init__(self, system, base_url="http://testserver"):
         self.http = TestClient(
-            create_app(system.container), base_url=base_url, raise_server_exceptions=False
+            create_app(system.container),
+            base_url=base_url,
+            raise_server_exceptions=False,
+            headers={"Sec-Fetch-Site": "same-origin"},
         )
         self.csrf = ""
 

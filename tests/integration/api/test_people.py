@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.identity.sessions import csrf_token
 from chain.clock import FixedClock
 from tests.integration.api.people import PASSWORD, Browser, open_account, signed_in
@@ -76,6 +78,39 @@ def test_a_write_with_a_session_needs_the_pages_token(system, haulier):
     )
     assert cross.status_code == 403
     assert browser.post("/v1/invitations", json={"role": "auditor"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("headers", "comes_in"),
+    [
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, True),  # a form of ours, in Chromium
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),  # a person or a program, no page
+        ({"Origin": "http://testserver"}, True),  # a browser too old to tell the site
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "null"}, False),  # a neighbour under our domain
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, False),
+        ({"Sec-Fetch-Site": "", "Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "same-origin, cross-site"}, False),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "https://testserver.evil.example"}, False),
+        ({"Origin": "null"}, False),  # a sandboxed frame, where the site is not told
+        ({"Origin": ""}, False),
+        ({}, False),
+    ],
+)
+def test_only_our_own_pages_open_the_door(system, haulier, headers, comes_in):
+    http = TestClient(create_app(system.container), raise_server_exceptions=False)
+    form = {"login": "boss", "password": PASSWORD}
+    for path, body in (("/door", {"data": form}), ("/v1/sessions", {"json": form})):
+        answer = http.post(path, headers=headers, follow_redirects=False, **body)
+        if comes_in:
+            assert answer.status_code in {201, 303}
+        else:
+            assert answer.status_code == 403
+            assert "set-cookie" not in answer.headers
+        http.cookies.clear()
 
 
 def test_a_page_signs_in_and_out_and_its_forms_carry_the_token(system, haulier):

@@ -16,6 +16,8 @@ const DRAFT = `draft.${token}`;
 let shown = null;
 let draft = { outcome: "", accepted: "", damaged: false, note: "", signer: "", code: "", photos: [] };
 let pad = null;
+let pause = 1500;
+let next = 0;
 
 function head() {
   return h("header", { class: "top" }, h("span", { class: "brand" }, icon("truck"), h("b", {}, t("app_name"))),
@@ -25,16 +27,28 @@ function head() {
 const fill = (...children) => main.replaceChildren(head(), h("div", { class: "page" }, children));
 
 async function look() {
+  const before = JSON.stringify(shown);
   try {
     shown = await ask(path, { open: true });
   } catch (error) {
-    if (error instanceof NoAnswer) fill(h("div", { class: "card stamp warn" }, icon("warn"), h("h1", {}, t("ph_offline")), h("p", {}, t("ph_needs_network")), button(t("ph_retry"), look)));
+    // A receipt that stands here already stays; only its news is late.
+    if (shown?.paper && (error instanceof NoAnswer || error.status === 429 || error.status >= 500)) lookLater();
+    else if (error instanceof NoAnswer) fill(h("div", { class: "card stamp warn" }, icon("warn"), h("h1", {}, t("ph_offline")), h("p", {}, t("ph_needs_network")), button(t("ph_retry"), look)));
     else if (error instanceof Problem && error.status === 429) fill(h("div", { class: "card stamp warn" }, icon("wait"), h("h1", {}, t("ph_too_often")), button(t("ph_retry"), look)));
     else fill(h("div", { class: "card stamp bad" }, icon("bad"), h("h1", {}, t("ph_link_unknown")), h("p", {}, t("ph_link_unknown_line"))));
     return false;
   }
-  draw();
+  if (shown.state === "used" && JSON.stringify(shown) === before) lookLater();
+  else draw();
   return true;
+}
+
+// Less and less often: the money may come in a month, and a link is asked so many times a minute only.
+function lookLater() {
+  clearTimeout(next);
+  if (shown.paper.on_chain && shown.paid) return;
+  next = setTimeout(look, pause);
+  pause = Math.min(pause * 1.5, 60_000);
 }
 
 function goods() {
@@ -294,7 +308,7 @@ function drawDone() {
       h("a", { class: "main", href: `/verify/${paper.document}` }, icon("shield"), h("span", {}, t("ph_verify"))),
       h("a", { class: "second", href: `/v1/receipt-papers/${paper.document}/receipt.pdf?lang=${language()}` }, icon("download"), t("ph_pdf"))),
   );
-  if (!paper.on_chain || !shown.paid) setTimeout(look, 1500);
+  lookLater();
 }
 
 async function begin() {

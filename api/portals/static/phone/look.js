@@ -70,7 +70,7 @@ export function button(text, work, { kind = "main", sign = null, off = false } =
         try {
           await work();
         } finally {
-          if (made.isConnected) made.disabled = off;
+          made.disabled = false; // it could be pressed, so it can be again
         }
       },
     },
