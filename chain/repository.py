@@ -15,6 +15,7 @@ from chain.delivery import HeldTrip
 from chain.errors import NotFoundError
 from chain.ids import Address, Hash32, PartyId, TripId, WaybillId
 from chain.party import Party, PartyStage
+from chain.storage import keyring_of
 from chain.tables import PartyRow, TripRow, WaybillRow
 from chain.waybill import MOST_TIERS, ZERO, HeldWaybill, Stage
 
@@ -70,12 +71,12 @@ class SqlRecords:
 
     def add_party(self, party: Party) -> None:
         """A new party."""
-        self._session.add(PartyRow(**_party_values(party)))
+        self._session.add(PartyRow(**self._party_row(party)))
         self._session.flush()
 
     def save_party(self, party: Party) -> None:
         """A party as it now is."""
-        self._update(self._session.get_one(PartyRow, str(party.id)), _party_values(party))
+        self._update(self._session.get_one(PartyRow, str(party.id)), self._party_row(party))
 
     # -- waybills -----------------------------------------------------------------------------
 
@@ -142,17 +143,29 @@ class SqlRecords:
         """Registered parties by the name that people call them, in either language."""
         found: dict[str, list[Party]] = {}
         for first in range(0, len(names), MANY):
-            some = names[first : first + MANY]
+            some = [self._name_index(name) for name in names[first : first + MANY]]
             rows = self._session.exec(
                 select(PartyRow).where(
-                    sa.or_(col(PartyRow.name_zh).in_(some), col(PartyRow.name_en).in_(some)),
+                    sa.or_(
+                        col(PartyRow.name_zh_index).in_(some), col(PartyRow.name_en_index).in_(some)
+                    ),
                     col(PartyRow.stage) == PartyStage.REGISTERED.value,
                 )
             )
             for party in map(_party, rows):
-                for name in {party.name_zh, party.name_en}:
+                for name in {party.name_zh, party.name_en}.intersection(names):
                     found.setdefault(name, []).append(party)
         return found
+
+    def _name_index(self, name: str) -> str:
+        return keyring_of(self._session).blind("party.name", name)
+
+    def _party_row(self, party: Party) -> dict[str, Any]:
+        indexes = {
+            "name_zh_index": self._name_index(party.name_zh),
+            "name_en_index": self._name_index(party.name_en),
+        }
+        return _party_values(party) | indexes
 
     def add_waybills(self, waybills: Sequence[HeldWaybill]) -> None:
         """New waybills, many at once, in their order."""

@@ -94,6 +94,15 @@ class SealedJson(_Sealed):
         return json.loads(plain)
 
 
+def keyring_of(session: Session) -> Keyring:
+    """The keys of the database a session speaks to.
+
+    Raises:
+        KeyringMissingError: it was opened without.
+    """
+    return _ring(session.get_bind().dialect)
+
+
 def _ring(dialect: Dialect) -> Keyring:
     # Each engine has a dialect of its own, and a column type is told no more than that.
     ring = getattr(dialect, "yundan_keyring", None)

@@ -167,6 +167,9 @@ class PartyRow(Row, table=True):
     """Decimal text: an id may pass the signed 64 bits of a database."""
     name_zh: str = Field(sa_type=SealedText("party.name_zh"))
     name_en: str = Field(sa_type=SealedText("party.name_en"))
+    name_zh_index: str | None = Field(default=None, max_length=64, index=True)
+    name_en_index: str | None = Field(default=None, max_length=64, index=True)
+    """Keyed hashes of the names (``Keyring.blind``): a sealed name cannot be searched for."""
     kind: str = Field(max_length=20)
     stage: str = Field(max_length=10)
     key: str | None = Field(default=None, max_length=42, unique=True)

@@ -11,6 +11,8 @@ from tracking.drive import kmh, runs
 from tracking.findings import Finding, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from tracking.corridor import Corridor
@@ -38,18 +40,15 @@ def set_datum_right(
     china = in_china(drive.lon, drive.lat)
     if not china.any() or np.count_nonzero(china) * 1000 < len(drive) * rule["share_permille"]:
         return drive, []
-    # Places along the way driven: a truck that stands for hours must not speak for the road.
-    driven = drive.driven
-    spots = np.searchsorted(driven, np.linspace(0, int(driven[-1]), _SAMPLE).astype(np.int64))
-    rows = np.unique(np.minimum(spots, len(drive) - 1))
-    lon, lat = drive.lon[rows], drive.lat[rows]
-    given = _median_offset_m(corridor, lon, lat)
-    if given < rule["offset_m"]:
-        return drive, []
     undo = {"gcj02": gcj02_to_wgs84, "bd09": bd09_to_wgs84}
-    offsets = {name: _median_offset_m(corridor, *back(lon, lat)) for name, back in undo.items()}
-    name = min(offsets, key=lambda one: (offsets[one], one))
-    if offsets[name] * 1000 > given * rule["better_permille"]:
+    for rows in _samples(drive):
+        lon, lat = drive.lon[rows], drive.lat[rows]
+        given = _median_offset_m(corridor, lon, lat)
+        offsets = {name: _median_offset_m(corridor, *back(lon, lat)) for name, back in undo.items()}
+        name = min(offsets, key=lambda one: (offsets[one], one))
+        if given >= rule["offset_m"] and offsets[name] * 1000 <= given * rule["better_permille"]:
+            break
+    else:
         return drive, []
     finding = Finding(
         rule.code,
@@ -59,6 +58,17 @@ def set_datum_right(
         {"datum": name, "offset_m": given, "offset_undone_m": offsets[name]},
     )
     return drive.moved(*undo[name](drive.lon, drive.lat), corridor), [finding]
+
+
+def _samples(drive: Drive) -> Iterator[NDArray[np.int64]]:
+    """Places evenly along the way driven, where hours of standing do not speak for the road; then along the record.
+
+    Either is enough: a driven detour can outweigh the road in the first, a long stop in the second.
+    """
+    driven = drive.driven
+    spots = np.searchsorted(driven, np.linspace(0, int(driven[-1]), _SAMPLE).astype(np.int64))
+    yield np.unique(np.minimum(spots, len(drive) - 1))
+    yield np.unique(np.linspace(0, len(drive) - 1, _SAMPLE).astype(np.int64))
 
 
 def _median_offset_m(corridor: Corridor, lon: Floats, lat: Floats) -> int:

@@ -267,7 +267,7 @@ class Persons:
         if row is None:
             return {}
         row.name_zh = row.name_en = ERASED
-        row.profile_salt = None
+        row.name_zh_index = row.name_en_index = row.profile_salt = None
         self._session.add(row)
         waybills = [one for one in self._waybills(party) if one.trip_id]
         for waybill in waybills:
