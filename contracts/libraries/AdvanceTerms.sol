@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+// Terms are written and read as code, which only assembly can do (CREATE, EXTCODECOPY).
+/* solhint-disable no-inline-assembly */
+
 import {Payee} from "../types/AdvanceForms.sol";
 import {LineId, PartyId, TripId, WaybillId} from "../types/Ids.sol";
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+// Where a form lies in calldata only assembly can say; hashing it in place spares a copy to memory.
+/* solhint-disable no-inline-assembly */
+
 /// @title The EIP-712 struct hash of a form of fixed size, from calldata as it came
 /// @notice EIP-712 encodes such a form exactly as the ABI does, so its words are hashed where they lie. A word with bits that
 /// its type has not makes a hash that no typed data has, so nobody can have signed it.

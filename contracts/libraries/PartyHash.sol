@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+// Where a form lies in calldata only assembly can say; hashing it in place spares a copy to memory.
+/* solhint-disable no-inline-assembly */
+
 import {
     KeyRecovery,
     KeyRevocation,

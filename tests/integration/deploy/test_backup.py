@@ -36,7 +36,8 @@ def fill(storage):
         people = People(session, CLOCK, RING)
         org = people.found("顺达", ZHANG.id)
         _, token = people.invite(org.id, Role.OWNER, "test")
-        people.accept(token, login="zhang", name="张", password="a truck full of sugar, at dawn")
+        words = "a truck full of sugar, at dawn"
+        people.accept(token, login="zhang", name="张", password=words)
 
 
 def told(storage):
