@@ -224,7 +224,9 @@ def strict(system):
 def test_outside_a_demo_pages_ask_who_is_looking(strict):
     answer = strict.http.get("/", headers={"accept": "text/html"}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/door")
-    wrong = strict.http.post("/door", data={"login": "nobody", "password": "nothing at all"})
+    given = {"login": "nobody", "password": "nothing at all"}
+    assert strict.http.post("/door", data=given).status_code == 403  # from nowhere
+    wrong = strict.http.post("/door", data=given, headers={"sec-fetch-site": "same-origin"})
     assert wrong.status_code == 401
     assert "set-cookie" not in wrong.headers
 
