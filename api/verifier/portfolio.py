@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import re
 import zipfile
@@ -257,7 +258,9 @@ def _spread(
     jobs: Iterable[tuple[str, str]], given: tuple[Any, ...], workers: int | None
 ) -> Iterator[Report]:
     workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, initializer=_take, initargs=given) as pool:
+    # Fresh processes, not forks: a fork of a process whose threads hold a lock (typst's are such) waits for ever.
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_take, initargs=given) as pool:
         waiting: deque[Any] = deque()
         for job in jobs:
             waiting.append(pool.submit(_verify, *job))
