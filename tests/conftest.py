@@ -65,3 +65,10 @@ def empty_storage(request, tmp_path):
     storage = Storage(url, keyring=Keyring([bytes(range(32))]))
     yield storage
     storage.close()
+
+
+def pytest_collection_modifyitems(items):
+    """A long run has its own bounds; any other test ends within the timeout of ``pyproject.toml``."""
+    for item in items:
+        if item.get_closest_marker("deep"):
+            item.add_marker(pytest.mark.timeout(0))
