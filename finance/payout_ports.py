@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chain.ids import Hash32, PartyId
     from chain.party import Party
     from finance.payout_accounts import PayIn, PayoutAccount
-    from finance.payouts import Leg, Payout, PayoutState, Question
+    from finance.payouts import Answer, Leg, Payout, PayoutState, Question
     from finance.relations import Link
 
 
@@ -106,6 +106,14 @@ class PayoutDesk(Protocol):
 
     def list_legs(self, payout: Hash32) -> list[Leg]:
         """The legs of a payout, in order."""
+        ...
+
+    def add_answer(self, answer: Answer) -> None:
+        """Keeps the bank's answer, unless one of that status is kept already."""
+        ...
+
+    def list_answers(self, sequences: Collection[Hash32]) -> list[Answer]:
+        """What the bank has answered to these legs, in the order heard."""
         ...
 
     # -- the account book

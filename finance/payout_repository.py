@@ -14,13 +14,14 @@ from chain.ids import Address, Hash32, PartyId
 from finance.payout_accounts import PayIn, PayoutAccount, Relation
 from finance.payout_errors import PayoutStateError
 from finance.payout_ports import EntryState, HeldEntry, HeldStatement
-from finance.payouts import BLOCKING, Leg, Payout, PayoutState, Question, QuestionKind
+from finance.payouts import BLOCKING, Answer, Leg, Payout, PayoutState, Question, QuestionKind
 from finance.tables import (
     BankCursorRow,
     BankEntryRow,
     BankStatementRow,
     PayInRow,
     PayoutAccountRow,
+    PayoutAnswerRow,
     PayoutLegRow,
     PayoutRow,
     QuestionRow,
@@ -36,6 +37,7 @@ IN_AT_ONCE: Final = 500
 
 _PAYOUT: Final = tuple(one.name for one in fields(Payout))
 _LEG: Final = tuple(one.name for one in fields(Leg))
+_ANSWER: Final = tuple(one.name for one in fields(Answer))
 _ENTRY: Final = tuple(one.name for one in fields(HeldEntry))
 _STATEMENT: Final = tuple(one.name for one in fields(HeldStatement))
 
@@ -119,6 +121,21 @@ class SqlPayoutDesk:
         """The legs of a payout, in order."""
         query = select(PayoutLegRow).where(PayoutLegRow.payout == payout)
         return [_leg(row) for row in self._session.exec(query.order_by(col(PayoutLegRow.leg)))]
+
+    def add_answer(self, answer: Answer) -> None:
+        """Keeps the bank's answer, unless one of that status is kept already."""
+        if self._session.get(PayoutAnswerRow, (answer.sequence, answer.code)) is None:
+            self._session.add(PayoutAnswerRow(**{name: getattr(answer, name) for name in _ANSWER}))
+            self._session.flush()
+
+    def list_answers(self, sequences: Collection[Hash32]) -> list[Answer]:
+        """What the bank has answered to these legs, in the order heard."""
+        query = select(PayoutAnswerRow).where(col(PayoutAnswerRow.sequence).in_(sequences))
+        query = query.order_by(col(PayoutAnswerRow.heard_at), col(PayoutAnswerRow.code))
+        return [
+            Answer(Hash32(row.sequence), row.code, row.sealed, row.heard_at)
+            for row in self._session.exec(query)
+        ]
 
     # -- the account book -------------------------------------------------------------------------
 

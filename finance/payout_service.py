@@ -34,6 +34,7 @@ from finance.payout_errors import (
 )
 from finance.payout_ports import EntryState, HeldEntry
 from finance.payouts import (
+    Answer,
     Leg,
     Payout,
     PayoutState,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from chain.clock import Clock
     from chain.ids import PartyId
     from chain.ports import Domain, Outbox, Outgoing, Signer
-    from finance.iso20022 import BankAccount, BankEntry
+    from finance.iso20022 import BankAccount, BankEntry, PaymentStatus
     from finance.payout_ports import PayoutDesk, Seal
     from finance.payouts import Stage, Step
 
@@ -77,12 +78,14 @@ class Told:
     Attributes:
         legs: every attempt, in order.
         orders: the pain.001 of each leg; None where its account was forgotten.
+        answers: the pain.002 heard of each leg, the first of each status; None where its account was forgotten.
         booked: the bank's booking that paid it, None while there is none.
     """
 
     payout: Hash32
     legs: tuple[Leg, ...]
     orders: tuple[bytes | None, ...]
+    answers: tuple[tuple[bytes | None, ...], ...]
     booked: HeldEntry | None
 
 
@@ -213,8 +216,16 @@ class PayoutService:
             )
         leg, payout = self._leg(sequence)
         wall = self._wall.now()
+        self._keep_answer(leg, status, message)
         step = hear(payout, leg.leg, status, at=self._clock.now(), wall=wall)
         return self._settle(replace_asked(step, wall), payout)
+
+    def _keep_answer(self, leg: Leg, status: PaymentStatus, message: bytes) -> None:
+        account = self._desk.find_account(leg.account)
+        if account is None or not account.key:
+            return  # forgotten meanwhile: there is no key to seal its answers under
+        sealed = self._seal.seal(account.key, message, _about(leg, status.code))
+        self._desk.add_answer(Answer(leg.sequence, status.code, sealed, self._clock.now()))
 
     def take_silence(self, sequence: str) -> PayoutState:
         """The bank has never heard of a payment: the same order may be sent again."""
@@ -519,14 +530,26 @@ class PayoutService:
                 states=[EntryState.PAID], end_to_end_id=leg.end_to_end_id
             )
         ]
-        return Told(payout, legs, tuple(map(self._order, legs)), booked[0] if booked else None)
+        heard: dict[Hash32, list[bytes | None]] = {leg.sequence: [] for leg in legs}
+        by_sequence = {leg.sequence: leg for leg in legs}
+        for answer in self._desk.list_answers(heard):
+            leg = by_sequence[answer.sequence]
+            opened = self._opened(leg, answer.sealed, _about(leg, answer.code))
+            heard[answer.sequence].append(opened)
+        return Told(
+            payout,
+            legs,
+            tuple(self._opened(leg, leg.sealed_order, leg.sequence) for leg in legs),
+            tuple(tuple(heard[leg.sequence]) for leg in legs),
+            booked[0] if booked else None,
+        )
 
-    def _order(self, leg: Leg) -> bytes | None:
-        """The pain.001 of a leg; None where its account was forgotten."""
+    def _opened(self, leg: Leg, sealed: bytes, about: str) -> bytes | None:
+        """A message about a leg; None where its account was forgotten."""
         account = self._desk.find_account(leg.account)
         if account is None or not account.key:
             return None
-        return self._seal.open(account.key, leg.sealed_order, leg.sequence)
+        return self._seal.open(account.key, sealed, about)
 
     def list_of(self, party: PartyId) -> list[Payout]:
         """A payee's payouts, oldest first."""
@@ -638,6 +661,11 @@ class PayoutService:
 def replace_asked(step: Step, wall: dt.datetime) -> Step:
     """The step, with the bank having been asked at ``wall``."""
     return replace(step, payout=replace(step.payout, asked_wall=wall))
+
+
+def _about(leg: Leg, code: str) -> str:
+    """What an answer is sealed for: it opens as no other leg's and no other status."""
+    return f"{leg.sequence}:{code}"
 
 
 def _matched(entry: HeldEntry, target: Address, about: str) -> HeldEntry:

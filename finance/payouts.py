@@ -179,6 +179,22 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The bank's answer to a leg, as it came.
+
+    Attributes:
+        sequence: of the leg.
+        code: the status it gives, the first answer of each is kept.
+        sealed: the pain.002 bytes, sealed under the key of the leg's account.
+    """
+
+    sequence: Hash32
+    code: str
+    sealed: bytes
+    heard_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What has become of a payout, and the question that remains, if any."""
 

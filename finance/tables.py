@@ -370,6 +370,17 @@ class PayoutLegRow(Row, table=True):
     approved_by: str = Field(default="", max_length=120)
 
 
+class PayoutAnswerRow(Row, table=True):
+    """The bank's answer to a leg, the first of each status, as it came; never changed."""
+
+    __tablename__ = "payout_answer"
+
+    sequence: str = Field(max_length=HASH, foreign_key="payout_leg.sequence", primary_key=True)
+    code: str = Field(max_length=4, primary_key=True)
+    sealed: bytes = Field(sa_type=sa.LargeBinary)
+    heard_at: dt.datetime
+
+
 class PayoutAccountRow(Row, table=True):
     """A payee's account: the hash is public, the rest sealed under a key of its own."""
 

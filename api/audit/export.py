@@ -436,8 +436,15 @@ def _payouts(payouts: Sequence[Told], view: View) -> list[dict[str, Any]]:
                     "amount_fen": leg.amount_fen,
                     "order_sha256": None if order is None else hashlib.sha256(order).hexdigest(),
                     "order": order.decode() if order is not None and view.orders else None,
+                    "answers": [
+                        {
+                            "sha256": None if said is None else hashlib.sha256(said).hexdigest(),
+                            "answer": said.decode() if said is not None and view.orders else None,
+                        }
+                        for said in answers
+                    ],
                 }
-                for leg, order in zip(one.legs, one.orders, strict=True)
+                for leg, order, answers in zip(one.legs, one.orders, one.answers, strict=True)
             ],
             "booked": None
             if one.booked is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chain.bindings import events
 from chain.ids import Hash32
-from finance.iso20022 import read_order
+from finance.iso20022 import Outcome, read_order, read_status
 from finance.payouts import end_to_end_id, payment_sequence
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def _check_one(section: Section, story: Story, payout: Hash32, told: Any) -> Non
         f"instructions {odd} are for another amount, account or sequence",
     )
     _check_orders(section, payout, legs)
+    _check_answers(section, payout, legs, None if paid is None else paid.sequence)
     booked = told["booked"]
     if paid is None:
         said = (
@@ -94,3 +95,23 @@ def _check_orders(section: Section, payout: Hash32, legs: Any) -> None:
             f"the order is for {leg['amount_fen']} fen under {leg['end_to_end_id']}",
             "the order is for another amount or under another number",
         )
+
+
+def _check_answers(section: Section, payout: Hash32, legs: Any, paid: str | None) -> None:
+    """What the bank answered (pain.002), where it is shown: of this leg and amount, and no refusal of what it paid."""
+    for leg in legs:
+        for told in leg["answers"]:
+            if told["answer"] is None:
+                continue
+            raw = told["answer"].encode()
+            said = read_status(raw)
+            section.require(
+                hashlib.sha256(raw).hexdigest() == told["sha256"]
+                and said.end_to_end_id == leg["end_to_end_id"]
+                and said.amount_fen in {None, leg["amount_fen"]}
+                and not (paid == leg["sequence"] and said.outcome is Outcome.REJECTED),
+                "payout.answer",
+                f"{payout} leg {leg['leg']}",
+                f"the bank answered {said.code} to {leg['end_to_end_id']}",
+                f"the bank's answer {said.code} is of another payment or amount, or refuses what it paid",
+            )

@@ -25,7 +25,13 @@ from chain.typed_data import struct_hash
 from deploy.node import ROOT, LocalChain
 from finance.audit import book_of
 from finance.forests import PRESENT
-from finance.iso20022 import BankAccount, PaymentOrder, write_order
+from finance.iso20022 import (
+    BankAccount,
+    PaymentOrder,
+    PaymentStatus,
+    write_order,
+    write_status,
+)
 from finance.payout_ports import EntryState, HeldEntry
 from finance.payout_service import Told
 from finance.payouts import Leg, end_to_end_id, payment_sequence, uetr_of
@@ -61,6 +67,12 @@ def order(sequence, amount):
             remittance="freight",
         )
     )
+
+
+def answer(sequence, amount, code="ACSC"):
+    """The bank's answer to it."""
+    at = dt.datetime(2026, 1, 28, tzinfo=dt.UTC)
+    return write_status(PaymentStatus("A-1", end_to_end_id(sequence), code, at, amount_fen=amount))
 
 
 def booking(sequence, value_day):
@@ -148,14 +160,15 @@ def test_a_payout_that_the_bank_paid_once(town, tmp_path):
 
     def check(
         *, amount=500_000, value_day=20_481, number=1, account=trip.account, said=500_000,
-        purpose=Purpose.LENDER,
+        answered=500_000, code="ACSC", purpose=Purpose.LENDER,
     ):  # fmt: skip
         seq = payment_sequence(payee.payout, number)
         leg = Leg(
             payee.payout, 1, seq, end_to_end_id(seq), account, amount, b"sealed",
             dt.datetime(2026, 1, 28, tzinfo=dt.UTC),
         )  # fmt: skip
-        told = Told(payee.payout, (leg,), (order(seq, said),), booking(seq, value_day))
+        answers = (answer(seq, answered, code),)
+        told = Told(payee.payout, (leg,), (order(seq, said),), (answers,), booking(seq, value_day))
         done = exported(town, trip, tmp_path / "p.zip", advance, [told], purpose=purpose)
         return verify_pack(done.path, trust=[done.anchor_hash])
 
@@ -172,7 +185,12 @@ def test_a_payout_that_the_bank_paid_once(town, tmp_path):
     assert reasons(court, "payout.order") == [
         f"the order is for 500000 fen under {end_to_end_id(sequence)}"
     ]
+    assert reasons(court, "payout.answer") == [
+        f"the bank answered ACSC to {end_to_end_id(sequence)}"
+    ]
     assert {c.code for c in check(purpose=Purpose.COURT, said=1).reds} == {"payout.order"}
+    for odd in ({"answered": 1}, {"code": "RJCT"}):
+        assert {c.code for c in check(purpose=Purpose.COURT, **odd).reds} == {"payout.answer"}
 
 
 def test_a_loan_still_running(town, tmp_path):

@@ -20,7 +20,14 @@ from chain.storage import Storage
 from chain.tables import OutgoingTransactionRow
 from chain.typed_data import struct_hash
 from finance.bank import HttpBank
-from finance.iso20022 import BankAccount, BankEntry, Notice, write_notice
+from finance.iso20022 import (
+    BankAccount,
+    BankEntry,
+    Notice,
+    Outcome,
+    read_status,
+    write_notice,
+)
 from finance.payout_accounts import CONSENT_HASH, AccountConsent, Relation, account_hash
 from finance.payout_errors import (
     AccountRefusedError,
@@ -549,3 +556,16 @@ def test_rows_and_use_cases_are_the_same_on_both_databases(empty_storage, proces
         assert [one.function for one in outbox.list_about(payout)] == ["confirmPayout"]
     assert rig.find(payout).state is PayoutState.PAID
     rig.close()
+
+
+def test_the_answers_of_the_bank_are_kept_sealed_for_the_auditor(rig):
+    payout = rig.queue(10)
+    for _ in range(3):
+        turn(rig)
+    with rig.begin() as payouts:
+        told = payouts.told(payout)
+    (answers,) = told.answers
+    heard = [read_status(answer) for answer in answers]
+    assert {one.end_to_end_id for one in heard} == {told.legs[0].end_to_end_id}
+    assert all(one.outcome is Outcome.ACCEPTED for one in heard)
+    assert len({one.code for one in heard}) == len(heard) >= 1, "one of each status"
