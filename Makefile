@@ -26,8 +26,7 @@ check: ## format, lint, types, layers, secrets, bindings and migrations up to da
 
 format: setup ## put every file into its format
 	@.venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix . ; \
-	$(PYTHON) -c 'import sys; sys.path.insert(0, "deploy"); import up; print(up.foundry("forge"))' | \
-	xargs -I{} {} fmt
+	"$$($(PYTHON) -c 'import sys; sys.path.insert(0, "deploy"); import up; print(up.foundry("forge"))')" fmt
 
 measure: ## lines a file (median, 90 %, largest) beside the codebases we learn from
 	@git ls-files '*.py' '*.sol' | grep -v '^chain/bindings/' | xargs wc -l | grep -v ' total$$' | sort -n | \
