@@ -76,7 +76,6 @@ from finance.account_book import AccountBook
 from finance.bank import HttpBank
 from finance.custody import Custody
 from finance.day_end import DayEnd
-from finance.four_eyes import FourEyes
 from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
 from finance.payout_jobs import Custodian
@@ -115,7 +114,6 @@ class Services:
     accounts: AccountBook
     reconciliation: Reconciliation
     credit_watch: CreditWatch
-    four_eyes: FourEyes
     keys: ApiKeys
     people: People
     sessions: Sessions
@@ -355,7 +353,6 @@ class Container:
                 desk=desk, books=books, payouts=payouts, chain=contracts, clock=self.clock
             ),
             credit_watch=CreditWatch(books=books, clock=self.clock),
-            four_eyes=FourEyes(books=books, clock=self.clock),
             accounts=AccountBook(
                 desk=desk,
                 parties=records,

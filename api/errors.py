@@ -35,7 +35,6 @@ STATUS_BY_CODE: dict[str, int] = {
     "terminal_taken": 409,
     "payout_unknown": 404,
     "payout_unexpected_state": 409,
-    "four_eyes": 409,
     "warning_unknown": 404,
     "evidence_empty": 409,
     "too_many_documents": 409,

@@ -45,7 +45,6 @@ from chain.service import Registry
 from chain.waybill import HeldWaybill, Stage
 from finance.account_book import AccountBook
 from finance.custody import Custody
-from finance.four_eyes import FourEyes
 from finance.payout_service import PayoutService
 from finance.ports import Books
 from finance.reconciling import Reconciliation
@@ -152,11 +151,6 @@ class Services(Protocol):
     @property
     def credit_watch(self) -> CreditWatch:
         """Early warnings, what they lower, contacts of the dunning plan."""
-        ...
-
-    @property
-    def four_eyes(self) -> FourEyes:
-        """What two people of a lender decide."""
         ...
 
     @property

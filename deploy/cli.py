@@ -143,15 +143,15 @@ def loan_simulate(
     case: Annotated[Path, typer.Argument(help="terms and dated payments (finance/README.md)")],
 ) -> None:
     """Plays a loan's life on paper: accrual, allocation, class and cost by day, as JSON."""
-    from finance.simulate import simulate
+    from finance.simulate import read_case, simulate
 
     try:
-        given = json.loads(case.read_text("utf-8"))
+        given = case.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise typer.BadParameter(
             f"{case} is not a JSON file: {error}", param_hint="CASE"
         ) from error
-    print(json.dumps(simulate(given), ensure_ascii=False, indent=2))
+    print(json.dumps(simulate(read_case(given)), ensure_ascii=False, indent=2))
 
 
 # -- the running system ---------------------------------------------------------------------------

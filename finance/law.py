@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from finance.accrual import BPS, PPM, Rounding, rounded
@@ -17,7 +18,6 @@ from finance.waterfall import split_by_weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
 
 class Ruling(StrEnum):
@@ -241,9 +241,18 @@ def sme_payment(
 
 
 def sme_late_interest_down(
-    amount_fen: int, days_late: int, agreed_annual_rate: Fraction | None = None
+    amount_fen: int,
+    days_late: int,
+    agreed_annual_rate: Fraction | None = None,
+    *,
+    lpr_1y: Fraction = Fraction(0),
 ) -> int:
-    """Late interest owed to a small firm: as agreed a year of 365 days, else 0.05% a day (art. 17)."""
+    """Late interest owed to a small firm: as agreed a year of 365 days, else 0.05% a day (art. 17).
+
+    An agreed rate below the one-year LPR of the day of the contract is no agreement: the LPR stands in
+    its place (the article's own floor; 0 where the LPR is not told).
+    """
     if agreed_annual_rate is None:
         return amount_fen * days_late * parameter("sme_late_ppm_a_day") // PPM
-    return rounded(amount_fen * agreed_annual_rate * days_late / 365, Rounding.FLOOR)
+    rate = max(agreed_annual_rate, lpr_1y)
+    return rounded(amount_fen * rate * days_late / 365, Rounding.FLOOR)

@@ -236,9 +236,12 @@ RULES: Final[Mapping[Booking, Mapping[str, tuple[Account, Account]]]] = {
         "principal": (_A.CREDIT_LOSS, _A.LOAN_PRINCIPAL),
         **{name: (_CHARGED_OFF[name], _RECEIVABLES[name]) for name in _RECEIVABLES},
     },
-    Booking.RECOVERY_AFTER_CHARGE_OFF: dict.fromkeys(
-        ("principal", "interest", "fee", "penalty"), (_A.VAULT_FREE, _A.RECOVERIES_INCOME)
-    ),
+    Booking.RECOVERY_AFTER_CHARGE_OFF: {
+        **dict.fromkeys(
+            ("principal", "interest", "fee", "penalty"), (_A.VAULT_FREE, _A.RECOVERIES_INCOME)
+        ),
+        "overpaid": (_A.VAULT_FREE, _A.OVERPAYMENT_LIABILITY),
+    },
     Booking.IMPAIRMENT: {"allowance": (_A.IMPAIRMENT_LOSS, _A.ALLOWANCE)},
     Booking.IMPAIRMENT_RELEASE: {"allowance": (_A.ALLOWANCE, _A.IMPAIRMENT_LOSS)},
     Booking.RECEIPT_UNMATCHED: {"cash": (_A.VAULT_FREE, _A.SUSPENSE)},

@@ -58,7 +58,6 @@ class SqlLines(SqlRows):
                 net_assets_fen=policy.net_assets_fen,
                 lpr_ppm=policy.lpr_ppm,
                 debtor_cap_bps=policy.debtor_cap_bps,
-                four_eyes=policy.four_eyes,
                 recorded_at=at,
             )
         )
@@ -78,7 +77,6 @@ class SqlLines(SqlRows):
             row.net_assets_fen,
             row.lpr_ppm,
             row.debtor_cap_bps,
-            row.four_eyes,
         )
 
     def save_line(self, line: LineRecord) -> None:

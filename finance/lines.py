@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from finance.records import LenderPolicy
     from finance.terms import Terms
 
-from finance.control import ActKind
 from finance.use_cases import MoneyUseCases
 
 
@@ -57,7 +56,6 @@ class LineUseCases(MoneyUseCases):
         self._require_lawful(record.terms)
         self._require_signed(form.lender, "CreditFacility", form, lender_signature)
         self._require_signed(form.borrower, "CreditFacility", form, borrower_signature)
-        self._require_two(form.lender, form)
         self._books.save_line(record)
         call = CreditFacility.open_line(form, lender_signature, borrower_signature)
         self._outbox.queue(call, key=f"line:{line}", about=line)
@@ -72,8 +70,6 @@ class LineUseCases(MoneyUseCases):
         self._require_signed(line.lender, "CreditFacility", form, lender_signature)
         if form.limit > line.limit_fen:
             self._require_signed(line.borrower, "CreditFacility", form, borrower_signature)
-        if act_of_change(line, form) is not None:
-            self._require_two(line.lender, form)
         call = CreditFacility.change_line(form, lender_signature, borrower_signature)
         self._queue(call, form, about=form.line)
 
@@ -96,12 +92,10 @@ class LineUseCases(MoneyUseCases):
             )
 
 
-def act_of_change(line: LineRecord, form: LineChange) -> ActKind | None:
-    """What of a change needs two people; None of what only takes room away: freeze, lower, end earlier."""
-    if form.limit > line.limit_fen:
-        return ActKind.RAISE_LIMIT
-    if line.frozen and not form.frozen:
-        return ActKind.UNFREEZE
-    if form.valid_until > int(line.valid_until.timestamp()):
-        return ActKind.EXTEND_LINE
-    return None
+def raises_risk(line: LineRecord, form: LineChange) -> bool:
+    """Whether a change gives room (raises, unfreezes, ends later); what only takes room away does not."""
+    return (
+        form.limit > line.limit_fen
+        or (line.frozen and not form.frozen)
+        or form.valid_until > int(line.valid_until.timestamp())
+    )

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
     from finance.audit import ChainFacts
-    from finance.control import Proposal, ProposalState
     from finance.fund_flows import FundFlow
     from finance.ledger import Entry
     from finance.records import (
@@ -184,7 +183,7 @@ class Books(Protocol):
         """Who has owed whom freight since a Beijing day."""
         ...
 
-    # -- warnings, collections, proposals
+    # -- warnings, collections
 
     def list_warnings(
         self, *, lender: PartyId | None = None, borrower: PartyId | None = None
@@ -202,24 +201,6 @@ class Books(Protocol):
 
     def save_contact(self, contact: ContactRecord) -> None:
         """Writes a contact, new or known."""
-        ...
-
-    def find_proposal(self, proposal: str) -> Proposal | None:
-        """A proposal by its id."""
-        ...
-
-    def find_proposal_for(self, form: str) -> Proposal | None:
-        """The latest proposal for a form."""
-        ...
-
-    def list_proposals(
-        self, lender: PartyId, states: Collection[ProposalState] | None = None
-    ) -> list[Proposal]:
-        """A lender's proposals, oldest first."""
-        ...
-
-    def save_proposal(self, proposal: Proposal) -> None:
-        """Writes a proposal, new or known."""
         ...
 
     def page_receivables(

@@ -52,7 +52,6 @@ class LenderPolicy:
         net_assets_fen: audited net assets of last year end (10% and 15% rules); None if not reported.
         lpr_ppm: one-year loan prime rate, ppm; None if not entered.
         debtor_cap_bps: most of a line that may hang on one debtor.
-        four_eyes: lines, raises, unfreezing, write-offs and waivers need two people (``control``).
     """
 
     lender: PartyId
@@ -60,7 +59,6 @@ class LenderPolicy:
     net_assets_fen: int | None = None
     lpr_ppm: int | None = None
     debtor_cap_bps: int = 10_000
-    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from chain.bindings.freight_advance import FreightAdvance
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
     )
     from chain.ids import AdvanceId, PartyId, WaybillId
 
-from finance.control import ActKind
 from finance.use_cases import MoneyUseCases
 
-TWO_PEOPLE: Final = {2: ActKind.WRITE_OFF, 5: ActKind.WAIVE}
-"""The lender's acts (``LenderAct.act``) that give money up."""
+
+class Act(IntEnum):
+    """The lender's acts on an advance, as ``LenderAct.act`` counts them."""
+
+    DEFAULT = 1
+    WRITE_OFF = 2
+    LATER_START = 3
+    DECLINE = 4
+    WAIVE = 5
+
+
+GIVES_UP: Final = frozenset({Act.WRITE_OFF, Act.LATER_START, Act.WAIVE})
+"""What gives money up."""
 
 
 class RunningUseCases(MoneyUseCases):
@@ -78,16 +89,14 @@ class RunningUseCases(MoneyUseCases):
         """The lender declares default, writes off, defers interest, declines or waives charges."""
         record = self._get_advance(form.advance)
         wanted = {
-            1: AdvanceState.DEFAULTED,
-            2: AdvanceState.WRITTEN_OFF,
-            4: AdvanceState.DECLINED,
-        }.get(form.act)
+            Act.DEFAULT: AdvanceState.DEFAULTED,
+            Act.WRITE_OFF: AdvanceState.WRITTEN_OFF,
+            Act.DECLINE: AdvanceState.DECLINED,
+        }.get(Act(form.act))
         if wanted is not None:
             require_move(form.advance, record.state, wanted)
         self._require_fresh(form.expires)
         self._require_signed(record.lender, "FreightAdvance", form, lender_signature)
-        if form.act in TWO_PEOPLE:
-            self._require_two(record.lender, form)
         self._queue(FreightAdvance.act(form, lender_signature), form, about=record.trip)
 
     def settle_waybill(self, waybill: WaybillId, *, reference: str) -> None:

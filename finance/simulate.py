@@ -6,6 +6,7 @@ The form of a case stands in ``finance/README.md``; reading it needs no database
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from chain.clock import BEIJING_OFFSET_S, beijing_day
@@ -39,6 +40,35 @@ MAX_DAYS: Final = 2 * MAX_TENOR_DAYS
 MAX_EVENTS: Final = 10_000
 
 
+CURRENCY: Final = "CNY"
+
+
+def read_case(text: str) -> dict[str, Any]:
+    """A case from JSON text: one object, no key twice.
+
+    Raises:
+        CaseError: the text is no such JSON.
+    """
+    try:
+        case = json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise CaseError("the JSON is nested too deeply", field="case") from None
+    except ValueError as problem:
+        raise CaseError(f"not JSON: {problem}", field="case") from None
+    if not isinstance(case, dict):
+        raise CaseError("a case is one JSON object", field="case")
+    return case
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CaseError(f"{twice} stands twice", field=twice)
+    return row
+
+
 def simulate(case: Mapping[str, Any]) -> dict[str, Any]:
     """Plays a case.
 
@@ -52,13 +82,22 @@ def simulate(case: Mapping[str, Any]) -> dict[str, Any]:
         CaseError: the case has not the form, a date does not exist, an amount is not whole fen.
         FinanceError: the terms contradict themselves, or an event id is used twice.
     """
-    _refuse_unknown(case, {"terms", "principal_fen", "released_on", "events", "until"}, "")
+    known = {"terms", "principal_fen", "released_on", "events", "until", "currency"}
+    _refuse_unknown(case, known, "")
+    if case.get("currency", CURRENCY) != CURRENCY:
+        raise CaseError(
+            f"the only currency is {CURRENCY}; amounts are fen",
+            field="currency",
+            given=str(case["currency"]),
+        )
     terms = _read_terms(_need(case, "terms", dict))
     principal = _need_fen(case, "principal_fen")
     released_on = _need_date(case, "released_on")
     events = [*_opening(principal, released_on), *_read_events(case, terms)]
     last = max(beijing_day(event.at) for event in events)
     first = day_number(released_on)
+    if first > day_number(dt.date.max) - 2 * MAX_DAYS:
+        raise CaseError("released_on lies too far in the future", field="released_on")
     until = first + terms.tenor_days
     if case.get("until") is not None:
         until = day_number(_need_date(case, "until"))
@@ -188,7 +227,10 @@ def _read_terms(row: Mapping[str, Any]) -> Terms:
         numbers[name] = fen(row.get(name), field=f"terms.{name}")
     numbers.setdefault("penalty_ppm", numbers["rate_ppm"])
     try:
-        order = tuple(Component(name) for name in row.get("order", CONTRACT_ORDER))
+        asked = row.get("order", CONTRACT_ORDER)
+        if not isinstance(asked, list | tuple):
+            raise CaseError("order is a list of components", field="terms.order")
+        order = tuple(Component(name) for name in asked)
         return Terms(
             **numbers,
             day_count=DayCount(row.get("day_count", DayCount.ACT_365F)),
@@ -220,7 +262,7 @@ def _read_event(row: Any, index: int, terms: Terms) -> AdvanceEvent:
         raise CaseError("an event is an object", field=where[:-1])
     known = {"id", "type", "on", "known_on", "amount_fen", "to", "target", "terms"}
     _refuse_unknown(row, known, where)
-    if row.get("type") not in _KINDS:
+    if not isinstance(row.get("type"), str) or row["type"] not in _KINDS:
         raise CaseError(
             f"type is one of {', '.join(_KINDS)}", field=f"{where}type", given=str(row.get("type"))
         )

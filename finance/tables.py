@@ -31,7 +31,6 @@ class LenderPolicyRow(Row, table=True):
     net_assets_fen: int | None = Field(default=None, sa_type=BIG)
     lpr_ppm: int | None = None
     debtor_cap_bps: int = Field(default=10_000)
-    four_eyes: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     recorded_at: dt.datetime
 
 
@@ -474,28 +473,6 @@ class QuestionRow(Row, table=True):
     raised_at: dt.datetime
     closed_at: dt.datetime | None = None
     closed_by: str = Field(default="", max_length=120)
-
-
-class ProposalRow(Row, table=True):
-    """What one person of a lender wants done and a second one must agree to."""
-
-    __tablename__ = "proposal"
-    __table_args__ = (sa.Index("ix_proposal_open", "lender", "state"),)
-
-    id: str = Field(max_length=HASH, primary_key=True)
-    kind: str = Field(max_length=16)
-    lender: str = Field(max_length=PARTY)
-    subject: str = Field(max_length=HASH)
-    form: str = Field(max_length=HASH, index=True)
-    body: dict[str, Any] = Field(sa_type=sa.JSON)
-    amount_fen: int = Field(sa_type=BIG)
-    maker: str = Field(max_length=80)
-    made_at: dt.datetime
-    expires_at: dt.datetime
-    state: str = Field(max_length=10)
-    checker: str = Field(default="", max_length=80)
-    decided_at: dt.datetime | None = None
-    note: str = Field(default="", max_length=500)
 
 
 class EarlyWarningRow(Row, table=True):

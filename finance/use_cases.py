@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chain.abi import json_value
-from chain.clock import beijing_day
 from chain.errors import InvalidValueError, SignatureRefusedError
 from chain.ids import AdvanceId, Hash32, LineId, PartyId
 from chain.typed_data import struct_hash
@@ -18,7 +17,6 @@ from finance.errors import (
     UnknownLineError,
 )
 from finance.forests import shipped_forest
-from finance.four_eyes import require_two
 from finance.records import (
     AdvanceRecord,
     LineRecord,
@@ -178,11 +176,6 @@ class MoneyUseCases:
                 field="signature",
                 party=str(party),
             )
-
-    def _require_two(self, lender: PartyId, form: Struct) -> None:
-        """Refuses what only two people of a lender may do, where he asks for that, unless they agreed."""
-        now = self._clock.now()
-        require_two(self._books, lender, struct_hash(form), day=beijing_day(now), now=now)
 
     def _queue(self, call: ContractCall, form: Struct, *, about: str) -> None:
         self._outbox.queue(call, key=f"{call.function}:{struct_hash(form)}", about=about)

@@ -179,7 +179,10 @@ class Pick(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One pass of a payment over the instalments in its scope."""
+    """One pass of a payment over the instalments in its scope.
+
+    An order may leave components out; what it leaves out this pass does not pay.
+    """
 
     scope: Scope
     order: tuple[Component, ...]
@@ -187,7 +190,12 @@ class Phase:
     pick: Pick = Pick.FIRST_FIRST
 
     def __post_init__(self) -> None:
-        _require_order(self.order)
+        if not self.order or len(set(self.order)) != len(self.order):
+            raise InvalidTermsError(
+                "a phase names each component at most once, and one at least",
+                field="order",
+                given=[str(component) for component in self.order],
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,10 @@ class YundanClient:
             once=once or secrets.token_hex(16),
         )
 
+    def patch(self, path: str, body: Any) -> dict[str, Any]:
+        """Changes what stands at a path."""
+        return self._send("PATCH", path, json=body)
+
     def delete(self, path: str) -> dict[str, Any]:
         """Ends what stands at a path."""
         return self._send("DELETE", path)

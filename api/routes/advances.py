@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import Once, OnceOnly, Reader, Requires, TheContainer
-from api.four_eyes import TWO_PEOPLE
+from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.naming import Names
 from api.ports import Container, Services
 from api.routes.lines import SIGNING_TIME, new_salt
@@ -362,13 +362,13 @@ def approve(
 ) -> Response:
     """Takes the lender's approval: the chain locks the cash and freezes the payees."""
     form = read_message(Approval, given.message)
-    return _accept(
-        once,
-        caller,
-        advance,
-        form.advance,
-        lambda to: to.finance.approve_advance(form, given.signature_bytes),
-    )
+
+    def work(services: Services) -> None:
+        record, _ = get_visible(services, advance, caller)
+        require_own_word(services, record.lender, caller)
+        services.finance.approve_advance(form, given.signature_bytes)
+
+    return _accept(once, caller, advance, form.advance, work)
 
 
 @router.get("/{advance}/gate")
@@ -398,13 +398,13 @@ def gate_form(
 def gate(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
     """Opens or closes the gate of an advance that waits."""
     form = read_message(Gate, given.message)
-    return _accept(
-        once,
-        caller,
-        advance,
-        form.advance,
-        lambda to: to.finance.gate_advance(form, given.signature_bytes),
-    )
+
+    def work(services: Services) -> None:
+        record, _ = get_visible(services, advance, caller)
+        require_own_word(services, record.lender, caller)
+        services.finance.gate_advance(form, given.signature_bytes)
+
+    return _accept(once, caller, advance, form.advance, work)
 
 
 @router.post("/{advance}/retry", status_code=202, response_model=Accepted)

@@ -128,7 +128,9 @@ def show_question(question: Question) -> QuestionShown:
     )
 
 
-@router.post("/questions/{kind}", status_code=200, response_model=QuestionList)
+@router.post(
+    "/questions/{kind}", dependencies=[TWO_PEOPLE], status_code=200, response_model=QuestionList
+)
 def close_question(
     kind: QuestionKind, given: SubjectNamed, caller: Custodian, once: OnceOnly
 ) -> Response:
@@ -141,7 +143,9 @@ def close_question(
     return once.run(caller.name, work, 200)
 
 
-@router.post("/payouts/{payout}/leg", status_code=201, response_model=OpenPayout)
+@router.post(
+    "/payouts/{payout}/leg", dependencies=[TWO_PEOPLE], status_code=201, response_model=OpenPayout
+)
 def begin_leg(payout: HashText, caller: Custodian, once: OnceOnly) -> Response:
     """Lets a payout that the bank rejected be tried once more, under a new leg and sequence."""
 

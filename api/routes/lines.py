@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
-from api.four_eyes import TWO_PEOPLE
+from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
@@ -90,6 +90,7 @@ def open_line(given: TwiceSigned, caller: MoneyMover, once: OnceOnly) -> Respons
         caller.require_party(form.lender, "message.lender")
 
     def work(services: Services) -> LineShown:
+        require_own_word(services, form.lender, caller)
         line = services.finance.open_line(
             form,
             bytes.fromhex(given.lender_signature[2:]),

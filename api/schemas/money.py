@@ -59,6 +59,39 @@ class TwiceSigned(Given):
     borrower_signature: SignatureText
 
 
+class LineChangeSigned(Given):
+    """A change of a line that its lender has signed; a raise carries the borrower's signature too."""
+
+    message: dict[str, Any]
+    lender_signature: SignatureText
+    borrower_signature: SignatureText | None = None
+
+
+class PolicyChanged(Given):
+    """What a lender reports and decides; left out, it stays."""
+
+    net_assets_fen: Annotated[
+        AmountFen | None, Field(description="audited net assets of last year end")
+    ] = None
+    lpr_ppm: Annotated[Ppm | None, Field(description="one-year loan prime rate")] = None
+    debtor_cap_bps: Annotated[
+        Bps | None, Field(description="most of a line that may hang on one debtor")
+    ] = None
+    four_eyes: Annotated[
+        bool | None, Field(description="whether what moves money needs a second person")
+    ] = None
+
+
+class PolicyShown(Shown):
+    """A lender's policy in force."""
+
+    effective_on: dt.date
+    net_assets_fen: AmountFen | None
+    lpr_ppm: int | None
+    debtor_cap_bps: int
+    four_eyes: bool
+
+
 class LineShown(Shown):
     """A credit line as it stands."""
 

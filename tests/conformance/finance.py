@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
+from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from finance import accrual, classification, credit, law, ledger, waterfall
 from finance.accrual import PPM, DayCount, Rounding
@@ -14,6 +15,8 @@ from finance.waterfall import Component
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+Word = TypeVar("Word", bound=StrEnum)
 
 SKIPPED = {
     "amortised_schedule": "a freight advance is repaid at once, it has no instalment schedule",
@@ -45,13 +48,29 @@ def run_case(case: Mapping[str, Any]) -> dict[str, Any]:
         return RUNNERS[case["kind"]](case["given"])
     except FinanceError as refusal:
         return {"error": ERROR_CODES.get(type(refusal), refusal.code), "message": str(refusal)}
-    except (KeyError, TypeError, ValueError, InvalidOperation) as problem:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as problem:
         return {"error": "case_unreadable", "message": f"{type(problem).__name__}: {problem}"}
 
 
 def matches(got: Mapping[str, Any], expect: Mapping[str, Any]) -> bool:
     """True when every key of ``expect`` is equal; amounts as text are equal as numbers."""
-    return all(key in got and _equal(got[key], want) for key, want in expect.items())
+    return all(
+        key in got
+        and (_same_sum(got[key], want) if key == "year_fraction_parts" else _equal(got[key], want))
+        for key, want in expect.items()
+    )
+
+
+def _same_sum(got: Any, want: Any) -> bool:
+    """Parts [days, basis] are there to be added: equal when each basis has the same days."""
+    return _days_by_basis(got) == _days_by_basis(want)
+
+
+def _days_by_basis(parts: Any) -> dict[int, int]:
+    days: dict[int, int] = {}
+    for number, basis in parts:
+        days[int(basis)] = days.get(int(basis), 0) + int(number)
+    return {basis: number for basis, number in days.items() if number}
 
 
 def _equal(got: Any, want: Any) -> bool:
@@ -80,15 +99,33 @@ def _exact(text: Any) -> Fraction:
     return Fraction(Decimal(str(text)))
 
 
-def _cents(text: Any) -> int:
-    value = _exact(text) * 100
+def _cents(text: Any, scale: int = 2) -> int:
+    value = _exact(text) * 10**scale
     if value.denominator != 1:
-        raise ValueError(f"more than two decimals: {text}")
+        raise ValueError(f"more than {scale} decimals: {text}")
     return int(value)
 
 
+def _scale_of(*texts: Any) -> int:
+    """How many decimals a case's amounts need, two at least: 0.001 is an amount of some currencies."""
+    return max(2, *(-int(Decimal(str(text)).as_tuple().exponent) for text in texts))
+
+
 def _text(amount: int, scale: int = 2) -> str:
-    return str(Decimal(amount).scaleb(-scale).quantize(Decimal(1).scaleb(-scale)))
+    with localcontext(prec=200):  # whole numbers of any length, as a contract's uint256 may be
+        return f"{Decimal(amount).scaleb(-scale):.{max(0, scale)}f}"
+
+
+def _word(kind: type[Word], text: Any) -> Word:
+    """A named choice, however it is spelled: ``half-even`` is HALF_EVEN."""
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = str(text).strip().upper().replace("-", "_").replace(" ", "_")
+        for one in kind:
+            if one.value.upper().replace("-", "_") == wanted:
+                return one
+        raise
 
 
 def _date(text: str) -> dt.date:
@@ -106,67 +143,68 @@ def _instant(text: str | None) -> dt.datetime | None:
 
 
 def _day_count(given: Mapping[str, Any]) -> dict[str, Any]:
-    convention = DayCount(given["convention"])
+    convention = _word(DayCount, given["convention"])
     start, end = _date(given["start"]), _date(given["end"])
+    parts = accrual.year_fraction_parts(convention, start, end)
     return {
         "days": accrual.count_days(convention, start, end),
-        "year_fraction_parts": [
-            list(part) for part in accrual.year_fraction_parts(convention, start, end)
-        ],
+        "year_fraction_parts": [list(part) for part in parts],
     }
 
 
-def _interest(
-    given: Mapping[str, Any], segments: list[tuple[Fraction, Fraction]]
-) -> tuple[int, int]:
+def _share_of_year(row: Mapping[str, Any], given: Mapping[str, Any]) -> Fraction:
+    """A stretch's share of a year: as a fraction, as days of a basis, or between two dates."""
+    if "fraction" in row:
+        return Fraction(*(int(part) for part in row["fraction"]))
+    if "days" in row:
+        return Fraction(int(row["days"]), int(row.get("basis", given.get("basis", 365))))
+    convention = _word(DayCount, row.get("convention", given.get("convention", "ACT/365F")))
+    return accrual.year_fraction(convention, _date(row["start"]), _date(row["end"]))
+
+
+def _interest(given: Mapping[str, Any]) -> tuple[int, int]:
+    """Interest over every stretch, and its decimals; one stretch may stand in the case itself."""
     scale = int(given["scale"])
+    segments = [
+        (
+            _exact(row["principal"])
+            * Fraction(10) ** scale
+            * _exact(row.get("annual_rate", given.get("annual_rate"))),
+            _share_of_year(row, given),
+        )
+        for row in given.get("segments") or [given]
+    ]
     amount = accrual.segmented_interest(
-        [(principal * 10**scale, share) for principal, share in segments],
-        _exact(given["annual_rate"]),
-        Rounding(given["rounding"]),
+        segments,
+        Fraction(1),  # each stretch already carries its own rate
+        _word(Rounding, given["rounding"]),
         round_each_segment=bool(given.get("round_each_segment", False)),
     )
     return amount, scale
 
 
-def _simple_interest(given: Mapping[str, Any]) -> dict[str, Any]:
-    share = accrual.year_fraction(
-        DayCount(given["convention"]), _date(given["start"]), _date(given["end"])
-    )
-    return {"interest": _text(*_interest(given, [(_exact(given["principal"]), share)]))}
-
-
-def _segments(given: Mapping[str, Any]) -> list[tuple[Fraction, Fraction]]:
-    segments = []
-    for row in given["segments"]:
-        if "fraction" in row:
-            share = Fraction(*row["fraction"])
-        else:
-            convention = DayCount(row.get("convention", given.get("convention", "ACT/365F")))
-            share = accrual.year_fraction(convention, _date(row["start"]), _date(row["end"]))
-        segments.append((_exact(row["principal"]), share))
-    return segments
-
-
-def _segmented_interest(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"interest": _text(*_interest(given, _segments(given)))}
+def _only_interest(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"interest": _text(*_interest(given))}
 
 
 def _early_payoff(given: Mapping[str, Any]) -> dict[str, Any]:
-    interest, scale = _interest(given, _segments(given))
-    payoff = _exact(given["outstanding_principal"]) * 10**scale + interest
-    return {"interest": _text(interest, scale), "payoff": _text(int(payoff), scale)}
+    interest, scale = _interest({"principal": given["outstanding_principal"]} | dict(given))
+    payoff = _exact(given["outstanding_principal"]) * Fraction(10) ** scale + interest
+    return {
+        "interest": _text(interest, scale),
+        "payoff": _text(accrual.rounded(payoff, _word(Rounding, given["rounding"])), scale),
+    }
 
 
 def _penal_interest(given: Mapping[str, Any]) -> dict[str, Any]:
     scale = int(given["scale"])
     penalty = accrual.penal_interest(
-        _exact(given["base"]) * 10**scale,
+        _exact(given["base"]) * Fraction(10) ** scale,
         _exact(given["annual_rate"]),
-        days_overdue=given["days_overdue"],
-        grace_days=given["grace_days"],
-        basis_days=given["basis"],
-        rounding=Rounding(given["rounding"]),
+        days_overdue=int(given["days_overdue"]),
+        grace_days=int(given.get("grace_days", 0)),
+        basis_days=int(given.get("basis", 365)),
+        rounding=_word(Rounding, given["rounding"]),
     )
     return {"penalty": _text(penalty, scale)}
 
@@ -193,64 +231,77 @@ def _phases(rows: list[Mapping[str, Any]]) -> tuple[waterfall.Phase, ...]:
     )
 
 
-def _replay(given: Mapping[str, Any], until: dt.date | None = None) -> waterfall.Replay:
+def _replay(
+    given: Mapping[str, Any], until: dt.date | None = None
+) -> tuple[waterfall.Replay, Callable[[int], str]]:
+    """The schedule after its payments, and how an amount of it is written."""
+    scale = _scale_of(
+        *(row.get(name.value, "0") for row in given["instalments"] for name in Component),
+        *(row["amount"] for row in given["payments"]),
+    )
     instalments = [
         waterfall.Instalment(
-            _date(row["due"]), {name: _cents(row.get(name.value, "0")) for name in Component}
+            _date(row["due"]), {name: _cents(row.get(name.value, "0"), scale) for name in Component}
         )
         for row in given["instalments"]
     ]
     payments = [
         waterfall.Payment(
-            _date(row["date"]), _cents(row["amount"]), _phases(row.get("phases") or [])
+            _date(row["date"]), _cents(row["amount"], scale), _phases(row.get("phases") or [])
         )
         for row in given["payments"]
         if until is None or _date(row["date"]) <= until
     ]
-    return waterfall.replay_payments(instalments, payments, _phases(given["phases"]))
+    played = waterfall.replay_payments(instalments, payments, _phases(given.get("phases") or []))
+    return played, lambda amount: _text(amount, scale)
 
 
 def _waterfall(given: Mapping[str, Any]) -> dict[str, Any]:
-    played = _replay(given)
+    played, text = _replay(given)
     return {
         "allocations": [
-            {component.value: _text(shares.of(component)) for component in Component}
-            | {"unallocated": _text(shares.residue)}
+            {component.value: text(shares.of(component)) for component in Component}
+            | {"unallocated": text(shares.residue)}
             for shares in played.shares
         ],
-        "outstanding_by_instalment": [_text(item.total) for item in played.instalments],
-        "overpaid": _text(played.overpaid),
+        "outstanding_by_instalment": [text(item.total) for item in played.instalments],
+        "overpaid": text(played.overpaid),
     }
+
+
+def _ranges(given: Mapping[str, Any]) -> list[tuple[str, int, int | None]]:
+    return [(name, first, last) for name, first, last in given.get("ranges") or []]
 
 
 def _delinquency(given: Mapping[str, Any]) -> dict[str, Any]:
     as_of = _date(given["as_of"])
-    played = _replay(given, until=as_of)
+    played, text = _replay(given, until=as_of)
     state = classification.delinquency(
         [(item.due, item.total) for item in played.instalments],
         as_of,
-        grace_days=given["grace_days"],
-        pauses=[(_date(start), _date(end)) for start, end in given["pauses"]],
-        ranges=[(name, first, last) for name, first, last in given["ranges"]],
+        grace_days=int(given.get("grace_days", 0)),
+        pauses=[(_date(start), _date(end)) for start, end in given.get("pauses") or []],
+        ranges=_ranges(given),
     )
     return {
-        "delinquent_amount": _text(state.amount),
+        "delinquent_amount": text(state.amount),
         "delinquent_date": state.since.isoformat() if state.since else None,
         "delinquent_days": state.days,
         "past_due_days": state.past_due_days,
-        "bucket_amounts": {name: _text(amount) for name, amount in state.by_range.items()},
+        "bucket_amounts": {name: text(amount) for name, amount in state.by_range.items()},
     }
 
 
 def _dpd_class(given: Mapping[str, Any]) -> dict[str, Any]:
-    first = given["first_unpaid_due"]
+    first = given.get("first_unpaid_due")
     days = 0
     if first is not None:
         days = classification.days_past_due(
-            _date(given["as_of"]), _date(first), count_due_day=given["count_due_day"]
+            _date(given["as_of"]),
+            _date(first),
+            count_due_day=bool(given.get("count_due_day", False)),
         )
-    ranges = [(name, low, high) for name, low, high in given["ranges"]]
-    return {"days_past_due": days, "class": classification.range_of(days, ranges)}
+    return {"days_past_due": days, "class": classification.range_of(days, _ranges(given))}
 
 
 FINERACT_CHART = {
@@ -265,25 +316,28 @@ FINERACT_CHART = {
 
 
 def _journal(given: Mapping[str, Any]) -> dict[str, Any]:
+    scale = _scale_of(*given["components"].values())
     lines = ledger.lines_of(
         ledger.Booking(given["event"]),
-        {name: _cents(amount) for name, amount in given["components"].items()},
+        {name: _cents(amount, scale) for name, amount in given["components"].items()},
         fraud=bool(given.get("fraud", False)),
         chart=FINERACT_CHART,
     )
     rows = [
-        [line.account, "debit" if line.amount > 0 else "credit", _text(abs(line.amount))]
+        [line.account, "debit" if line.amount > 0 else "credit", _text(abs(line.amount), scale)]
         for line in lines
     ]
     return {"lines": sorted(rows)}
 
 
 def _limit_check(given: Mapping[str, Any]) -> dict[str, Any]:
-    line = credit.Line(limit=_cents(given["limit"]), drawn=_cents(given["used"]))
+    used, scale = given.get("used", "0"), _scale_of(given["limit"], *given["requests"])
+    scale = max(scale, _scale_of(used))
+    line = credit.Line(limit=_cents(given["limit"], scale), drawn=_cents(used, scale))
     decisions = []
     for text in given["requests"]:
         try:
-            line = line.reserve(_cents(text))
+            line = line.reserve(_cents(text, scale))
         except FinanceError:
             decisions.append("REJECT")
         else:
@@ -293,7 +347,7 @@ def _limit_check(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _receivable_credit(given: Mapping[str, Any]) -> dict[str, Any]:
     base = credit.BorrowingBase(
-        int(given["credit_limit"]), given["advance_rate_bps"], int(given["available"])
+        int(given["credit_limit"]), int(given["advance_rate_bps"]), int(given.get("available", 0))
     )
     results: list[dict[str, Any]] = []
     for event in given["events"]:
@@ -325,8 +379,8 @@ def _concentration(given: Mapping[str, Any]) -> dict[str, Any]:
             borrower_balance_fen=given["borrower_balance_fen"],
             group_balance_fen=given["group_balance_fen"],
             new_loan_fen=given["new_loan_fen"],
-            online=given["online"],
-            purpose=given["purpose"],
+            online=given.get("online", True),
+            purpose=given.get("purpose", "business"),
         )
     )
 
@@ -386,8 +440,8 @@ def _assignment_priority(given: Mapping[str, Any]) -> dict[str, Any]:
             law.Claim(
                 claim["id"],
                 claim["advance_fen"],
-                _instant(claim["registered_at"]),
-                _instant(claim["notified_at"]),
+                _instant(claim.get("registered_at")),
+                _instant(claim.get("notified_at")),
             )
             for claim in given["claims"]
         ],
@@ -411,7 +465,7 @@ def _debtor_discharge(given: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("paid_at is missing")
     return {
         "discharged": law.debtor_discharged(
-            notice_received_at=_instant(given["notice_received_at"]),
+            notice_received_at=_instant(given.get("notice_received_at")),
             paid_at=paid_at,
             paid_to_assignor=given["paid_to"] == "ASSIGNOR",
         )
@@ -433,17 +487,20 @@ def _sme_payment(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sme_late_interest(given: Mapping[str, Any]) -> dict[str, Any]:
-    agreed = given["agreed_annual_rate"]
+    agreed = given.get("agreed_annual_rate")
     interest = law.sme_late_interest_down(
-        given["amount_fen"], given["days_late"], None if agreed is None else _exact(agreed)
+        given["amount_fen"],
+        given["days_late"],
+        None if agreed is None else _exact(agreed),
+        lpr_1y=_exact(given.get("lpr_1y", "0")),
     )
     return {"interest_fen": interest}
 
 
 RUNNERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "day_count": _day_count,
-    "simple_interest": _simple_interest,
-    "segmented_interest": _segmented_interest,
+    "simple_interest": _only_interest,
+    "segmented_interest": _only_interest,
     "early_payoff": _early_payoff,
     "penal_interest": _penal_interest,
     "day_yield_bps": _day_yield_bps,

@@ -93,3 +93,88 @@ def test_an_unknown_kind_is_skipped_with_a_reason(tmp_path):
     (tmp_path / "y.json").write_text(json.dumps([case]))
     row = json.loads(run_command("finance", str(tmp_path)).stdout)
     assert "no such kind" in row["skipped"]
+
+
+def _answer(kind, **given):
+    return run_case({"kind": kind, "given": given})
+
+
+@pytest.mark.parametrize(
+    ("rounding", "interest"),
+    [("FLOOR", "0.12"), ("DOWN", "0.12"), ("CEILING", "0.13"), ("UP", "0.13"),
+     ("HALF_EVEN", "0.12"), ("half-up", "0.13"), ("HALF_DOWN", "0.12")],
+)  # fmt: skip
+def test_every_rounding_is_a_parameter_of_the_case(rounding, interest):
+    # 1.25 at 10% for one year of 365 days is 0.125 exactly
+    got = _answer(
+        "simple_interest", principal="1.25", annual_rate="0.1", convention="ACT/365F",
+        start="2025-01-01", end="2026-01-01", scale=2, rounding=rounding,
+    )  # fmt: skip
+    assert matches(got, {"interest": interest})
+
+
+def test_stretches_may_have_their_own_convention_rate_and_form():
+    got = _answer(
+        "segmented_interest", annual_rate="0.12", scale=0, rounding="FLOOR", convention="ACT/360",
+        round_each_segment=True,
+        segments=[
+            {"principal": "1000", "start": "2026-01-01", "end": "2026-01-31"},  # 10.00
+            {"principal": "1000", "start": "2026-01-01", "end": "2026-01-31", "convention": "ACT/365F"},  # 9.86
+            {"principal": "1000", "days": 73, "basis": 365, "annual_rate": "0"},
+            {"principal": "1000", "fraction": [1, 24]},  # 5
+        ],
+    )  # fmt: skip
+    assert matches(got, {"interest": "24"})
+
+
+def test_a_share_of_a_year_is_a_sum_whatever_the_order_of_its_parts():
+    got = _answer("day_count", convention="act/act-isda", start="2012-12-28", end="2013-02-28")
+    assert matches(got, {"days": 62, "year_fraction_parts": [[4, 366], [58, 365]]})
+    assert not matches(got, {"year_fraction_parts": [[58, 366], [4, 365]]})
+
+
+def test_a_phase_that_leaves_a_component_out_does_not_pay_it():
+    got = _answer(
+        "waterfall",
+        instalments=[{"due": "2026-01-01", "principal": "1.000", "interest": "0.125", "fee": "1"}],
+        phases=[{"scope": "due_or_past", "order": ["interest", "principal"]}],
+        payments=[{"date": "2026-01-01", "amount": "2"}],
+    )  # fmt: skip
+    assert matches(
+        got,
+        {
+            "allocations": [{
+                "principal": "1", "interest": "0.125", "fee": "0", "penalty": "0",
+                "unallocated": "0.875",
+            }],
+            "outstanding_by_instalment": ["1"],
+            "overpaid": "0.875",
+        },
+    )  # fmt: skip
+    twice = [{"scope": "any", "order": ["fee", "fee"]}]
+    assert "error" in _answer("waterfall", instalments=[], phases=twice, payments=[])
+
+
+def test_chargebacks_and_recoveries_with_money_too_much_are_booked_balanced():
+    got = _answer("journal", event="CHARGEBACK", components={"principal": "250", "overpaid": "50"})
+    assert matches(got, {"lines": [
+        ["clearing", "credit", "300"],
+        ["loan_principal", "debit", "250"],
+        ["overpayment_liability", "debit", "50"],
+    ]})  # fmt: skip
+    got = _answer(
+        "journal", event="RECOVERY_AFTER_CHARGE_OFF", components={"fee": "0.015", "overpaid": "1"}
+    )
+    assert matches(got, {"lines": [
+        ["clearing", "debit", "1.015"],
+        ["overpayment_liability", "credit", "1"],
+        ["recoveries_income", "credit", "0.015"],
+    ]})  # fmt: skip
+    assert "error" in _answer("journal", event="DISBURSEMENT", components={"principal": "-1"})
+    assert "error" in _answer("journal", event="DISBURSEMENT", components={"interest": "1"})
+
+
+def test_late_interest_agreed_below_the_prime_rate_is_the_prime_rate():
+    given = {"amount_fen": 36_500_000, "days_late": 10, "agreed_annual_rate": "0.01"}
+    assert matches(_answer("sme_late_interest", **given), {"interest_fen": 10_000})
+    assert matches(_answer("sme_late_interest", **given, lpr_1y="0.03"), {"interest_fen": 30_000})

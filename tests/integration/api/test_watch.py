@@ -9,56 +9,146 @@ import pytest
 from api.client import ClientError
 from chain.clock import beijing_day, rfc3339
 from chain.ids import LineId
-from finance.records import LenderPolicy, WarningRecord
+from finance.records import WarningRecord
+from finance.running import GIVES_UP, Act
 from finance.watch import Action
+from tests.integration.api.people import open_account, signed_in
 
 
-def test_a_lender_who_asks_for_two_people_opens_no_line_with_one(system):
+@pytest.fixture(scope="module")
+def two(system):
+    """A lender with two people, and his borrower with an open line under four eyes."""
     lender, borrower = system.party("lender", "lender"), system.party("haulier")
-    witness = system.party("witness", "attestor")
-    day = beijing_day(system.now())
-    with system.container.write() as services:
-        services.finance.set_policy(LenderPolicy(lender.party, day, four_eyes=True))
+    open_account(system, lender, "two-owner")
+    open_account(system, lender, "two-approver", "approver")
+    boss, checker = signed_in(system, "two-owner"), signed_in(system, "two-approver")
+    told = boss.request("PATCH", "/v1/lender-policy", json={"four_eyes": True, "lpr_ppm": 30_000})
+    assert told.status_code == 200, told.text
+    assert told.json() | {"effective_on": ""} == {
+        "effective_on": "", "net_assets_fen": None, "lpr_ppm": 30_000, "debtor_cap_bps": 10_000,
+        "four_eyes": True,
+    }  # fmt: skip
+    return lender, borrower, checker
+
+
+def second_person_needed(act):
+    with pytest.raises(ClientError) as error:
+        act()
+    return (error.value.status, error.value.reason) == (403, "second_person_needed")
+
+
+def agreed(system, two, path, body, method="POST"):
+    """The same request, proposed by the lender's program and approved by his second person."""
+    lender, _, checker = two
+    made = lender.post("/v1/proposals", {"method": method, "path": path, "body": body})
+    answer = checker.post(f"/v1/proposals/{made['id']}/approval")
+    assert answer.json()["state"] == "approved", answer.text
+
+
+def signed_line(system, two):
+    lender, borrower, _ = two
     asked = {
         "lender": str(lender.party), "borrower": str(borrower.party), "limit_fen": 10_000_000,
         "rate_ppm": 109_500, "penalty_ppm": 164_250, "ceiling_ppm": 240_000, "fee_bps": 10,
         "advance_bps": 9_000, "tolerance_bps": 100, "tenor_days": 60, "grace_days": 3,
-        "attestor": str(witness.party), "terms": "0x" + "7e" * 32,
+        "attestor": str(system.party("witness", "attestor").party), "terms": "0x" + "7e" * 32,
         "valid_until": rfc3339(system.now() + dt.timedelta(days=365)),
     }  # fmt: skip
     form = lender.post("/v1/lines/form", asked)["to_sign"]
     ours, theirs = lender.sign(form), borrower.sign(form)
-    signed = {
+    return {
         "message": ours["message"],
         "lender_signature": ours["signature"],
         "borrower_signature": theirs["signature"],
     }
 
-    def refused(act) -> str:
-        with pytest.raises(ClientError) as error:
-            act()
-        assert (error.value.status, error.value.reason) == (409, "four_eyes")
-        return error.value.problem["detail"]
 
-    assert "propose it first" in refused(lambda: lender.post("/v1/lines", signed))
-    wish = {"form": "CreditLine", "message": ours["message"]}
-    made = lender.post("/v1/lender-acts", wish)
-    assert (made["kind"], made["amount_fen"], made["state"]) == ("open_line", 10_000_000, "open")
-    assert lender.post("/v1/lender-acts", wish)["id"] == made["id"]
-    word = {"approve": True, "note": "papers seen"}
-    path = f"/v1/lender-acts/{made['id']}"
-    assert "ask a second person" in refused(lambda: lender.post(path, word))
-    assert "not approved" in refused(lambda: lender.post("/v1/lines", signed))
-    assert "no such proposal" in refused(lambda: borrower.post(path, word))
-    second = system.client("lender")  # the lender's other key: another person's, in a small firm
-    second.party = lender.party
-    second.open_key(label="second person")
-    assert second.post(path, word)["state"] == "approved"
-    line = lender.post("/v1/lines", signed)["id"]
+@pytest.fixture(scope="module")
+def line(system, two):
+    lender, borrower, _ = two
+    signed = signed_line(system, two)
+    assert second_person_needed(lambda: lender.post("/v1/lines", signed))
+    # nor may the borrower hand in what one person of the lender has signed
+    assert second_person_needed(lambda: borrower.post("/v1/lines", signed))
+    agreed(system, two, "/v1/lines", signed)
+    made = lender.post("/v1/lines", signed)["id"]
     system.settle()
-    assert lender.get(f"/v1/lines/{line}")["state"] == "open"
-    assert [one["state"] for one in lender.get("/v1/lender-acts")["data"]] == ["done"]
+    return made
 
+
+def changed(two, line, **change):
+    lender, borrower, _ = two
+    form = lender.get(f"/v1/lines/{line}/change", **change)["to_sign"]
+    ours, theirs = lender.sign(form), borrower.sign(form)
+    return {
+        "message": ours["message"],
+        "lender_signature": ours["signature"],
+        "borrower_signature": theirs["signature"],
+    }
+
+
+def test_room_is_taken_by_one_person_and_given_by_two(system, two, line):
+    lender, borrower, _ = two
+    path = f"/v1/lines/{line}/change"
+    lower = changed(two, line, limit_fen=8_000_000, frozen=True)
+    assert lender.post(path, lower)["about"] == line  # one person may freeze and lower
+    system.settle()
+    seen = lender.get(f"/v1/lines/{line}")
+    assert (seen["limit_fen"], seen["frozen"]) == (8_000_000, True)
+    for wider in (
+        changed(two, line, frozen=False),
+        changed(two, line, limit_fen=9_000_000),
+        changed(two, line, valid_until=rfc3339(system.now() + dt.timedelta(days=366))),
+    ):
+        assert second_person_needed(lambda wider=wider: lender.post(path, wider))
+    raised = changed(two, line, limit_fen=9_000_000, frozen=False)
+    with pytest.raises(ClientError) as error:
+        borrower.post(path, raised)
+    assert error.value.status == 422  # not his to hand in
+    agreed(system, two, path, raised)
+    lender.post(path, raised)
+    system.settle()
+    seen = lender.get(f"/v1/lines/{line}")
+    assert (seen["limit_fen"], seen["frozen"]) == (9_000_000, False)
+    other = changed(two, line, limit_fen=1)
+    with pytest.raises(ClientError):
+        lender.post("/v1/lines/0x" + "12" * 32 + "/change", other)
+
+
+def test_every_door_that_moves_money_or_raises_risk_asks_for_two(two):
+    lender, _, _ = two
+    blank = {"message": {}, "signature": "0x" + "00" * 65}
+    some = "0x" + "34" * 32
+    for path in (
+        f"/v1/advances/{some}/approval",
+        f"/v1/advances/{some}/gate",
+        f"/v1/advances/{some}/repayment",
+        "/v1/advances",
+        "/v1/vault",
+        "/v1/payouts",
+    ):
+        assert second_person_needed(lambda path=path: lender.post(path, blank)), path
+    for act, two_needed in (("write_off", True), ("waive", True), ("decline", False)):
+        assert ({Act[act.upper()]} <= GIVES_UP) is two_needed
+
+
+def test_a_lenders_policy_is_changed_by_two_and_only_by_an_owner(system, two, line):
+    lender, _, _ = two
+    wish = {"net_assets_fen": 10**12}
+    assert second_person_needed(lambda: lender.patch("/v1/lender-policy", wish))
+    agreed(system, two, "/v1/lender-policy", wish, "PATCH")
+    assert lender.patch("/v1/lender-policy", wish)["net_assets_fen"] == 10**12
+    off = {"four_eyes": False}
+    agreed(system, two, "/v1/lender-policy", off, "PATCH")
+    with pytest.raises(ClientError) as error:  # a program, even with two people's approval
+        lender.patch("/v1/lender-policy", off)
+    assert error.value.status == 403
+    assert lender.get("/v1/lender-policy")["four_eyes"] is True
+
+
+def test_warnings_and_the_earned_limit_through_the_doors(system, two, line):
+    lender, borrower, _ = two
+    day = beijing_day(system.now())
     told = lender.get(f"/v1/lines/{line}/limit")
     assert told["earned_fen"] == 5_000_000  # a starter line, with every step
     assert {"code": "starter_line", "amount_fen": 5_000_000} in told["steps"]
@@ -69,7 +159,7 @@ def test_a_lender_who_asks_for_two_people_opens_no_line_with_one(system):
                 day, day + 5, day,
             )
         )  # fmt: skip
-        assert services.books.find_line(LineId(line)).limit_fen == 10_000_000
+        assert services.books.find_line(LineId(line)).limit_fen == 9_000_000
     assert borrower.get(f"/v1/lines/{line}/limit")["earned_fen"] == 0
     (warning,) = lender.get("/v1/warnings")["data"]
     assert (warning["code"], warning["owner"], warning["action"]) == ("LIMIT_FULL", "risk", "watch")

@@ -6,7 +6,7 @@ import pytest
 
 from chain.errors import InvalidValueError, YundanError
 from finance.errors import CaseError, DuplicateError
-from finance.simulate import simulate
+from finance.simulate import read_case, simulate
 
 CASE = {
     "terms": {
@@ -136,6 +136,9 @@ def test_other_conventions_are_parameters():
         ({"terms": CASE["terms"] | {"order": ["fee"]}}, "order"),
         ({"terms": CASE["terms"] | {"rate": 5}}, "terms.rate"),
         ({"terms": 5}, "terms"),
+        ({"terms": CASE["terms"] | {"order": 5}}, "terms.order"),
+        ({"events": [{"type": ["payment"], "on": "2026-02-01"}]}, "events[0].type"),
+        ({"released_on": "9999-12-31"}, "released_on"),
     ],
 )
 def test_bad_cases_are_refused_with_the_field(change, field):
@@ -152,3 +155,22 @@ def test_one_id_for_two_events_is_refused():
     ]
     with pytest.raises(DuplicateError):
         simulate(case(events=events))
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("{", "not JSON"),
+        ("[]", "one JSON object"),
+        ("[" * 100_000, "too deeply"),
+        ('{"principal_fen": 1, "principal_fen": 2}', "principal_fen stands twice"),
+        ('{"terms": {"rate_ppm": 1, "rate_ppm": 2}}', "rate_ppm stands twice"),
+    ],
+)
+def test_what_is_no_case_is_refused_before_it_is_played(text, word):
+    with pytest.raises(CaseError, match=word):
+        read_case(text)
+
+
+def test_an_amount_in_yuan_says_so():
+    assert simulate(case(currency="CNY"))["end"] == simulate(CASE)["end"]
