@@ -78,6 +78,7 @@ from finance.custody import Custody
 from finance.day_end import DayEnd
 from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
+from finance.payers import PayerBook
 from finance.payout_jobs import Custodian
 from finance.payout_repository import SqlPayoutDesk
 from finance.payout_seal import RecordSeal
@@ -329,6 +330,7 @@ class Container:
             clock=self.clock,
             wall=self.wall,
             house=self.house,
+            payers=PayerBook(books=books, parties=records, clock=self.clock, blind=self.blind),
         )
         return Services(
             session=session,

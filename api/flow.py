@@ -93,7 +93,7 @@ def open_collection(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
 
 
 def link_freight(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
-    """A waybill says who owes whom freight, for the search for freight that goes in circles."""
+    """A waybill says who owes whom freight and who receives it: circles and new consignees are seen by it."""
     held = to.records.find_waybill(seen.event.waybill)
     if held is not None:
         to.books.add_link(
@@ -104,6 +104,15 @@ def link_freight(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
                 beijing_day(seen.at),
                 held.form.freight,
                 held.id,
+            )
+        )
+        to.books.add_link(
+            Link(
+                party_name(held.form.performer),
+                party_name(held.form.consignee),
+                LinkKind.DELIVERS,
+                beijing_day(seen.at),
+                about=held.id,
             )
         )
 

@@ -41,6 +41,10 @@ class Names:
         words = ("receivable", str(consignor), _plain(number), serial, str(tier))
         return keyed_hash(self._key, *words)
 
+    def shipment(self, consignor: int, consignee: int, goods: str) -> Hash32:
+        """What is carried from whom to whom, to see one freight under two numbers."""
+        return keyed_hash(self._key, "shipment", str(consignor), str(consignee), _plain(goods))
+
     def receipt_code(self, trip: TripId) -> str:
         """Six digits that the consignor tells the consignee: who knows them did not learn them from the driver."""
         return f"{int(keyed_hash(self._key, 'receipt code', trip), 16) % 1_000_000:06d}"

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from chain.ids import TripId, WaybillId
     from finance.records import RequestFacts
 
+from finance.applications import FREIGHT_DAYS
 from finance.history import limit_of
-from finance.relations import Relations, party_name
+from finance.relations import Carriage, Relations, doubles_of, party_name, party_of_name
 from finance.use_cases import FORM_VALID, MoneyUseCases, form_json, new_salt, payees_of_form
 from finance.watch import Action
 
@@ -73,6 +74,7 @@ class AskingUseCases(MoneyUseCases):
         principal: int,
         payees: Sequence[Payee],
         fingerprint: Hash32,
+        carriage: Carriage | None = None,
     ) -> PreparedAdvance:
         """Decides on a request, with every rule's answer, and prepares the form to sign.
 
@@ -83,6 +85,7 @@ class AskingUseCases(MoneyUseCases):
             principal: fen.
             payees: who is paid, the driver first.
             fingerprint: keyed hash of (consignor, shipping note, serial, tier).
+            carriage: what the trip carries, to be compared with other financed trips; kept.
 
         Returns:
             The decision is kept also when it refuses; the form then is of no use.
@@ -116,9 +119,12 @@ class AskingUseCases(MoneyUseCases):
                 expected=str(facts.performer),
                 given=str(record.borrower),
             )
+        if carriage is not None:
+            carriage = replace(carriage, borrower=str(record.borrower))
+            self._books.save_carriage(carriage)
         made = decide(
             self._forest,
-            self._inputs(record, form, facts, now),
+            self._inputs(record, form, facts, now, carriage),
             stage=Stage.RELEASE,
             subject=trip,
             at=now,
@@ -273,19 +279,29 @@ class AskingUseCases(MoneyUseCases):
     # -- deciding ---------------------------------------------------------------------------------
 
     def _inputs(
-        self, line: LineRecord, form: AdvanceRequest, facts: RequestFacts, now: dt.datetime
+        self,
+        line: LineRecord,
+        form: AdvanceRequest,
+        facts: RequestFacts,
+        now: dt.datetime,
+        carriage: Carriage | None,
     ) -> dict[str, Any]:
         """What the rules may ask about, by name."""
         today = beijing_day(now)
         known = self._books.borrower_facts(line.borrower, line.lender, facts.debtor, now)
         borrower = party_name(line.borrower)
         related = Relations(self._books.list_links_around([borrower]), today)
-        group_fen = known.balance_fen + sum(
-            self._books.borrower_facts(
-                PartyId(int(name.removeprefix("party:"))), line.lender, facts.debtor, now
-            ).balance_fen
+        group = [
+            self._books.borrower_facts(party_of_name(name), line.lender, facts.debtor, now)
             for name in related.group_of(borrower)
             if name != borrower
+        ]
+        group_fen = known.balance_fen + sum(one.balance_fen for one in group)
+        freight = Relations(self._books.list_freight_around(borrower, today - FREIGHT_DAYS))
+        doubles = (
+            ()
+            if carriage is None
+            else doubles_of(carriage, self._books.list_financed_like(carriage))
         )
         policy = self._books.find_policy(line.lender, today)
         net_assets = None if policy is None else policy.net_assets_fen
@@ -351,7 +367,10 @@ class AskingUseCases(MoneyUseCases):
             "delivered_trips": known.delivered_trips,
             "week_trips": known.week_trips + 1,
             "usual_week_trips": known.usual_week_trips,
-            "similar_financed": self._books.count_similar(form.fingerprint, form.trip, None),
+            "similar_financed": self._books.count_similar(form.fingerprint, form.trip, None)
+            + len(doubles),
+            "trade_cycles": len(freight.rings_of(borrower)),
+            "group_overdue_days": max((one.overdue_days for one in group), default=None),
             "old_differences": sum(
                 business_days_after(date_of(one.first_day), OLD_DIFFERENCE_DAYS) < date_of(today)
                 for one in self._books.list_differences()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chain.bindings import events
     from chain.ids import Address, Hash32, PartyId
 
+from finance.applications import end_by_line
 from finance.use_cases import MoneyUseCases, event_id, payees_of_form
 
 _NOBODY: Final = "0x0000000000000000000000000000000000000000"
@@ -47,6 +48,7 @@ class HearingUseCases(MoneyUseCases):
             known = self._line_record(seen.event.line, form, LineState.OPEN)
         opened = replace(known, state=LineState.OPEN, opened_at=seen.at, limit_fen=seen.event.limit)
         self._books.save_line(opened)
+        end_by_line(self._books, opened, seen.at)
 
     def on_line_changed(self, seen: Occurred[events.LineChanged]) -> None:
         """Limit, freeze or end of a line moved."""

@@ -7,6 +7,7 @@ debtor's days to pay run from the delivery to the day the freight came in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import TYPE_CHECKING, Final
 
 from chain.clock import beijing_day
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from finance.records import ReceivableRecord, WarningRecord
 
 SPAN_DAYS: Final = 90
+
+LEAST_DELIVERIES: Final = 5
+"""Fewer deliveries say nothing of how consignees change."""
 
 BEHAVIOUR_BPS: Final = {Action.WATCH: 1_000, Action.CALL: 2_500}
 """What each open warning takes off the behaviour factor; one that freezes or collects leaves no limit."""
@@ -86,6 +90,54 @@ def debtor_facts(receivables: Iterable[ReceivableRecord], today: int) -> dict[st
         "debtor_p75_days_rise": max(rises, default=None),
         "debtor_short_pay_bps": max(shorts, default=None),
     }
+
+
+DRIFT_TRIPS: Final = 15
+
+
+def price_drift_milli(receivables: Iterable[ReceivableRecord], today: int) -> int | None:
+    """How far the freight of the last 15 trips for one debtor has moved from his trips before, in 1/1000 of z.
+
+    z = |mean of the last 15 - mean before| / (standard deviation before / sqrt 15), for the debtor whose freight
+    moved most; None where no debtor has 15 trips before his last 15, or they never differed.
+    """
+    groups: dict[str, list[ReceivableRecord]] = {}
+    for one in receivables:
+        if one.due_day is not None and _delivery_day(one) <= today:
+            groups.setdefault(str(one.debtor), []).append(one)
+    drifts = []
+    for own in groups.values():
+        freight = [
+            one.freight_fen for one in sorted(own, key=lambda o: (_delivery_day(o), o.waybill))
+        ]
+        now, before = freight[-DRIFT_TRIPS:], freight[:-DRIFT_TRIPS]
+        count = len(before)
+        if count < DRIFT_TRIPS:
+            continue
+        # whole numbers throughout: the deviation times count squared stays exact
+        spread = isqrt(count * sum(one * one for one in before) - sum(before) ** 2)
+        if spread:
+            moved = abs(sum(now) * count - sum(before) * DRIFT_TRIPS)
+            drifts.append(1_000 * moved // (isqrt(DRIFT_TRIPS * spread * spread)))
+    return max(drifts, default=None)
+
+
+def new_share_bps(recent: Sequence[str], before: Sequence[str]) -> int | None:
+    """The share of recent deliveries whose consignee was not served before; None without enough of both."""
+    if len(recent) < LEAST_DELIVERIES or len(before) < LEAST_DELIVERIES:
+        return None
+    known = set(before)
+    return sum(one not in known for one in recent) * BPS // len(recent)
+
+
+def days_full(used: Sequence[tuple[int, int]], limit_fen: int) -> int:
+    """On how many days in a row, up to the last one told, more than 95% of a limit was in use."""
+    days = 0
+    for _, fen in reversed(used):
+        if fen * 100 <= limit_fen * 95:
+            break
+        days += 1
+    return days
 
 
 def limit_of(

@@ -33,17 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-from finance.rows import PAGE, SqlRows, assign, table_of
+from finance.rows import LIVE, PAGE, SqlRows, assign, table_of
 
 MOST_COUNTED: Final = 10_000
 """Counting for a rule stops here: no rule asks beyond it, and a long history stays cheap."""
 
 _LOCKED: Final = (AdvanceState.APPROVED, AdvanceState.RELEASABLE)
-_LIVE: Final = [
-    state.value
-    for state in AdvanceState
-    if state not in (AdvanceState.DECLINED, AdvanceState.VOIDED, AdvanceState.REPAID)
-]
 
 
 class SqlLines(SqlRows):
@@ -246,7 +241,7 @@ class SqlLines(SqlRows):
         table = table_of(AdvanceRow)
         found: set[str] = set()
         for same in (table.c.fingerprint == fingerprint, table.c.trip == trip):
-            query = sa.select(table.c.advance).where(same, table.c.state.in_(_LIVE))
+            query = sa.select(table.c.advance).where(same, table.c.state.in_(LIVE))
             found |= set(self._session.execute(query.limit(MOST_COUNTED)).scalars())
         return len(found - {advance})
 

@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from finance.relations import IDENTITY, MOST_HOPS, Link, LinkKind
-from finance.rows import SqlRows, batches
-from finance.tables import RelationLinkRow
+from finance.relations import IDENTITY, MOST_HOPS, Carriage, Link, LinkKind
+from finance.rows import LIVE, SqlRows, batches, table_of
+from finance.tables import AdvanceRow, CarriageRow, RelationLinkRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+MOST_PARTIES: Final = 500
+"""So many parties are looked at around one; a circle of six is found long before."""
+
 
 class SqlLinks(SqlRows):
-    """Links of identity and of business."""
+    """Links of identity and of business; what trips carry."""
+
+    def save_carriage(self, carriage: Carriage) -> None:
+        """Keeps what a trip carries; an amended trip replaces."""
+        self._session.merge(
+            CarriageRow(
+                trip=carriage.trip,
+                vehicle=carriage.vehicle,
+                shipment=carriage.shipment,
+                loads=carriage.loads,
+                delivers=carriage.delivers,
+                quantity=carriage.quantity,
+            )
+        )
+
+    def list_financed_like(self, one: Carriage) -> list[Carriage]:
+        """Other trips with a live advance, by the same vehicle or of the same shipment, whose windows overlap."""
+        loan = table_of(AdvanceRow)
+        rows: dict[str, Carriage] = {}
+        for name, value in (("vehicle", one.vehicle), ("shipment", one.shipment)):
+            if not value:
+                continue
+            query = (
+                select(CarriageRow, loan.c.fingerprint, loan.c.borrower)
+                .join(loan, loan.c.trip == CarriageRow.trip)
+                .where(
+                    getattr(CarriageRow, name) == value,
+                    CarriageRow.trip != one.trip,
+                    CarriageRow.loads < one.delivers,
+                    CarriageRow.delivers > one.loads,
+                    loan.c.state.in_(LIVE),
+                )
+                .limit(MOST_PARTIES)
+            )
+            for row, fingerprint, borrower in self._session.exec(query):
+                rows[row.trip] = Carriage(
+                    trip=row.trip,
+                    fingerprint=fingerprint,
+                    vehicle=row.vehicle,
+                    shipment=row.shipment,
+                    loads=row.loads,
+                    delivers=row.delivers,
+                    quantity=row.quantity,
+                    borrower=borrower,
+                )
+        return [rows[trip] for trip in sorted(rows)]
 
     def add_link(self, link: Link) -> None:
         """Keeps a link; the same again changes nothing."""
@@ -54,12 +102,50 @@ class SqlLinks(SqlRows):
                 break
         return list(found.values())
 
-    def list_freight_links(self, since_day: int) -> list[Link]:
-        """Who has owed whom freight since a Beijing day."""
-        query = select(RelationLinkRow).where(
-            RelationLinkRow.kind == LinkKind.FREIGHT.value, col(RelationLinkRow.day) >= since_day
+    def list_links_from(self, name: str, kind: LinkKind, since_day: int) -> list[Link]:
+        """What has hung on a thing in one way since a Beijing day, oldest first."""
+        query = (
+            select(RelationLinkRow)
+            .where(
+                RelationLinkRow.a == name,
+                RelationLinkRow.kind == kind.value,
+                col(RelationLinkRow.day) >= since_day,
+            )
+            .order_by(col(RelationLinkRow.day), col(RelationLinkRow.about))
         )
         return [_link(row) for row in self._session.exec(query)]
+
+    def list_freight_around(self, name: str, since_day: int) -> list[Link]:
+        """Who owes whom freight within reach of a party, one sum a pair; at most ``MOST_PARTIES`` parties."""
+        table = table_of(RelationLinkRow)
+        found: list[Link] = []
+        seen: set[str] = set()
+        edge = {name}
+        for _ in range(MOST_HOPS):
+            after: set[str] = set()
+            for some in batches(sorted(edge)):
+                query = (
+                    sa.select(
+                        table.c.a,
+                        table.c.b,
+                        sa.func.sum(table.c.amount_fen),
+                        sa.func.max(table.c.day),
+                    )
+                    .where(
+                        table.c.a.in_(some),
+                        table.c.kind == LinkKind.FREIGHT.value,
+                        table.c.day >= since_day,
+                    )
+                    .group_by(table.c.a, table.c.b)
+                )
+                for a, b, fen, day in self._session.execute(query):
+                    found.append(Link(a, b, LinkKind.FREIGHT, int(day), int(fen)))
+                    after.add(b)
+            seen |= edge
+            edge = set(sorted(after - seen)[: max(0, MOST_PARTIES - len(seen))])
+            if not edge:
+                break
+        return found
 
 
 def _link(row: RelationLinkRow) -> Link:

@@ -229,6 +229,14 @@ class Parties(Protocol):
         ...
 
 
+class Payers(Protocol):
+    """Who hears by whom freight was paid."""
+
+    def note(self, about: str, name: str, reference: str) -> None:
+        """Money came in for a waybill (or ``party:ID``) from somebody of a name, under a bank reference."""
+        ...
+
+
 class Links(Protocol):
     """What hangs together."""
 

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from chain.ids import PartyId
     from chain.ports import Domain, Outbox, Outgoing, Signer
     from finance.iso20022 import BankAccount, BankEntry, PaymentStatus
-    from finance.payout_ports import PayoutDesk, Seal
+    from finance.payout_ports import Payers, PayoutDesk, Seal
     from finance.payouts import Stage, Step
 
 _FAILED: Final = (TransactionState.REVERTED, TransactionState.DROPPED)
@@ -99,6 +99,7 @@ class PayoutService:
         clock: the chain's time, of the stages.
         wall: the machine's time, for patience and latency.
         house: the custodian's account at the bank, from which payouts are made; None where no bank is joined.
+        payers: is told who paid what came in under a reference; None keeps nothing of it.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class PayoutService:
         clock: Clock,
         wall: Clock,
         house: BankAccount | None,
+        payers: Payers | None = None,
     ) -> None:
+        self._payers = payers
         self._desk = desk
         self._outbox = outbox
         self._seal = seal
@@ -379,6 +382,10 @@ class PayoutService:
             held = self._take_back(held, leg)
         else:
             held = self._take_credit(held)
+            if held.state is EntryState.MATCHED and self._payers is not None:
+                pay_in = self._desk.find_pay_in(held.about)
+                if pay_in is not None:
+                    self._payers.note(pay_in.about, entry.other_name, entry.reference)
         self._desk.add_entry(held)
 
     def _take_debit(self, entry: BankEntry, held: HeldEntry, leg: Leg | None) -> HeldEntry:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chain.ports import BlockRef
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
+    from finance.applications import LineApplication
     from finance.audit import ChainFacts
     from finance.fund_flows import FundFlow
     from finance.ledger import Entry
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         SettlementRecord,
         WarningRecord,
     )
-    from finance.relations import Link
+    from finance.relations import Carriage, Link, LinkKind
 
 
 class Books(Protocol):
@@ -179,8 +180,40 @@ class Books(Protocol):
         """Every identity link within reach of some names."""
         ...
 
-    def list_freight_links(self, since_day: int) -> list[Link]:
-        """Who has owed whom freight since a Beijing day."""
+    def list_links_from(self, name: str, kind: LinkKind, since_day: int) -> list[Link]:
+        """What has hung on a thing in one way since a Beijing day, oldest first."""
+        ...
+
+    def list_freight_around(self, name: str, since_day: int) -> list[Link]:
+        """Who owes whom freight within reach of a party, one sum a pair."""
+        ...
+
+    def save_carriage(self, carriage: Carriage) -> None:
+        """Keeps what a trip carries."""
+        ...
+
+    def list_financed_like(self, one: Carriage) -> list[Carriage]:
+        """Other trips with a live advance, by the same vehicle or of the same shipment, whose windows overlap."""
+        ...
+
+    def list_use_of_line(self, line: LineId, since_day: int) -> list[tuple[int, int]]:
+        """Principal outstanding on a line at the end of each sealed day: (Beijing day, fen), oldest first."""
+        ...
+
+    # -- applications for a line
+
+    def save_application(self, application: LineApplication) -> None:
+        """Writes an application, new or known."""
+        ...
+
+    def find_application(self, application: str) -> LineApplication | None:
+        """An application by its id."""
+        ...
+
+    def list_applications(
+        self, *, lender: PartyId | None = None, borrower: PartyId | None = None
+    ) -> list[LineApplication]:
+        """Applications to a lender or of a borrower, newest first."""
         ...
 
     # -- warnings, collections

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import networkx as nx
 
+from chain.ids import PartyId
 from finance.accrual import BPS
 
 if TYPE_CHECKING:
@@ -34,12 +35,19 @@ class LinkKind(StrEnum):
     """A vehicle carried a trip of a party: business."""
     FREIGHT = "freight"
     """A party owes another freight: business, with an amount."""
+    DELIVERS = "delivers"
+    """A party carried to a consignee: business."""
+    PAID_BY = "paid_by"
+    """Freight owed to a party was paid by somebody who is not the debtor (keyed hash of his name)."""
 
 
 IDENTITY: Final = frozenset({LinkKind.ACCOUNT, LinkKind.PHONE, LinkKind.OWNS})
 
 MOST_HOPS: Final = 6
 """Farther than three shared things apart is no relation any more."""
+
+MOST_RINGS: Final = 20
+MOST_STEPS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,13 @@ class Relations:
         return tuple(sorted(node for node in reached if node.startswith("party:")))
 
     def rings_of(
-        self, party: str, *, ratio_bps: int = 8_000, longest: int = MOST_HOPS
+        self,
+        party: str,
+        *,
+        ratio_bps: int = 8_000,
+        longest: int = MOST_HOPS,
+        most: int = MOST_RINGS,
+        most_steps: int = MOST_STEPS,
     ) -> tuple[tuple[str, ...], ...]:
         """Circles in which freight of like amounts comes back to a party (3 to ``longest`` parties).
 
@@ -117,20 +131,27 @@ class Relations:
             party: where the circle begins and ends.
             ratio_bps: smallest over largest amount of the circle, at least.
             longest: parties in a circle at most.
+            most: so many circles are told; a caller asks whether there are any, and sees a few.
+            most_steps: so many steps are walked at most, so that a thick net cannot hold a decision up.
         """
         found: list[tuple[str, ...]] = []
         if party not in self._money:
             return ()
+        home = nx.single_source_shortest_path_length(
+            self._money.reverse(copy=False), party, cutoff=longest
+        )
         stack: list[tuple[str, ...]] = [(party,)]
-        while stack:
+        steps = 0
+        while stack and len(found) < most and steps < most_steps:
             path = stack.pop()
             for after in sorted(self._money.successors(path[-1])):
+                steps += 1
                 if after == party and len(path) >= 3:
                     if self._is_even((*path, party), ratio_bps):
                         found.append(path)
-                elif after not in path and len(path) < longest:
+                elif after not in path and len(path) + home.get(after, longest + 1) <= longest:
                     stack.append((*path, after))
-        return tuple(sorted(found))
+        return tuple(sorted(found[:most]))
 
     def _is_even(self, path: Sequence[str], ratio_bps: int) -> bool:
         amounts = [self._money.edges[a, b]["fen"] for a, b in itertools.pairwise(path)]
@@ -143,6 +164,11 @@ def party_name(party: int) -> str:
     return f"party:{party}"
 
 
+def party_of_name(name: str) -> PartyId:
+    """The party behind a name of the graph."""
+    return PartyId(int(name.removeprefix("party:")))
+
+
 # -- the same freight financed twice --------------------------------------------------------------
 
 
@@ -153,7 +179,9 @@ class Carriage:
     Attributes:
         fingerprint: keyed hash of (consignor, shipping note, serial, tier).
         vehicle: keyed hash of the plate.
-        shipment: keyed hash of (consignor, consignee, goods), to see one freight under two numbers.
+        shipment: keyed hash of (consignor, consignee, goods), to see one freight under two numbers; "" if
+            the goods are not known.
+        borrower: decimal party id of who was lent to on it; "" while nobody is.
     """
 
     trip: str
@@ -163,6 +191,7 @@ class Carriage:
     loads: dt.datetime
     delivers: dt.datetime
     quantity: int
+    borrower: str = ""
 
 
 class Suspicion(StrEnum):
@@ -172,7 +201,8 @@ class Suspicion(StrEnum):
     VEHICLE_TWICE = "vehicle_twice"
     """One vehicle on two trips whose windows overlap."""
     SAME_SHIPMENT = "same_shipment"
-    """The same consignor, consignee and goods, a weight within 1.5 %, overlapping windows, another number."""
+    """The same consignor, consignee and goods, a weight within 1.5 %, overlapping windows, another number,
+    and another borrower: one firm's own trucks on one job are no suspicion."""
 
 
 WEIGHT_BPS: Final = 150
@@ -189,7 +219,12 @@ def doubles_of(one: Carriage, others: Iterable[Carriage]) -> tuple[tuple[str, Su
         elif other.loads < one.delivers and one.loads < other.delivers:
             if one.vehicle and other.vehicle == one.vehicle:
                 found.append((other.trip, Suspicion.VEHICLE_TWICE))
-            elif one.shipment and other.shipment == one.shipment and _like(one, other):
+            elif (
+                one.shipment
+                and other.shipment == one.shipment
+                and other.borrower != one.borrower
+                and _like(one, other)
+            ):
                 found.append((other.trip, Suspicion.SAME_SHIPMENT))
     return tuple(sorted(found))
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm.util import identity_key
 
+from finance.advance import AdvanceState
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
@@ -18,6 +20,13 @@ IN_AT_ONCE: Final = 500
 
 PAGE: Final = 5_000
 """Rows read at once where a whole table passes by."""
+
+LIVE: Final = [
+    state.value
+    for state in AdvanceState
+    if state not in (AdvanceState.DECLINED, AdvanceState.VOIDED, AdvanceState.REPAID)
+]
+"""States of an advance that holds its trip and receivable."""
 
 
 class SqlRows:

@@ -6,6 +6,7 @@ on chain, and the books, move in the ``on_`` methods alone, which ``api.flow`` c
 
 from __future__ import annotations
 
+from finance.applications import ApplicationUseCases
 from finance.asking import AskingUseCases, PreparedAdvance
 from finance.hearing import HearingUseCases
 from finance.lines import LineUseCases
@@ -14,7 +15,12 @@ from finance.running import RunningUseCases
 
 
 class FinanceService(
-    LineUseCases, AskingUseCases, RunningUseCases, LookingUseCases, HearingUseCases
+    LineUseCases,
+    ApplicationUseCases,
+    AskingUseCases,
+    RunningUseCases,
+    LookingUseCases,
+    HearingUseCases,
 ):
     """Lines, advances and books. One object serves one database transaction."""
 

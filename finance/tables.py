@@ -475,6 +475,43 @@ class QuestionRow(Row, table=True):
     closed_by: str = Field(default="", max_length=120)
 
 
+class CarriageRow(Row, table=True):
+    """What a trip carries, as far as two trips can be compared: keyed hashes, a window, a quantity."""
+
+    __tablename__ = "carriage"
+
+    trip: str = Field(max_length=HASH, primary_key=True)
+    vehicle: str = Field(max_length=HASH, index=True)
+    shipment: str = Field(max_length=HASH, index=True)
+    loads: dt.datetime
+    delivers: dt.datetime
+    quantity: int = Field(sa_type=BIG)
+
+
+class LineApplicationRow(Row, table=True):
+    """A firm's wish for a credit line, what was decided on it by itself, and what became of it."""
+
+    __tablename__ = "line_application"
+    __table_args__ = (sa.Index("ix_line_application_lender", "lender", "state"),)
+
+    id: str = Field(max_length=HASH, primary_key=True)
+    lender: str = Field(max_length=PARTY)
+    borrower: str = Field(max_length=PARTY, index=True)
+    state: str = Field(max_length=10)
+    asked_fen: int = Field(sa_type=BIG)
+    offered_fen: int = Field(sa_type=BIG)
+    tenor_days: int
+    note: str = Field(default="", max_length=500)
+    decision: str = Field(max_length=HASH)
+    earned: dict[str, Any] = Field(sa_type=sa.JSON)
+    made_at: dt.datetime
+    made_by: str = Field(max_length=80)
+    line: str = Field(default="", max_length=HASH, index=True)
+    ended_at: dt.datetime | None = None
+    ended_by: str = Field(default="", max_length=80)
+    reason: str = Field(default="", max_length=500)
+
+
 class EarlyWarningRow(Row, table=True):
     """A signal that fired for a borrower of a lender; one row until it is closed."""
 

@@ -8,16 +8,23 @@ lender signs; until then the rules here hold.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chain.clock import beijing_day
 from chain.ids import PartyId
 from finance.accrual import BPS
 from finance.advance import OWING
 from finance.errors import FinanceError
-from finance.history import debtor_facts, limit_of
+from finance.history import (
+    SPAN_DAYS,
+    days_full,
+    debtor_facts,
+    limit_of,
+    new_share_bps,
+    price_drift_milli,
+)
 from finance.records import ContactRecord, LineState, WarningRecord
-from finance.relations import Relations, party_name
+from finance.relations import LinkKind, Relations, party_name
 from finance.watch import Contact, next_contact, warnings_of
 
 if TYPE_CHECKING:
@@ -28,6 +35,10 @@ if TYPE_CHECKING:
     from finance.credit import Limit
     from finance.ports import Books
     from finance.records import AdvanceRecord, LineRecord
+
+CONSIGNEE_DAYS: Final = 30
+STRANGER_DAYS: Final = 30
+FULL_DAYS: Final = 30
 
 
 class UnknownWarningError(FinanceError):
@@ -84,6 +95,7 @@ class CreditWatch:
 
     def _facts(self, lender: PartyId, borrower: PartyId) -> dict[str, int | None]:
         now = self._clock.now()
+        today = beijing_day(now)
         known = self._books.borrower_facts(borrower, lender, borrower, now)
         usual = known.usual_week_trips
         fall = max(0, usual - known.week_trips) * BPS // usual if usual else None
@@ -93,8 +105,40 @@ class CreditWatch:
             "waybills_fall_bps": fall,
             "driver_delay_hours": self._longest_wait_hours(lender, borrower),
             "group_overdue_days": self._group_overdue_days(lender, borrower),
-            **debtor_facts(own, beijing_day(now)),
+            "new_consignee_bps": self._new_consignees(borrower, today),
+            "price_z_milli": price_drift_milli(own, today),
+            "days_above_95_percent": self._days_full(lender, borrower, today),
+            "third_party_payments": len(
+                self._books.list_links_from(
+                    party_name(borrower), LinkKind.PAID_BY, today - STRANGER_DAYS
+                )
+            ),
+            **debtor_facts(own, today),
         }
+
+    def _new_consignees(self, borrower: PartyId, today: int) -> int | None:
+        """The share of the last 30 days' deliveries to consignees unknown in the 90 days before."""
+        links = self._books.list_links_from(
+            party_name(borrower), LinkKind.DELIVERS, today - CONSIGNEE_DAYS - SPAN_DAYS
+        )
+        turn = today - CONSIGNEE_DAYS
+        return new_share_bps(
+            [one.b for one in links if one.day >= turn], [one.b for one in links if one.day < turn]
+        )
+
+    def _days_full(self, lender: PartyId, borrower: PartyId, today: int) -> int:
+        """For how many closed days in a row the fullest line was used above 95%."""
+        lines = self._books.list_lines(lender=lender, borrower=borrower)
+        return max(
+            (
+                days_full(
+                    self._books.list_use_of_line(line.line, today - FULL_DAYS), line.limit_fen
+                )
+                for line in lines
+                if line.state is LineState.OPEN
+            ),
+            default=0,
+        )
 
     def _group_overdue_days(self, lender: PartyId, borrower: PartyId) -> int | None:
         """Days past due of the worst related firm; None where nobody is related."""

@@ -54,7 +54,7 @@ SIGNALS: Final = (
     Signal("WAYBILLS_FALL", "waybills_fall_bps", 4_000, Action.FREEZE, "risk", 3, "运单量较自身8周均值下降超过40%", "waybills fell by more than 40% against the own 8 weeks"),
     Signal("DRIVER_PAID_LATE", "driver_delay_hours", 24, Action.CALL, "operations", 1, "司机到账延迟超过24小时", "a driver waited more than 24 hours for his money"),
     Signal("CONSIGNEES_CHANGE", "new_consignee_bps", 3_000, Action.WATCH, "risk", 5, "收货人变更超过30%", "more than 30% of consignees are new"),
-    Signal("PRICE_DRIFT", "price_z_milli", 2_000, Action.WATCH, "risk", 5, "15单运价漂移z>2", "the freight drifted by z > 2 over 15 trips"),
+    Signal("PRICE_DRIFT", "price_z_milli", 2_000, Action.WATCH, "risk", 5, "15单运价漂移z>2", "a debtor's freight drifted by z > 2 over 15 trips"),
     Signal("LIMIT_FULL", "days_above_95_percent", 10, Action.WATCH, "risk", 5, "额度使用超过95%达10天", "more than 95% of the limit used for 10 days"),
     Signal("PAID_BY_STRANGER", "third_party_payments", 0, Action.CALL, "finance", 2, "第三方首次代付", "a third party paid for the debtor"),
     Signal("RELATED_OVERDUE", "group_overdue_days", 7, Action.FREEZE, "risk", 1, "关联企业逾期超过7天", "a related firm is more than 7 days past due"),

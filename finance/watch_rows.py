@@ -3,18 +3,71 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Final
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 
-from chain.ids import AdvanceId, PartyId
+from chain.ids import AdvanceId, LineId, PartyId
+from finance.applications import ApplicationState, LineApplication
 from finance.records import ContactRecord, WarningRecord
-from finance.rows import SqlRows
-from finance.tables import CollectionContactRow, EarlyWarningRow
+from finance.rows import SqlRows, table_of
+from finance.tables import (
+    AdvanceRow,
+    CollectionContactRow,
+    EarlyWarningRow,
+    LineApplicationRow,
+    LoanDayRow,
+)
 from finance.watch import Action
+
+MOST_APPLICATIONS: Final = 200
 
 
 class SqlWatch(SqlRows):
-    """Warnings and collections."""
+    """Applications for a line, warnings, collections."""
+
+    def save_application(self, application: LineApplication) -> None:
+        """Writes an application, new or known."""
+        values = {one.name: getattr(application, one.name) for one in fields(LineApplication)}
+        values |= {
+            "lender": str(application.lender),
+            "borrower": str(application.borrower),
+            "state": application.state.value,
+            "earned": dict(application.earned),
+        }
+        self._session.merge(LineApplicationRow(**values))
+        self._session.flush()
+
+    def find_application(self, application: str) -> LineApplication | None:
+        """An application by its id."""
+        row = self._session.get(LineApplicationRow, application, populate_existing=True)
+        return None if row is None else _application(row)
+
+    def list_applications(
+        self, *, lender: PartyId | None = None, borrower: PartyId | None = None
+    ) -> list[LineApplication]:
+        """Applications to a lender or of a borrower, newest first."""
+        query = select(LineApplicationRow).order_by(
+            col(LineApplicationRow.made_at).desc(), col(LineApplicationRow.id)
+        )
+        if lender is not None:
+            query = query.where(LineApplicationRow.lender == str(lender))
+        if borrower is not None:
+            query = query.where(LineApplicationRow.borrower == str(borrower))
+        return [_application(row) for row in self._session.exec(query.limit(MOST_APPLICATIONS))]
+
+    def list_use_of_line(self, line: LineId, since_day: int) -> list[tuple[int, int]]:
+        """Principal outstanding on a line at the end of each closed day: (Beijing day, fen), oldest first."""
+        loan, day = table_of(AdvanceRow), table_of(LoanDayRow)
+        query = (
+            sa.select(day.c.day, sa.func.sum(day.c.principal_fen))
+            .join(loan, loan.c.advance == day.c.advance)
+            .where(loan.c.line == line, day.c.day >= since_day)
+            .group_by(day.c.day)
+            .order_by(day.c.day)
+        )
+        return [(int(at), int(fen)) for at, fen in self._session.execute(query)]
 
     def list_warnings(
         self, *, lender: PartyId | None = None, borrower: PartyId | None = None
@@ -55,6 +108,18 @@ class SqlWatch(SqlRows):
         values = {one.name: getattr(contact, one.name) for one in fields(ContactRecord)}
         self._session.merge(CollectionContactRow(**values))
         self._session.flush()
+
+
+def _application(row: LineApplicationRow) -> LineApplication:
+    values = {one.name: getattr(row, one.name) for one in fields(LineApplication)}
+    return LineApplication(
+        **values
+        | {
+            "lender": PartyId(int(row.lender)),
+            "borrower": PartyId(int(row.borrower)),
+            "state": ApplicationState(row.state),
+        }
+    )
 
 
 def _warning(row: EarlyWarningRow) -> WarningRecord:

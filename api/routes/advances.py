@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -44,6 +44,7 @@ from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 from finance.accrual import date_of
 from finance.advance import AdvanceState
 from finance.records import AdvanceRecord, PayeeRecord
+from finance.relations import Carriage
 from finance.service import PreparedAdvance
 from finance.waterfall import Component
 
@@ -82,26 +83,47 @@ def decide(
                 )
                 for payee in asked.payees
             ],
-            fingerprint=_fingerprint(services, asked, Names(container.hash_key)),
+            **_comparable(services, asked, Names(container.hash_key)),
         )
         return show_decision(prepared, TypedData.of(prepared.form, domain))
 
     return once.run(caller.name, work, 200)
 
 
-def _fingerprint(services: Services, asked: AdvanceAsked, names: Names) -> Hash32:
-    """Of the receivable: consignor, shipping note, serial number, tier of the borrower's waybill."""
+class _Comparable(TypedDict):
+    fingerprint: Hash32
+    carriage: Carriage
+
+
+def _comparable(services: Services, asked: AdvanceAsked, names: Names) -> _Comparable:
+    """By what two financings of one freight are seen: the receivable's fingerprint, and what the trip carries.
+
+    The fingerprint is of consignor, shipping note, serial number and tier of the borrower's waybill.
+    """
     path = services.records.list_ancestors(WaybillId(asked.waybill))
     if not path:
         raise NotFoundError("there is no such waybill", field="waybill")
     leaf = services.records.find_leaf(TripId(asked.trip))
     if leaf is None:
         raise NotFoundError("no waybill names this trip", field="trip")
-    return names.receivable(
-        path[-1].form.issuer,
+    consignor, goods = path[-1].form.issuer, str(leaf.papers.get("goods", ""))
+    fingerprint = names.receivable(
+        consignor,
         str(leaf.papers.get("shipping_note", "")),
         str(leaf.papers.get("serial", "")),
         path[0].tier,
+    )
+    return _Comparable(
+        fingerprint=fingerprint,
+        carriage=Carriage(
+            trip=leaf.form.trip,
+            fingerprint=fingerprint,
+            vehicle=leaf.vehicle or leaf.form.vehicle,
+            shipment=names.shipment(consignor, leaf.form.consignee, goods) if goods.strip() else "",
+            loads=dt.datetime.fromtimestamp(leaf.form.load_from, dt.UTC),
+            delivers=dt.datetime.fromtimestamp(leaf.form.deliver_by, dt.UTC),
+            quantity=leaf.quantity or leaf.form.quantity,
+        ),
     )
 
 

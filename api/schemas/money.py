@@ -171,6 +171,66 @@ class DecisionShown(Shown):
     to_sign: TypedData | None
 
 
+class ApplicationAsked(Given):
+    """A firm's wish for a credit line."""
+
+    lender: PartyText
+    limit_fen: PositiveFen
+    tenor_days: Annotated[int, Field(ge=1, le=3650, description="longest term of a loan")]
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
+class ApplicationRefused(Given):
+    """Why the lender says no."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class StepShown(Shown):
+    """One line of the explanation of a limit."""
+
+    code: str
+    amount_fen: AmountFen
+
+
+class ApplicationShown(Shown):
+    """An application: what was asked, what the rules said at once, what became of it."""
+
+    id: HashText
+    lender: PartyText
+    borrower: PartyText
+    state: str
+    asked_fen: AmountFen
+    offered_fen: AmountFen = Field(description="what rules and verified trips give room for")
+    tenor_days: int
+    note: str
+    earned_fen: AmountFen
+    steps: list[StepShown] = Field(description="how verified trips earn the limit")
+    decision: HashText
+    made_at: Instant
+    line: str = Field(description="the line that came of it; empty before")
+    ended_at: Instant | None
+    ended_by: str
+    reason: str
+
+
+class ApplicationDecided(ApplicationShown):
+    """An application with the outcome of every rule, and the reason of each that spoke."""
+
+    answers: dict[str, str] = Field(description="hit, miss, missing or error, by rule")
+    verdict: str
+    score: int
+    cap_fen: AmountFen | None
+    reasons: list[ReasonShown]
+    elapsed_us: int
+
+
+class ApplicationList(Shown):
+    """Applications, newest first."""
+
+    data: list[ApplicationShown]
+
+
 class PayeeShown(Shown):
     """A payee of an advance."""
 

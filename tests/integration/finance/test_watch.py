@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from chain.clock import FixedClock
 from chain.ids import LineId, PartyId, WaybillId
 from chain.storage import Storage
-from finance.history import debtor_facts, debtor_histories, limit_of, p75
+from finance.day_end import DayEnd
+from finance.history import (
+    days_full,
+    debtor_facts,
+    debtor_histories,
+    limit_of,
+    p75,
+    price_drift_milli,
+)
+from finance.jobs import close_days
+from finance.payers import PayerBook
 from finance.records import ReceivableRecord, WarningRecord
 from finance.relations import Link, LinkKind, party_name
 from finance.repository import SqlBooks
 from finance.warning import CreditWatch, UnknownWarningError
-from finance.watch import Action
+from finance.watch import SIGNALS, Action
 from tests.integration.finance.loan_book import (
     DAY,
     FIRM,
@@ -27,6 +40,8 @@ from tests.integration.finance.loan_book import (
     open_line,
     word,
 )
+
+FINANCED = word(600)
 
 
 @pytest.fixture
@@ -189,10 +204,118 @@ def test_a_related_firms_lateness_warns_of_its_kin_and_an_account_they_share_rel
         books.add_link(Link(party_name(FIRM), party_name(5), LinkKind.FREIGHT, DAY, 7, word(1)))
         books.add_link(Link(party_name(FIRM), party_name(5), LinkKind.FREIGHT, DAY, 8, word(2)))
         assert len(books.list_links_around([party_name(kin)])) == 2
-        assert sum(one.amount_fen for one in books.list_freight_links(DAY)) == 15
-        assert books.list_freight_links(DAY + 1) == []
+        (owed,) = books.list_freight_around(party_name(FIRM), DAY)
+        assert (owed.amount_fen, owed.b) == (15, party_name(5))
+        assert books.list_freight_around(party_name(FIRM), DAY + 1) == []
     late = DAY + TERMS.tenor_days + 8
     with storage.write() as session:
         found = {(one.borrower, one.code): one for one in desk(session, late).look(LENDER)}
     assert found[(kin, "RELATED_OVERDUE")].value == 8
     assert (FIRM, "RELATED_OVERDUE") not in found
+
+
+def test_consignees_that_change_warn_once_there_are_enough_deliveries_to_say_so(storage):
+    def deliver(number, consignee, day):
+        with storage.write() as session:
+            SqlBooks(session).add_link(
+                Link(
+                    party_name(FIRM), party_name(consignee), LinkKind.DELIVERS, day,
+                    about=word(number),
+                )
+            )  # fmt: skip
+
+    for number in range(5):
+        deliver(number, 40, DAY - 60 + number)
+    for number in range(4):
+        deliver(10 + number, 41, DAY - number)
+    assert "CONSIGNEES_CHANGE" not in look(storage, DAY)  # four deliveries say nothing
+    deliver(20, 40, DAY)
+    warned = look(storage, DAY)["CONSIGNEES_CHANGE"]
+    assert (warned.value, warned.owner, warned.due_day) == (8_000, "risk", DAY + 5)
+    for number in range(9):
+        deliver(30 + number, 40, DAY)
+    assert "CONSIGNEES_CHANGE" not in look(storage, DAY)  # 4 of 14 are 28.57%
+
+
+def test_freight_that_drifts_from_what_a_debtor_paid_before_warns(storage):
+    def trip(number, freight, day):
+        return ReceivableRecord(
+            waybill=WaybillId(word(500 + number)), debtor=PartyId(21), owner=FIRM,
+            freight_fen=freight, term_days=45, due_day=day + 45,
+        )  # fmt: skip
+
+    before = [trip(n, 1_000_000 + 10_000 * (n % 3 - 1), DAY - 100 + n) for n in range(30)]
+    steady = [trip(30 + n, 1_000_000 + 10_000 * (n % 3 - 1), DAY - 20 + n) for n in range(15)]
+    moved = [trip(30 + n, 1_010_000, DAY - 20 + n) for n in range(15)]
+    assert price_drift_milli([*before, *steady], DAY) == 0
+    # deviation before is 8,165 fen; 10,000 away on 15 trips is z = 10,000 / (8,165 / 3.873)
+    assert price_drift_milli([*before, *moved], DAY) == 4_743
+    assert price_drift_milli(before[:29], DAY) is None  # 14 before the last 15
+    flat = [trip(n, 1_000_000, DAY - 100 + n) for n in range(30)]
+    assert price_drift_milli(flat, DAY) is None  # never differed: no measure
+    with storage.write() as session:
+        for one in (*before, *moved):
+            SqlBooks(session).save_receivable(one)
+    warned = look(storage, DAY)["PRICE_DRIFT"]
+    assert (warned.value, warned.owner, warned.due_day) == (4_743, "risk", DAY + 5)
+
+
+def test_a_line_used_above_95_percent_for_more_than_ten_closed_days_warns(storage):
+    lend(storage, 1)
+    with storage.write() as session:
+        books = SqlBooks(session)
+        (loan,) = books.list_advances(lender=LENDER)
+        line = books.find_line(LINE)
+        books.save_line(replace(line, limit_fen=loan.outstanding_fen * 100 // 96))
+
+    @contextlib.contextmanager
+    def begin():
+        with storage.write() as session:
+            yield DayEnd(books=SqlBooks(session), clock=FixedClock(at(DAY + 30)))
+
+    close_days(begin, lambda _end: 1, lender=LENDER, until_day=DAY + 9)
+    assert "LIMIT_FULL" not in look(storage, DAY + 10)  # ten days
+    close_days(begin, lambda _end: 1, lender=LENDER, until_day=DAY + 10)
+    warned = look(storage, DAY + 11)["LIMIT_FULL"]
+    assert (warned.value, warned.owner, warned.due_day) == (11, "risk", DAY + 16)
+    assert days_full([(1, 96), (2, 95), (3, 96)], 100) == 1
+
+
+def test_freight_paid_by_a_stranger_warns_and_the_debtors_own_name_does_not(storage):
+    class Firms:
+        def find_party(self, party):
+            return SimpleNamespace(name_zh="苏州糖业有限公司", name_en="Suzhou Sugar Ltd")
+
+    def pay(name, reference, about=FINANCED):
+        with storage.write() as session:
+            PayerBook(
+                books=SqlBooks(session), parties=Firms(), clock=FixedClock(at(DAY)),
+                blind=lambda text: hashlib.sha256(text.encode()).hexdigest(),
+            ).note(about, name, reference)  # fmt: skip
+
+    with storage.write() as session:
+        SqlBooks(session).save_receivable(
+            ReceivableRecord(
+                waybill=WaybillId(word(600)), debtor=PartyId(21), owner=FIRM,
+                freight_fen=5, term_days=45,
+            )
+        )  # fmt: skip
+    pay("苏州糖业 有限公司", "R1")
+    pay("", "R2")
+    pay("Somebody Else", "R3", about=word(601))  # no advance hangs on it
+    pay("Somebody Else", "R4", about="party:9")
+    assert "PAID_BY_STRANGER" not in look(storage, DAY)
+    pay("Somebody Else", "R5")
+    pay("Somebody Else", "R5")  # told twice
+    warned = look(storage, DAY)["PAID_BY_STRANGER"]
+    assert (warned.value, warned.action, warned.owner) == (1, Action.CALL, "finance")
+    with storage.read() as session:
+        (link,) = SqlBooks(session).list_links_from(party_name(FIRM), LinkKind.PAID_BY, DAY)
+    assert "Somebody" not in link.b
+
+
+def test_every_signal_reads_a_figure_that_somebody_measures(storage):
+    with storage.read() as session:
+        measured = desk(session, DAY)._facts(LENDER, FIRM)
+    assert {one.fact for one in SIGNALS} == set(measured)
+    assert all(one.owner and one.deadline_days > 0 for one in SIGNALS)

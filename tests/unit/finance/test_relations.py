@@ -77,8 +77,9 @@ def test_the_same_freight_again_is_found_by_what_gives_it_away():
     others = [
         carriage("b", fingerprint="fa", **later),
         carriage("c"),
-        carriage("d", vehicle="w", shipment="s", quantity=10_150),
-        carriage("e", vehicle="w", shipment="s", quantity=10_151),
+        carriage("d", vehicle="w", shipment="s", quantity=10_150, borrower="2"),
+        carriage("e", vehicle="w", shipment="s", quantity=10_151, borrower="2"),
+        carriage("g", vehicle="w", shipment="s", quantity=10_150),
         carriage("f", shipment="s", **later),
         one,
     ]
