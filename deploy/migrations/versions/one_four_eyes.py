@@ -13,7 +13,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "one_four_eyes"
-down_revision: str | None = "party_names"
+down_revision: str | None = "payout_answers"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
