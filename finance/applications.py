@@ -9,8 +9,7 @@ the application. An application moves no money and promises none.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,7 @@ from finance import law
 from finance.accrual import date_of
 from finance.errors import InvalidAmountError, InvalidTermsError
 from finance.history import limit_of
-from finance.records import DecisionRecord
+from finance.records import ApplicationState, DecisionRecord, LineApplication
 from finance.relations import Relations, party_name, party_of_name
 from finance.risk import Stage, Verdict, decide
 from finance.terms import MAX_TENOR_DAYS
@@ -40,18 +39,6 @@ FREIGHT_DAYS: Final = 90
 """Circles are looked for in the freight of so many days."""
 
 
-class ApplicationState(StrEnum):
-    """Where an application stands; the moves allowed are ``MOVES``."""
-
-    OFFERED = "offered"
-    """The rules do not refuse; the lender's people look."""
-    REFUSED = "refused"
-    """By the rules, or by the lender with his reason."""
-    WITHDRAWN = "withdrawn"
-    OPENED = "opened"
-    """The line stands on chain."""
-
-
 MOVES: Final[Mapping[ApplicationState, frozenset[ApplicationState]]] = MappingProxyType(
     {
         ApplicationState.OFFERED: frozenset(
@@ -62,36 +49,6 @@ MOVES: Final[Mapping[ApplicationState, frozenset[ApplicationState]]] = MappingPr
         ApplicationState.OPENED: frozenset(),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LineApplication:
-    """A firm's wish for a credit line.
-
-    Attributes:
-        id: hash of who asks whom for what, and when.
-        asked_fen: the limit wanted; ``offered_fen`` what the rules and verified trips give room for.
-        decision: hash of the decision record, which replays.
-        earned: the earned limit and its steps, as they were shown.
-        line: the line that came of it, "" before.
-    """
-
-    id: str
-    lender: PartyId
-    borrower: PartyId
-    asked_fen: int
-    offered_fen: int
-    tenor_days: int
-    note: str
-    decision: str
-    earned: Mapping[str, Any]
-    made_at: dt.datetime
-    made_by: str
-    state: ApplicationState = ApplicationState.OFFERED
-    line: str = ""
-    ended_at: dt.datetime | None = None
-    ended_by: str = ""
-    reason: str = ""
 
 
 def move(application: LineApplication, wanted: ApplicationState, **changes: Any) -> LineApplication:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from chain.ports import BlockRef
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
-    from finance.applications import LineApplication
     from finance.audit import ChainFacts
     from finance.fund_flows import FundFlow
     from finance.ledger import Entry
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         Difference,
         Found,
         LenderPolicy,
+        LineApplication,
         LineRecord,
         LoanDay,
         PayeeRecord,

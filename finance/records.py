@@ -185,6 +185,48 @@ class SettlementRecord:
     at: dt.datetime
 
 
+class ApplicationState(StrEnum):
+    """Where an application stands; the moves allowed are ``applications.MOVES``."""
+
+    OFFERED = "offered"
+    """The rules do not refuse; the lender's people look."""
+    REFUSED = "refused"
+    """By the rules, or by the lender with his reason."""
+    WITHDRAWN = "withdrawn"
+    OPENED = "opened"
+    """The line stands on chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineApplication:
+    """A firm's wish for a credit line.
+
+    Attributes:
+        id: hash of who asks whom for what, and when.
+        asked_fen: the limit wanted; ``offered_fen`` what the rules and verified trips give room for.
+        decision: hash of the decision record, which replays.
+        earned: the earned limit and its steps, as they were shown.
+        line: the line that came of it, "" before.
+    """
+
+    id: str
+    lender: PartyId
+    borrower: PartyId
+    asked_fen: int
+    offered_fen: int
+    tenor_days: int
+    note: str
+    decision: str
+    earned: Mapping[str, Any]
+    made_at: dt.datetime
+    made_by: str
+    state: ApplicationState = ApplicationState.OFFERED
+    line: str = ""
+    ended_at: dt.datetime | None = None
+    ended_by: str = ""
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
     """A stored decision and how long it took."""

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.ids import AdvanceId, LineId, PartyId
-from finance.applications import ApplicationState, LineApplication
-from finance.records import ContactRecord, WarningRecord
+from finance.records import ApplicationState, ContactRecord, LineApplication, WarningRecord
 from finance.rows import SqlRows, table_of
 from finance.tables import (
     AdvanceRow,

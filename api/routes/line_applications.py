@@ -26,8 +26,7 @@ from api.schemas.money import (
 from api.schemas.values import HashText
 from chain.errors import NotFoundError
 from chain.ids import Hash32, PartyId
-from finance.applications import LineApplication
-from finance.records import DecisionRecord
+from finance.records import DecisionRecord, LineApplication
 
 router = APIRouter(prefix="/line-applications", tags=["credit lines"])
 

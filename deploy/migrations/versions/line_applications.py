@@ -14,7 +14,7 @@ from alembic import op
 
 
 revision: str = "line_applications"
-down_revision: str | Sequence[str] | None = "one_four_eyes"
+down_revision: str | None = "one_four_eyes"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -14,9 +14,16 @@ from chain.errors import NotFoundError, UnexpectedStateError
 from chain.ids import Hash32, LineId, PartyId, WaybillId
 from chain.storage import Storage
 from finance import forests
-from finance.applications import ApplicationState, end_by_line
+from finance.applications import end_by_line
 from finance.errors import InvalidAmountError, InvalidTermsError
-from finance.records import LenderPolicy, PayeeFacts, ReceivableRecord, RequestFacts, WarningRecord
+from finance.records import (
+    ApplicationState,
+    LenderPolicy,
+    PayeeFacts,
+    ReceivableRecord,
+    RequestFacts,
+    WarningRecord,
+)
 from finance.relations import Carriage, Link, LinkKind, Relations, party_name
 from finance.repository import SqlBooks
 from finance.risk import redecide
