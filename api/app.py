@@ -26,6 +26,7 @@ from api.portals import (
     lender,
     loans,
     pages,
+    people_pages,
     phone_pages,
     shell,
     trips,
@@ -153,6 +154,7 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(assets.router)
     app.include_router(door.router)
     app.include_router(pages.router)
+    app.include_router(people_pages.router)
     app.include_router(firm.router)
     app.include_router(firm_work.router)
     app.include_router(trips.router)

@@ -178,6 +178,10 @@ class Codes:
         row = self._session.exec(query).first()
         return None if row is None or row.closed_at is not None else row.account_id
 
+    def find_phone(self, account: str) -> str | None:
+        """The phone that a person has shown to be his."""
+        return self._session.get_one(AccountRow, account).phone
+
     def set_phone(self, account: str, phone: str) -> None:
         """A person's phone, once a code to it was right; another's it stays.
 

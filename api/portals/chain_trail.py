@@ -6,6 +6,7 @@ Names stand where addresses and ids stood; every hash can still be read, copied 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,9 @@ INSTANTS = (
     "last_time",
 )
 DAYS = ("start_day", "due_day", "day", "value_day")
+MANY_ALIKE = 3
+"""More of the same call in a row than this are folded into one card."""
+
 HEADLINE = ("freight", "principal", "amount", "received")
 """The amount that a sentence tells, the first of these that an event has."""
 
@@ -183,3 +187,12 @@ def _shown(name: str, value: Any, story: TripStory, lang: str) -> str:
     if name == "late_bps":
         return f"{int(value) // 100}.{int(value) % 100:02d}%"
     return ""
+
+
+def runs_of(trail: Sequence[Transaction]) -> list[list[Transaction]]:
+    """A trail in runs: many of the same call in a row stand together, everything else alone."""
+    runs: list[list[Transaction]] = []
+    for _, alike in itertools.groupby(trail, key=lambda one: (one.contract, one.function)):
+        some = list(alike)
+        runs += [some] if len(some) > MANY_ALIKE else [[one] for one in some]
+    return runs

@@ -33,26 +33,39 @@ def door(
     request: Request, on: Annotated[str, Query(alias="next", max_length=300)] = "/"
 ) -> HTMLResponse:
     """Where people come in."""
-    return show(request, lang_of(request), "door.html", refused="", login="", on=_inside(on))
+    return show(
+        request,
+        lang_of(request),
+        "door.html",
+        refused="",
+        login="",
+        on=_inside(on),
+        needs_code=False,
+    )
 
 
 @router.post("", dependencies=[OursOnly])
-def enter(
+def enter(  # noqa: PLR0917  FastAPI fills them by name
     request: Request,
     container: TheContainer,
     login: Annotated[str, Form(max_length=80)],
     password: Annotated[str, Form(max_length=400)],
+    code: Annotated[str, Form(max_length=30)] = "",
     on: Annotated[str, Form(alias="next", max_length=300)] = "/",
 ) -> Response:
-    """Takes login and password; the session is in a cookie that no script and no other site can use."""
+    """Takes login, password and the second factor's code; no script and no other site can use the session's cookie."""
     try:
-        entered = sign_in(request, container, login, password)
+        entered = sign_in(request, container, login, password, code.strip())
     except ApiError as error:
         lang = lang_of(request)
-        refused = "door_shut" if error.code == "too_many_attempts" else "door_refused"
-        page = show(
-            request, lang, "door.html", refused=word(refused, lang), login=login, on=_inside(on)
+        needs_code = error.code == "second_factor_needed"
+        refused = {"too_many_attempts": "door_shut", "second_factor_needed": "door_needs_code"}.get(
+            error.code, "door_refused_code" if code else "door_refused"
         )
+        page = show(
+            request, lang, "door.html",
+            refused=word(refused, lang), login=login, on=_inside(on), needs_code=needs_code or bool(code),
+        )  # fmt: skip
         page.status_code = 401
         return page
     answer = RedirectResponse(_inside(on), status_code=303)

@@ -101,6 +101,13 @@ def today(
         of_day = services.board.count(own, Wanted(first_day=number, last_day=number))
         every = services.board.count(own)
         last_day = services.board.find_last_day(own, number - 1)
+        quiet = not day and last_day is not None and not any(one.trips for one in of_day.values())
+        if (
+            quiet and last_day is not None
+        ):  # nothing loads today: the last day that had trips is shown
+            number, chosen = last_day, date_of(last_day)
+            of_day = services.board.count(own, Wanted(first_day=number, last_day=number))
+            last_day = services.board.find_last_day(own, number - 1)
         late = services.board.page(own, Wanted(late=now), limit=MOST_HELD)
         held = services.board.page(own, Wanted(stages=(Stage.HELD,)), limit=6)
         held_cards = cards_of(services, held, viewer, demo=container.settings.demo)
@@ -118,6 +125,7 @@ def today(
         "firm/today.html",
         viewer=viewer,
         day=chosen,
+        quiet=quiet,
         is_today=number == beijing_day(now),
         last_day=None if last_day is None else date_of(last_day),
         pipe=[(stage, of_day[stage]) for stage in (*OPEN, Stage.PAID, Stage.REPAID, Stage.HELD)],

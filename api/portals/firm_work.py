@@ -54,14 +54,24 @@ SIGNED_FIELDS = (
     "at",
     "open",
     "reason",
+    "act",
+    "value",
+    "document",
+    "line",
+    "limit",
+    "frozen",
+    "validUntil",
     "salt",
 )
 """Fields of signed forms that have a name in words; others are shown by the form's own name."""
 
 SIGNED_FORM = re.compile(
-    r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment)"
+    r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment|act)"
+    r"|lines/0x[0-9a-f]{64}/change"
     r"|deliveries/0x[0-9a-f]{64}/(loading|confirmation)|waybills/0x[0-9a-f]{64})"
-    r"(\?amount_fen=[0-9]{1,15}|\?opens=(true|false)&reason=[0-9A-Za-z_.~%-]{1,1000})?"
+    r"(\?amount_fen=[0-9]{1,15}|\?opens=(true|false)&reason=[0-9A-Za-z_.~%-]{1,1000}"
+    r"|\?act=[a-z_]{1,12}&value=[0-9]{1,15}&reason=[0-9A-Za-z_.~%-]{1,1000}"
+    r"|\?(frozen=(true|false)|limit_fen=[0-9]{1,15}))?"
 )
 """The forms that this page signs: nothing else can be put before a wallet by a link."""
 
@@ -111,7 +121,10 @@ def sign_waybill(waybill: HashText, _: FirmViewer) -> RedirectResponse:
 
 @router.get("/sign")
 def sign_page(
-    request: Request, viewer: TheViewer, form: Annotated[str, Query(max_length=1200)] = ""
+    request: Request,
+    viewer: TheViewer,
+    container: TheContainer,
+    form: Annotated[str, Query(max_length=1200)] = "",
 ) -> HTMLResponse:
     """One form before its signer: in words, whole, and with every way to sign it told honestly.
 
@@ -122,9 +135,12 @@ def sign_page(
         raise InvalidValueError("this is not a form that can be signed here", field="form")
     kind = "waybill" if "/waybills/" in form else form.partition("?")[0].rsplit("/", 1)[1]
     named = {name: word(f"signed_{name}", viewer.lang) for name in SIGNED_FIELDS}
+    with container.read() as services:
+        held = viewer.party is not None and services.platform_keys.holds_for(viewer.party)
     return show(
-        request, viewer.lang, "firm/sign.html", viewer=viewer, form=form, kind=kind, named=named
-    )
+        request, viewer.lang, "firm/sign.html",
+        viewer=viewer, form=form, kind=kind, named=named, held=held,
+    )  # fmt: skip
 
 
 # -- credit -------------------------------------------------------------------------------------------

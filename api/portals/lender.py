@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
+from api.auth import Scope
 from api.dependencies import TheContainer
+from api.fund_flow_files import lanes_of
 from api.loan_list import LoanFilter, LoanLine, LoanSum
 from api.portals.firm import csv_cell
 from api.portals.paper import Sheet, tables_pdf
@@ -29,13 +31,15 @@ from chain.ids import PartyId
 from finance.accrual import BPS, date_of
 from finance.advance import AdvanceState
 from finance.records import LineRecord
-from finance.watch import used_bps, warnings_of
+from finance.watch import SIGNALS, used_bps
 
 router = APIRouter(prefix="/lender", include_in_schema=False)
 
 PAGE_ROWS = 50
 MOST_EXPORTED = 100_000
 CALENDAR_DAYS = 60
+SIGNAL_OF = {one.code: one for one in SIGNALS}
+MOST_LANED, LANE_LOANS = 2_000, 10
 
 
 def _lender(viewer: TheViewer) -> Viewer:
@@ -75,6 +79,22 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """Where the outstanding principal drives: from one place to another, with the loans behind it.
+
+    Attributes:
+        name: "" for loans whose papers name no places.
+        first: some of its loans, each with its shipping note.
+    """
+
+    name: str
+    loans: int
+    fen: int
+    bps: int
+    first: Sequence[tuple[LoanLine, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Screen:
     """Everything on the first screen."""
 
@@ -101,6 +121,30 @@ class Screen:
 
 def _share(part: int, whole: int) -> int:
     return part * BPS // whole if whole else 0
+
+
+def _lanes(
+    services: Services, own: PartyId | None, day: int, lang: str, *, demo: bool
+) -> list[Lane]:
+    """The outstanding principal by lane, the heaviest first; over the first ``MOST_LANED`` loans that fall due."""
+    whole = services.loans.total(own, LoanFilter(only="owing"), day).outstanding_fen
+    rows = services.loans.page(own, LoanFilter(only="owing"), day, limit=MOST_LANED)
+    lanes = lanes_of(services, {one.trip for one in rows})
+    grouped: dict[str, list[LoanLine]] = {}
+    for one in rows:
+        grouped.setdefault(lanes.get(one.trip, ""), []).append(one)
+    shown = {name: some[:LANE_LOANS] for name, some in grouped.items()}
+    notes = shipping_notes(
+        services, [one for some in shown.values() for one in some], lang, demo=demo
+    )
+    made = [
+        Lane(
+            name, len(some), fen := sum(one.outstanding_fen for one in some), _share(fen, whole),
+            [(one, notes.get(one.trip, "")) for one in shown[name]],
+        )
+        for name, some in grouped.items()
+    ]  # fmt: skip
+    return sorted(made, key=lambda lane: (-lane.fen, lane.name))
 
 
 def _screen(services: Services, own: PartyId | None, day: int, lang: str) -> Screen:
@@ -183,7 +227,20 @@ def _vault(services: Services, own: PartyId | None) -> int:
     )
 
 
-def _sheets(screen: Screen, lang: str) -> list[Sheet]:
+@router.get("/lanes")
+def lanes(request: Request, viewer: LenderViewer, container: TheContainer) -> HTMLResponse:
+    """The outstanding principal by lane, for the first screen: it opens papers, and so comes behind the rest."""
+    day = beijing_day(container.clock.now())
+    with container.read() as services:
+        found = _lanes(
+            services, viewer.caller.party_id, day, viewer.lang, demo=container.settings.demo
+        )
+    return show(
+        request, viewer.lang, "lender/lanes.html", viewer=viewer, lanes=found, most=MOST_LANED
+    )
+
+
+def _sheets(screen: Screen, lanes: Sequence[Lane], lang: str) -> list[Sheet]:
     """The first screen as tables, for a file."""
 
     def sheet(title: str, slices: Sequence[Slice]) -> Sheet:
@@ -210,6 +267,14 @@ def _sheets(screen: Screen, lang: str) -> list[Sheet]:
         sheet("chart_ageing", screen.ageing),
         sheet("chart_debtors", screen.debtors),
         sheet("chart_borrowers", screen.borrowers),
+        Sheet(
+            word("chart_lanes", lang),
+            [word(name, lang) for name in ("col_route", "col_loans", "outstanding", "col_share")],
+            [
+                [lane.name or word("lane_unnamed", lang), str(lane.loans), money_text(lane.fen, lang), share_text(lane.bps)]
+                for lane in lanes
+            ],
+        ),
         Sheet(
             word("chart_vintages", lang),
             [word(name, lang) for name in ("col_month", "col_loans", "released", "outstanding", "col_late")],
@@ -241,7 +306,9 @@ def portfolio_file(form: str, viewer: LenderViewer, container: TheContainer) -> 
     """Every chart of the first screen as tables: CSV or PDF."""
     day = beijing_day(container.clock.now())
     with container.read() as services:
-        sheets = _sheets(_screen(services, viewer.caller.party_id, day, viewer.lang), viewer.lang)
+        own, lang = viewer.caller.party_id, viewer.lang
+        found = _lanes(services, own, day, lang, demo=container.settings.demo)
+        sheets = _sheets(_screen(services, own, day, lang), found, lang)
     title = f"{word('nav_portfolio', viewer.lang)} {date_of(day).isoformat()}"
     return file_of(form, title, sheets, viewer.lang, name=f"portfolio-{date_of(day).isoformat()}")
 
@@ -296,10 +363,10 @@ def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HT
             [*(str(line.borrower) for line in held), *(str(one.borrower) for one in asked), *(one.debtor for one in asked)],
             viewer.lang,
         )  # fmt: skip
-        records = [services.books.find_advance(one.advance) for one in asked]
-        decisions = [
-            services.books.find_decision(one.decision) for one in records if one is not None
-        ]
+        decisions = []
+        for one in asked:
+            record = services.books.find_advance(one.advance)
+            decisions.append(record and services.books.find_decision(record.decision))
         notes = shipping_notes(services, asked, viewer.lang, demo=container.settings.demo)
     return show(
         request, viewer.lang, "lender/lines.html",
@@ -308,7 +375,8 @@ def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HT
             (line, used_bps(line.limit_fen, line.reserved_fen + line.drawn_fen), date_of(beijing_day(line.valid_until)))
             for line in held
         ],
-        asked=list(zip(asked, decisions, strict=False)),
+        asked=list(zip(asked, decisions, strict=True)),
+        may_make=Scope.ADVANCES in viewer.caller.scopes and own is not None,
     )  # fmt: skip
 
 
@@ -318,20 +386,12 @@ def warnings(request: Request, viewer: LenderViewer, container: TheContainer) ->
     own, day = viewer.caller.party_id, beijing_day(container.clock.now())
     with container.read() as services:
         held = services.books.list_lines(lender=own)
-        found = []
-        for line in held:
-            late = services.loans.page(
-                own, LoanFilter(only="overdue", borrower=str(line.borrower)), day, limit=1
-            )
-            facts: dict[str, int | None] = {
-                "overdue_days": late[0].days_past_due if late else 0,
-                "days_above_95_percent": None,
-            }
-            found += [(line, fired) for fired in warnings_of(facts, day)]
+        found = services.books.list_warnings(lender=own)
         differences = services.books.list_differences()
-        names = PartyNames(services, [str(line.borrower) for line in held], viewer.lang)
+        names = PartyNames(services, [str(one.borrower) for one in found], viewer.lang)
     return show(
         request, viewer.lang, "lender/warnings.html",
         viewer=viewer, names=names, day=day, date_of=date_of, differences=differences,
-        found=found, lines=len(held),
+        found=found, signals=SIGNAL_OF, lines=len(held),
+        may_act=Scope.ADVANCES in viewer.caller.scopes and own is not None,
     )  # fmt: skip

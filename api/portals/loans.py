@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -28,9 +29,9 @@ from api.ports import Services
 from api.schemas.values import HashText
 from api.trip_stories import tell_briefly
 from chain.clock import beijing_day
-from chain.errors import NotFoundError
+from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import AdvanceId, Hash32
-from finance.accrual import date_of
+from finance.accrual import date_of, day_number
 from finance.advance import AdvanceState, EventKind
 from finance.payout_errors import UnknownPayoutError
 from finance.portfolio import AGEING
@@ -257,8 +258,9 @@ def loan(
         due=date_of(record.due_day) if record.due_day else None,
         day=date_of(day),
         start=date_of(record.start_day) if record.start_day else None,
-        may_approve=bool({Scope.ADVANCES, Scope.APPROVALS} & viewer.caller.scopes)
-        and own is not None,
+        acts=ACTS_OF.get(record.state, ()),
+        may_make=Scope.ADVANCES in viewer.caller.scopes and own is not None,
+        may_check=Scope.APPROVALS in viewer.caller.scopes and own is not None,
     )
 
 
@@ -327,6 +329,55 @@ def decide_gate(
     asked = urlencode({"opens": str(opens).lower(), "reason": reason}, quote_via=quote)
     form = quote(f"/v1/advances/{advance}/gate?{asked}", safe="/")
     return RedirectResponse(f"/sign?form={form}", status_code=303)
+
+
+@router.post("/loans/{advance}/act")
+def act(  # noqa: PLR0917  FastAPI fills them by name
+    advance: HashText,
+    viewer: LenderViewer,
+    container: TheContainer,
+    act: Annotated[str, Form(pattern="^(default|write_off|later_start|decline|waive)$")],
+    reason: Annotated[str, Form(min_length=1, max_length=80)],
+    yuan: Annotated[str, Form(max_length=16)] = "",
+    day: Annotated[str, Form(max_length=10)] = "",
+) -> Response:
+    """Keeps the reason as a note, then to the page that signs the act.
+
+    Raises:
+        InvalidValueError: a waiver without an amount, a later start without its day.
+    """
+    own = viewer.caller.require_self()
+    value = _value_of(act, yuan, day)
+    said = word(f"act_{act}", viewer.lang)
+    with container.write() as services:
+        found = _sight(services, advance, viewer.caller)
+        services.notes.write(own, found, _author(services, viewer), f"{said} · {reason}")
+    asked = urlencode({"act": act, "value": value, "reason": reason}, quote_via=quote)
+    form = quote(f"/v1/advances/{advance}/act?{asked}", safe="/")
+    return RedirectResponse(f"/sign?form={form}", status_code=303)
+
+
+def _value_of(act: str, yuan: str, day: str) -> int:
+    """What an act says beside its name: fen of a waiver, the Beijing day of a later start, else 0."""
+    if act == "waive":
+        whole, _, rest = yuan.strip().replace(",", "").partition(".")
+        if not whole.isdecimal() or not (rest.isdecimal() or not rest) or len(rest) > 2:
+            raise InvalidValueError("write the amount as 7.20", field="yuan")
+        return int(whole) * 100 + int(rest.ljust(2, "0"))
+    if act == "later_start":
+        try:
+            return day_number(dt.date.fromisoformat(day))
+        except ValueError as error:
+            raise InvalidValueError("choose the day", field="day") from error
+    return 0
+
+
+ACTS_OF = {
+    AdvanceState.REQUESTED: ("decline",),
+    AdvanceState.RELEASED: ("default", "waive", "later_start"),
+    AdvanceState.DEFAULTED: ("write_off", "waive"),
+}
+"""State of a loan -> what its lender may do beside approving and the gate."""
 
 
 def _author(services: Services, viewer: Viewer) -> str:

@@ -85,6 +85,14 @@ STATUSES: dict[str, dict[str, Status]] = {
         "cut": _PLAIN,
     },
     "line": {"submitted": _WAIT, "open": _GOOD, "frozen": _WARN, "ended": _PLAIN},
+    "proposal": {
+        "open": _WAIT,
+        "approved": Status.of(Tone.GOOD, "eye"),
+        "refused": _BAD,
+        "used": _GOOD,
+        "expired": _PLAIN,
+        "withdrawn": _PLAIN,
+    },
     "verdict": {"pass": _GOOD, "review": _WARN, "fail": _BAD, "none": _PLAIN},
     "severity": {"info": _PLAIN, "review": _WARN, "fail": _BAD},
     "tier": {

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from api.dependencies import TheContainer
 from api.object_ids import About
-from api.portals.chain_trail import trail_of
+from api.portals.chain_trail import runs_of, trail_of
 from api.portals.rendering import by_day
 from api.portals.shell import TheViewer, Viewer, show
 from api.portals.trip_page import TripPages
@@ -185,5 +185,7 @@ def chain_trail(
     return show(
         request, viewer.lang, "trip/chain.html",
         viewer=viewer, page=page,
-        trail=trail_of(story, viewer.lang, head=handled.number if handled else 0, addresses=addresses),
+        trail=runs_of(
+            trail_of(story, viewer.lang, head=handled.number if handled else 0, addresses=addresses)
+        ),
     )  # fmt: skip

@@ -47,10 +47,12 @@ class LiveDrives:
 
     Args:
         world: the demo after its last stage.
+        breath_s: real seconds between two steps of a drive.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, breath_s: float = BREATH_S) -> None:
         self._world = world
+        self._breath_s = breath_s
         self._orders = Orders(world.demo.folder)
         self._runs = load_runs()
         self._driver = drivers()[0].handle
@@ -226,7 +228,7 @@ class LiveDrives:
                 del waiting[: len(due)]
                 if due:
                     terminals.send({phone(f"7{number:03d}"): due})
-                time.sleep(BREATH_S)
+                time.sleep(self._breath_s)
         finally:
             terminals.close()
 

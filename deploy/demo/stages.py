@@ -29,6 +29,7 @@ from deploy.demo.accounts import open_accounts
 from deploy.demo.cast import driver_handle, drivers, everyone, party_id
 from deploy.demo.desk import Desk, Drawer
 from deploy.demo.errors import StageFailedError
+from deploy.demo.photos import draw_load
 from deploy.demo.roads import ALL_DRIVES, ROUTE_RUN, Drive, fixes_of, load_runs, planned_line
 from deploy.demo.terminals import Terminals
 from deploy.demo.world import (
@@ -43,6 +44,7 @@ from deploy.demo.world import (
     bank_account,
     phone,
     planned_routes,
+    shipping_note,
     waybills_csv,
 )
 from deploy.migrate import migrate
@@ -594,10 +596,22 @@ def _load_due(
         world.desk(driver_handle(drive)).act(
             name, f"/v1/deliveries/{world.trips[drive.key]}/loading"
         )
+        _show_load(world, drive, "loading_photo")
         world.wait(
             f"the loading of {drive.key}",
             lambda drive=drive: world.trip(drive)["state"] != "open",  # type: ignore[misc]  # bound now
         )
+
+
+def _show_load(world: World, drive: Drive, purpose: str, *, missing: int = 0) -> None:
+    """The driver's picture of his load, as his phone would send it."""
+    about = world.trips[drive.key].replace("0x", "trp_")
+    world.desk(driver_handle(drive)).client.post_file(
+        f"/v1/documents?about={about}&purpose={purpose}",
+        draw_load(shipping_note(drive), missing=missing),
+        content_type="image/jpeg",
+        once=f"{purpose}.{drive.key}",
+    )
 
 
 def _has_word(world: World, drive: Drive) -> bool:
@@ -615,6 +629,8 @@ def _sign_receipt(world: World, drive: Drive) -> None:
     world.wait(f"the attestors' word on {drive.key}", lambda: _has_word(world, drive))
     verdict = driver.get(f"/v1/trips/{trip}")["verdict"]
     accepted = QUANTITY_KG * 9 // 10 if drive.alteration == "shortage" else QUANTITY_KG
+    if accepted < QUANTITY_KG:
+        _show_load(world, drive, "damage_photo", missing=4)
     began = time.monotonic()
     consignee.act(
         f"receipt.{drive.key}", f"/v1/deliveries/{trip}/confirmation", accepted_milli=accepted
@@ -661,15 +677,20 @@ def pay_out(world: World) -> None:
     print(f"     {len(told)} payouts on the drivers' bank accounts, their token burned")
 
 
+STILL_OWED = 2
+"""Loans whose debtors have not paid yet, so that the lender's first screen has something to answer."""
+
+
 def repay(world: World) -> None:
-    """At term the consignor's money comes in and splits itself down the chain."""
+    """At term the consignor's money comes in and splits itself down the chain; the last ones are not due yet."""
     due = world.now() + dt.timedelta(days=TERM_DAYS)
     if not world.drawer.has("due"):
         world.move_clock(due)
     world.drawer.keep("due", due.isoformat)
     paid = [drive for drive in world.drives() if world.trip(drive)["paid_fen"] > 0]
     carrier = world.desk("carrier")
-    for drive in paid:
+    on_time = paid[: len(paid) - STILL_OWED]
+    for drive in on_time:
         root = world.waybills[f"{drive.key}/0"]
         if world.advance(drive)["state"] == "repaid":
             continue
@@ -682,12 +703,14 @@ def repay(world: World) -> None:
             {"reference": f"freight.{drive.key}"},
             once=f"settle.{drive.key}",
         )
-    for drive in paid:
+    for drive in on_time:
         world.wait(
             f"the repayment of {drive.key}",
             lambda drive=drive: world.advance(drive)["state"] == "repaid",  # type: ignore[misc]  # bound now
         )
-    print(f"     {len(paid)} loans repaid by the debtors' freight")
+    print(
+        f"     {len(on_time)} loans repaid by the debtors' freight, {len(paid) - len(on_time)} still owed"
+    )
 
 
 def _sign_cascade(world: World, drive: Drive) -> None:

@@ -60,6 +60,7 @@ class Day:
         system.settle()
         open_account(system, cast["haulier"], "haulier")
         open_account(system, cast["lender"], "lender")
+        open_account(system, cast["lender"], "lender-checker", "approver")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(

@@ -16,19 +16,26 @@ class Firm:
 
     def __init__(self, product) -> None:
         self.product = product
-        self.client = product.party(f"consignor {secrets.token_hex(3)}", "consignor")
+        self.word = f"consignor {secrets.token_hex(3)}"
+        self.client = product.party(self.word, "consignor")
         self.client.post(
             "/v1/routes", {"name": "N-W", "origin": "北站", "destination": "西站", "plan": plan()}
         )
 
     def offer(self, driver: str, **change) -> dict:
         """A waybill signed by the firm, waiting for a driver."""
+        waybill = self.draft(driver, **change)
+        self.client.sign_waybill(waybill["id"])
+        return waybill
+
+    def draft(self, driver: str, **change) -> dict:
+        """A waybill that nobody has signed."""
         number = secrets.token_hex(4)
         consignee = self.client.post(
             "/v1/consignees", {"name_zh": "西站货场", "name_en": "West freight yard"}
         )
         now = self.product.now().replace(microsecond=0)
-        waybill = self.client.post(
+        return self.client.post(
             "/v1/waybills",
             {
                 "issuer": str(self.client.party), "performer": driver,
@@ -40,8 +47,6 @@ class Firm:
                 "terminal": f"139{int(number, 16) % 10**8:08d}", "route": "N-W", **change,
             },
         )  # fmt: skip
-        self.client.sign_waybill(waybill["id"])
-        return waybill
 
     def code(self, trip: str) -> str:
         """The receiving code, as the consignor tells it."""

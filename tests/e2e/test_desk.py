@@ -234,10 +234,24 @@ def test_every_number_of_the_first_screen_opens_its_loans(desk, day):
     page.goto("/lender")
     assert "864.00" in page.locator(".figures").inner_text()
     assert page.locator("[data-chart] svg").count() >= 3
+    page.click("section:has(#lanes) details summary")
+    lane = page.locator("section:has(#lanes) details")
+    assert "→" in lane.inner_text()
+    assert lane.locator(f"a[href='/lender/loans/{day.advance}']").count() == 1
     for link in page.eval_on_selector_all(
         "main a[href^='/lender/loans']", "all => [...new Set(all.map(one => one.href))]"
     ):
         assert page.goto(link).status == 200, link
+
+
+def test_who_may_only_approve_sees_no_makers_buttons(desk, day):
+    page = enter(desk, day, "lender-checker", viewport={"width": 1440, "height": 900})
+    for path in (f"/lender/loans/{day.advance}", "/lender/lines"):
+        page.goto(path)
+        assert page.locator("main a[href^='/sign']").count() == 0, path
+        assert page.locator("main form[action$='/act']").count() == 0, path
+    page.goto(f"/lender/loans/{day.advance}")
+    assert page.locator("main a[href='/approvals']").count() == 1
 
 
 def test_anothers_pages_are_not_there(desk, day):

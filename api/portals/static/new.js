@@ -1,5 +1,6 @@
 // A new waybill: the chain of parties is drawn while it is typed, with the rule it breaks; the draft outlives the page.
 
+import { fenOf as readFen } from "./money.js";
 import { ask, newKey, tell } from "./wire.js";
 
 const form = document.querySelector("[data-new]");
@@ -10,7 +11,7 @@ const tiers = form.querySelector("[data-tiers]");
 const KEY = "yundan-new-waybill";
 const parties = new Map([...form.querySelectorAll("#parties option")].map((one) => [one.value, one.dataset.id]));
 const idOf = (text) => parties.get(text.trim()) ?? (/^[0-9]{1,20}$/.test(text.trim()) ? text.trim() : "");
-const fenOf = (text) => (/^\d+(\.\d{1,2})?$/.test(text) ? Math.round(Number(text) * 100) : 0);
+const fenOf = (text) => readFen(text) ?? 0;
 
 function addTier(values = {}) {
   const row = form.querySelector("template").content.cloneNode(true).firstElementChild;

@@ -1,6 +1,8 @@
 // Signing: what is asked is shown in words and whole, then signed by the party's own key: a wallet in this browser
 // (EIP-1193) or its own server. The platform only passes on; what another tab has signed is noticed.
 
+import { act, Cancelled, offerSecondPerson } from "./acts.js";
+import { connect } from "./wallet.js";
 import { ask, tell } from "./wire.js";
 
 const box = document.querySelector("[data-sign]");
@@ -10,9 +12,10 @@ const trouble = box.querySelector("[data-trouble]");
 const wallet = box.querySelector("[data-wallet]");
 const done = box.querySelector("[data-done]");
 let form = null;
+let signing = false;
 
-const MONEY = new Set(["freight", "amount", "principal"]); // in fen
-const TIMES = new Set(["loadFrom", "deliverBy", "approvedUntil", "expires", "at"]); // in seconds
+const MONEY = new Set(["freight", "amount", "principal", "limit"]); // in fen
+const TIMES = new Set(["loadFrom", "deliverBy", "approvedUntil", "validUntil", "expires", "at"]); // in seconds
 const beijing = new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Shanghai", dateStyle: "short", timeStyle: "short" });
 const yuan = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
 
@@ -51,6 +54,7 @@ function finish() {
 async function look() {
   try {
     const told = await ask(path);
+    if (signing) return; // what is before the signer stays as it is
     if (!told.to_sign) return finish();
     form = told.to_sign;
     show(form);
@@ -66,26 +70,33 @@ if (!window.ethereum) {
   box.querySelector("[data-no-wallet]").hidden = false;
 }
 
-wallet.addEventListener("click", async () => {
-  if (wallet.getAttribute("aria-disabled") || !form) return;
-  wallet.setAttribute("aria-disabled", "true");
+/** Has the form signed by one of the ways, and passes it on; another press meanwhile is none. */
+async function signBy(button, signer) {
+  if (button.getAttribute("aria-disabled") || signing || !form) return;
+  signing = true;
   trouble.hidden = true;
+  button.setAttribute("aria-disabled", "true");
+  const isWaybill = path.startsWith("/v1/waybills/");
+  const request = { method: "POST", path: isWaybill ? `${path}/signatures` : path.split("?")[0] };
   try {
-    const [account] = await window.ethereum.request({ method: "eth_requestAccounts" });
-    const types = { EIP712Domain: [{ name: "name", type: "string" }, { name: "version", type: "string" }, { name: "chainId", type: "uint256" }, { name: "verifyingContract", type: "address" }], ...form.types };
-    const signature = await window.ethereum.request({ method: "eth_signTypedData_v4", params: [account, JSON.stringify({ ...form, types })] });
-    const isWaybill = path.startsWith("/v1/waybills/");
-    await ask(isWaybill ? `${path}/signatures` : path, {
-      method: "POST",
-      body: isWaybill ? { signature } : { message: form.message, signature },
-      once: `sign-${signature.slice(2, 66)}`,
-    });
+    const { message, signature } = await signer(form);
+    // a change of a line names whose signature it is: the borrower signs a higher limit too
+    request.body = isWaybill ? { signature } : path.startsWith("/v1/lines/") ? { message, lender_signature: signature } : { message, signature };
+    await act(request.path, { ...request, once: `sign-${signature.slice(2, 66)}` });
     finish();
   } catch (error) {
-    tell(trouble, error.code === 4001 ? { message: words.refused } : error, words);
-    wallet.removeAttribute("aria-disabled");
+    if (error.code === "second_person_needed") offerSecondPerson(trouble, request, words);
+    else if (error.code === 4001) tell(trouble, { message: words.refused }, words);
+    else if (!(error instanceof Cancelled)) tell(trouble, words[error.code] ? { message: words[error.code] } : error, words);
+  } finally {
+    signing = false;
+    button.removeAttribute("aria-disabled");
   }
-});
+}
+
+wallet.addEventListener("click", () => signBy(wallet, async (asked) => (await connect(window.ethereum)).sign(asked)));
+const platform = box.querySelector("[data-platform]");
+platform?.addEventListener("click", () => signBy(platform, (asked) => act("/v1/party-keys/platform/signatures", { method: "POST", body: { to_sign: asked } })));
 
 look();
 // Signed elsewhere (own server, another tab, back after signing): this page notices and asks for nothing more.

@@ -5,6 +5,13 @@
 //
 // Nothing is signed for another chain, another contract than the server's own form names, or by another account.
 
+const DOMAIN = [
+  { name: "name", type: "string" },
+  { name: "version", type: "string" },
+  { name: "chainId", type: "uint256" },
+  { name: "verifyingContract", type: "address" },
+]; // wallets want the domain's type beside the form's, whose own types leave it out
+
 export class WalletError extends Error {
   constructor(code, message) {
     super(message);
@@ -43,7 +50,7 @@ export class Wallet {
     }
     const signature = await this.provider.request({
       method: "eth_signTypedData_v4",
-      params: [this.account, JSON.stringify(toSign)],
+      params: [this.account, JSON.stringify({ ...toSign, types: { EIP712Domain: DOMAIN, ...toSign.types } })],
     });
     if (!/^0x[0-9a-fA-F]{130,}$/.test(signature)) {
       throw new WalletError("not_signed", "the wallet gave no signature");

@@ -9,12 +9,13 @@ export class Problem extends Error {
 }
 
 const meta = document.querySelector('meta[name="csrf"]');
-let token = meta ? meta.content : "";
+let csrf = meta ? meta.content : "";
+export const token = () => csrf;
 
 async function freshToken() {
   const page = await (await fetch(location.href, { headers: { accept: "text/html" } })).text();
   const found = new DOMParser().parseFromString(page, "text/html").querySelector('meta[name="csrf"]');
-  token = found ? found.content : "";
+  csrf = found ? found.content : "";
 }
 
 export async function ask(path, { method = "GET", body, once, type = "application/json" } = {}) {
@@ -23,7 +24,7 @@ export async function ask(path, { method = "GET", body, once, type = "applicatio
       method,
       headers: {
         accept: "application/json",
-        ...(method === "GET" ? {} : { "x-csrf-token": token, "content-type": type }),
+        ...(method === "GET" ? {} : { "x-csrf-token": csrf, "content-type": type }),
         ...(once ? { "idempotency-key": once } : {}),
       },
       body: body === undefined ? undefined : type === "application/json" ? JSON.stringify(body) : body,

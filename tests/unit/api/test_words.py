@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from api.documents import Purpose
+from api.identity.roles import Role
 from api.portals.assets import ICONS
 from api.portals.finding_words import FINDINGS, finding_name, finding_numbers
+from api.portals.firm_work import SIGNED_FIELDS
+from api.portals.loans import ACTS_OF
+from api.portals.people_pages import PROPOSED, proposed_kind
 from api.portals.rendering import by_day
 from api.portals.shell import NAVIGATION, THEMES, Face
 from api.portals.status import STATUSES
 from api.portals.trip_page import _SENTENCES
 from api.portals.views import STEPS, Lane, Stage
 from api.portals.words import LANGUAGES, catalogue, choose_language, word
+from api.privacy.consents import Purpose as Consented
 from api.stages import Hold
 from api.timeline import ABOUT
 from chain.bindings.events import EVENTS
@@ -104,11 +109,22 @@ def asked() -> set[str]:
         "loading",
         "confirmation",
         "waybill",
+        "act",
+        "change",
     )
     prefixes["sign_"] = [*signed, *(f"{kind}_means" for kind in signed)]
     prefixes["delivery_"] = ["pending", "delivered", "given_up"]
     prefixes["hook_"] = ["enabled", "disabled", "deleted"]
     prefixes["face_"] = [f"{face.value}{more}" for face in Face for more in ("", "_line")]
+    prefixes["role_"] = [f"{role.value}{more}" for role in Role for more in ("", "_may")]
+    prefixes["consent_"] = [f"{p.value}{more}" for p in Consented for more in ("", "_text")]
+    prefixes["method_"] = ["password", "passkey", "phone", "invitation"]
+    prefixes["invitation_"] = ["open", "taken", "withdrawn", "expired"]
+    prefixes["proposed_"] = [proposed_kind(f"/v1/{name}") for name in (*PROPOSED, "unnamed")]
+    prefixes["act_"] = [
+        f"{act}{more}" for acts in ACTS_OF.values() for act in acts for more in ("", "_means")
+    ]
+    prefixes["signed_"] = list(SIGNED_FIELDS)
     steps = ("waybill", "trip", "held", "evidence", "chain", "portfolio", "pack")
     prefixes["tour_"] = [f"{step}{more}" for step in steps for more in ("", "_line")]
     prefixes["purpose_"] = [p.value for p in Purpose]
