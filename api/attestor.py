@@ -23,7 +23,6 @@ from chain.client import ChainClient
 from chain.deployments import find_deployment
 from chain.errors import ChainUnavailableError, YundanError
 from chain.ids import Hash32, PartyId, TripId
-from chain.signers import LocalSigner
 from tracking.attestor import Commit, Terms, consider
 from tracking.policy import default_policy
 
@@ -41,7 +40,7 @@ class Attestor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._signer = LocalSigner(settings.attestor_key.get_secret_value())
+        self._signer = settings.attestor.open()
         self._party = PartyId(settings.attestor_party)
         self._policy = default_policy()
         self._refused: dict[TripId, str] = {}

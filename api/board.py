@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 import sqlmodel
@@ -26,6 +27,14 @@ from finance.records import AdvanceRecord
 
 EVERYBODY = "*"
 """The party of the rows that an observer sees."""
+
+AT_ONCE = 500
+"""Trips of one question."""
+
+_SHOWN = (
+    *("stage", "loads_at", "deliver_by", "day", "note", "vehicle"),
+    *("freight_fen", "released_fen", "waits_fen", "hold"),
+)
 
 LATE_PICKUP_S = 3600
 """A truck that is not loaded this long after its window opened is an exception."""
@@ -78,35 +87,41 @@ class Count:
     waits_fen: int
 
 
-class Board:
-    """The boards in one database session."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a trip stands: everything that boards show of it.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    Attributes:
+        trip: as the chain has it.
+        path: its waybills from the leaf up.
+        verdict: "" before there is one.
+        advance: on this trip.
+        tolerance_bps: of the advance's line.
+    """
 
-    def note(
-        self,
-        trip: HeldTrip,
-        path: Sequence[HeldWaybill],
-        verdict: str,
-        advance: AdvanceRecord | None,
-        *,
-        tolerance_bps: int = 0,
-    ) -> None:
-        """Writes a trip as it now is on the board of everyone it concerns.
+    trip: HeldTrip
+    path: Sequence[HeldWaybill]
+    verdict: str
+    advance: AdvanceRecord | None
+    tolerance_bps: int = 0
 
-        Args:
-            trip: as the chain has it.
-            path: its waybills from the leaf up.
-            verdict: "" before there is one.
-            advance: on this trip.
-            tolerance_bps: of the advance's line.
-        """
-        leaf = path[0]
-        holds = holds_of(trip, verdict, advance, tolerance_bps=tolerance_bps)
+    def parties(self) -> set[str]:
+        """On whose boards it is."""
+        found = {
+            str(party)
+            for one in self.path
+            for party in (one.form.issuer, one.form.performer, one.form.consignee)
+        }
+        return found if self.advance is None else found | {str(self.advance.lender)}
+
+    def values(self) -> dict[str, Any]:
+        """What is written on each of them."""
+        leaf, advance = self.path[0], self.advance
+        holds = holds_of(self.trip, self.verdict, advance, tolerance_bps=self.tolerance_bps)
         loads_at = dt.datetime.fromtimestamp(leaf.form.load_from, dt.UTC)
-        values = {
-            "stage": stage_of(trip, leaf, verdict, advance, held=bool(holds)).value,
+        stage = stage_of(self.trip, leaf, self.verdict, advance, held=bool(holds))
+        return {
+            "stage": stage.value,
             "loads_at": loads_at,
             "deliver_by": dt.datetime.fromtimestamp(leaf.form.deliver_by, dt.UTC),
             "day": beijing_day(loads_at),
@@ -117,27 +132,44 @@ class Board:
             "waits_fen": max(0, leaf.freight - leaf.credited - leaf.paid),
             "hold": holds[0].value if holds else "",
         }
-        parties = {
-            str(party)
-            for one in path
-            for party in (one.form.issuer, one.form.performer, one.form.consignee)
-        }
-        if advance is not None:
-            parties.add(str(advance.lender))
-        known = set(
-            self._session.exec(
-                sqlmodel.select(BoardRow.party).where(col(BoardRow.trip) == trip.id)
-            ).all()
-        )
-        table = BoardRow.__table__  # type: ignore[attr-defined]  # every table class has it
-        if known:
-            self._session.execute(sa.update(table).where(table.c.trip == trip.id).values(**values))
-        new = [
-            {"party": party, "trip": trip.id, **values}
-            for party in sorted({EVERYBODY, *parties} - known)
-        ]
+
+
+_TABLE: sa.Table = BoardRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_NEW = sa.insert(_TABLE)
+_AGAIN = (
+    sa.update(_TABLE)
+    .where(_TABLE.c.trip == sa.bindparam("which"))
+    .values({name: sa.bindparam(name) for name in _SHOWN})
+)
+
+
+class Board:
+    """The boards in one database session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def note(self, standings: Sequence[Standing]) -> None:
+        """Writes trips as they now are on the boards of everyone they concern."""
+        known: dict[str, set[str]] = {one.trip.id: set() for one in standings}
+        for at in range(0, len(standings), AT_ONCE):
+            trips = [one.trip.id for one in standings[at : at + AT_ONCE]]
+            query = sqlmodel.select(BoardRow.trip, BoardRow.party)
+            for trip, party in self._session.exec(query.where(col(BoardRow.trip).in_(trips))):
+                known[trip].add(party)
+        again, new = [], []
+        for one in standings:
+            values = one.values()
+            if known[one.trip.id]:
+                again.append({"which": one.trip.id, **values})
+            new += [
+                {"party": party, "trip": one.trip.id, **values}
+                for party in sorted({EVERYBODY, *one.parties()} - known[one.trip.id])
+            ]
+        if again:
+            self._session.connection().execute(_AGAIN, again)
         if new:
-            self._session.execute(sa.insert(table), new)
+            self._session.connection().execute(_NEW, new)
 
     def page(
         self,

@@ -53,7 +53,7 @@ from api.webhooks.deliveries import Deliveries
 from api.webhooks.endpoints import Endpoints
 from api.webhooks.events import Events
 from api.webhooks.secrets import Sealer
-from chain.abi import ContractCall, Occurred, address
+from chain.abi import ContractCall, Occurred
 from chain.bindings.events import EVENTS
 from chain.bindings.versions import VERSIONS
 from chain.client import ChainClient
@@ -68,7 +68,7 @@ from chain.ports import BlockRef, ChainReader, Outbox, Records, Signer
 from chain.repository import SqlRecords
 from chain.sealing import Keyring
 from chain.service import Registry
-from chain.signers import LocalSigner, RemoteSigner
+from chain.signers import LocalSigner
 from chain.storage import Storage
 from chain.tables import BlockRow, CursorRow, OutgoingTransactionRow
 from chain.transactions import TransactionWriter, WriterSettings
@@ -76,6 +76,7 @@ from finance.account_book import AccountBook
 from finance.bank import HttpBank
 from finance.custody import Custody
 from finance.day_end import DayEnd
+from finance.foreign import ForeignFacts, ask_foreign
 from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
 from finance.payers import PayerBook
@@ -162,6 +163,7 @@ class Container:
             settings.storage_url, outlives_power_cuts=not settings.demo, keyring=self.keyring
         )
         self.requests = RequestMetrics()
+        self._foreign = ForeignFacts()
         self.wake = threading.Event()
         """Set when a transaction with outgoing calls commits: the writer need not wait for its turn."""
 
@@ -210,27 +212,17 @@ class Container:
     @cached_property
     def relayer(self) -> Signer:
         """Pays for gas and has no authority: a key in the environment, in a file, or behind a service."""
-        given = self.settings
-        if given.relayer_signer_url:
-            return RemoteSigner(
-                given.relayer_signer_url,
-                address(given.relayer_address),
-                token=given.relayer_signer_token.get_secret_value(),
-            )
-        if given.relayer_keystore is not None:
-            password = given.relayer_keystore_password.get_secret_value()
-            return LocalSigner.open_keystore(given.relayer_keystore, password)
-        return LocalSigner(given.relayer_key.get_secret_value())
+        return self.settings.relayer.open()
 
     @cached_property
     def registrar(self) -> Signer:
         """Countersigns registrations."""
-        return LocalSigner(self.settings.registrar_key.get_secret_value())
+        return self.settings.registrar.open()
 
     @cached_property
     def attestor(self) -> Signer:
         """Signs this platform's track commitments, or an attestor process's verdicts."""
-        return LocalSigner(self.settings.attestor_key.get_secret_value())
+        return self.settings.attestor.open()
 
     @cached_property
     def code_sender(self) -> CodeSender:
@@ -347,6 +339,7 @@ class Container:
                 outbox=outbox,
                 chain=contracts,
                 clock=self.clock,
+                foreign=self._foreign,
             ),
             day_end=DayEnd(books=books, clock=self.clock),
             custody=Custody(outbox=outbox, chain=contracts, reader=self.client),
@@ -456,20 +449,12 @@ class Container:
             client=self.client,
             storage=self.storage,
             handlers={
-                event: [
-                    self._tell_event,
-                    *(
-                        self._handler(use_case)
-                        for use_case in (
-                            flow.file_away,
-                            *flow.ON.get(event, ()),
-                            *flow.AFTER.get(event, ()),
-                            flow.tell,
-                        )
-                    ),
-                ]
+                event: [self._handler(use_case) for use_case in flow.ON.get(event, ())]
                 for event in EVENTS.values()
             },
+            ask=self._ask_foreign,
+            before=self._before,
+            after=self._after,
             confirmations=self.settings.finality_depth,
             is_local=self.local is not None,
             observe=self.clock.observe,
@@ -538,29 +523,52 @@ class Container:
         if self.__dict__.get("bank") is not None:
             self.__dict__["bank"].close()
 
-    def _tell_event(self, session: Session, seen: Occurred[Any]) -> None:
+    def _log_events(self, session: Session, seen: Sequence[Occurred[Any]]) -> None:
         """One line an event: its transaction, and the calls of ours in it, whose lines name their request."""
-        keys = session.exec(
-            select(col(OutgoingTransactionRow.key))
-            .where(col(OutgoingTransactionRow.transaction_hash) == seen.transaction_hash)
-            .limit(5)
-        ).all()
-        _log.info(
-            "event",
-            event_name=type(seen.event).__name__,
-            transaction=seen.transaction_hash,
-            calls=list(keys),
-        )
+        calls: dict[str, list[str]] = {}
+        hashes = sorted({one.transaction_hash for one in seen})
+        for at in range(0, len(hashes), 500):
+            row = OutgoingTransactionRow
+            query = select(row.transaction_hash, row.key).where(
+                col(row.transaction_hash).in_(hashes[at : at + 500])
+            )
+            for sent, key in session.exec(query):
+                calls.setdefault(sent or "", []).append(key)
+        for one in seen:
+            _log.info(
+                "event",
+                event_name=type(one.event).__name__,
+                transaction=one.transaction_hash,
+                calls=calls.get(one.transaction_hash, [])[:5],
+            )
+
+    def _ask_foreign(self, seen: Sequence[Occurred[Any]]) -> None:
+        with self.storage.read() as session:
+            self._foreign = ask_foreign(
+                seen,
+                books=SqlBooks(session),
+                chain=ContractsOnChain(self.client),
+                is_known=SqlRecords(session).has_waybill,
+            )
+
+    def _before(self, session: Session, seen: Sequence[Occurred[Any]]) -> None:
+        self._log_events(session, seen)
+        for use_case in flow.BEFORE:
+            use_case(self._services_of(session), seen)
+
+    def _after(self, session: Session, seen: Sequence[Occurred[Any]]) -> None:
+        for use_case in flow.AFTER:
+            use_case(self._services_of(session), seen)
 
     def _handler(self, use_case: flow.UseCase) -> Handler:
-        def handle(session: Session, seen: Occurred[Any]) -> None:
-            # one set of use cases for all events of a database transaction
-            services = session.info.get(Services)
-            if services is None:
-                services = session.info[Services] = self.services(session)
-            use_case(services, seen)
+        return lambda session, seen: use_case(self._services_of(session), seen)
 
-        return handle
+    def _services_of(self, session: Session) -> Services:
+        """One set of use cases for all events of a database transaction."""
+        services: Services | None = session.info.get(Services)
+        if services is None:
+            services = session.info[Services] = self.services(session)
+        return services
 
     def _take_arrivals(self, arrivals: Sequence[Arrival]) -> list[Answer]:
         with self.write() as services:

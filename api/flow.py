@@ -6,23 +6,26 @@ event is handled once or not at all.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from api.object_ids import About
 from api.sight import concerned_by
+from api.timeline import facts_of
 from api.trip_stories import note_on_board
+from api.webhooks.events import Telling
 from api.webhooks.happenings import HAPPENINGS
-from chain.abi import Event, Occurred, json_value
+from chain.abi import Event, Occurred
 from chain.bindings import events
 from chain.bindings.enums import TripState
 from chain.clock import beijing_day
 from chain.errors import YundanError
-from chain.ids import Hash32
+from chain.ids import Hash32, PartyId, TripId
+from chain.waybill import ZERO
 from finance.payouts import account_of_party, collection_account
+from finance.records import ReceivableRecord
 from finance.relations import Link, LinkKind, party_name
 from tracking.findings import Severity
 from tracking.instants import instant
@@ -35,33 +38,76 @@ _log = structlog.get_logger(__name__)
 
 UseCase = Callable[["Services", Occurred[Any]], None]
 
+UseCaseOfMany = Callable[["Services", Sequence[Occurred[Any]]], None]
+
 LATENESS_S = 12 * 3600
 """A truck may come this late after its window: its positions still belong to the trip."""
 
 
-def file_away(to: Services, seen: Occurred[Any]) -> None:
+def read_ahead(to: Services, seen: Sequence[Occurred[Any]]) -> None:
+    """What the events are about is read in few questions, so that each handler finds it at hand."""
+    named: dict[str, set[Any]] = {"trip": set(), "waybill": set(), "advance": set()}
+    for one in seen:
+        for name, ids in named.items():
+            if hasattr(one.event, name):
+                ids.add(getattr(one.event, name))
+    advances = to.books.read_ahead(named["advance"], named["trip"])
+    trips = named["trip"] | {one.trip for one in advances}
+    to.records.read_ahead(named["waybill"] | {one.waybill for one in advances}, trips)
+    to.tracks.read_ahead(trips)
+
+
+def file_away(to: Services, seen: Sequence[Occurred[Any]]) -> None:
     """Every event is filed under what it is about: the story of a trip, in the order of the chain."""
     to.timeline.file(seen)
 
 
-def tell(to: Services, seen: Occurred[Any]) -> None:
+def note_trips(to: Services, seen: Sequence[Occurred[Any]]) -> None:
+    """What events say of trips, of their leaves or of their advances, goes on the boards."""
+    trips: set[TripId] = set()
+    for one in seen:
+        if type(one.event) in NOTED:
+            trip = _trip_of(to, one.event)
+            if trip is not None:
+                trips.add(trip)
+    note_on_board(to, trips)
+
+
+def _trip_of(to: Services, event: Any) -> TripId | None:
+    if hasattr(event, "trip"):
+        trip: TripId = event.trip
+        if trip != ZERO:
+            return trip
+    if hasattr(event, "waybill"):
+        waybill = to.records.find_waybill(event.waybill)
+        return waybill.form.trip if waybill is not None and waybill.is_leaf else None
+    advance = to.books.find_advance(event.advance)
+    return None if advance is None else advance.trip
+
+
+def tell(to: Services, seen: Sequence[Occurred[Any]]) -> None:
     """Whoever an event concerns is told of it, after everything that it set in motion."""
-    happening = HAPPENINGS.get(type(seen.event))
-    if happening is None:
-        return
-    about = About(happening.kind, happening.id_of(seen.event))
-    to.events.publish(
-        happening.type,
-        about,
-        concerned_by(to, about),
-        facts={
-            field.name: json_value(getattr(seen.event, field.name))
-            for field in dataclasses.fields(seen.event)
-        }
-        | {"transaction": seen.transaction_hash, "block": seen.block_number},
-        source=f"{seen.transaction_hash}:{seen.log_index}",
-        at=seen.at,
-    )
+    concerned: dict[About, tuple[PartyId, ...]] = {}
+    tellings = []
+    for one in seen:
+        happening = HAPPENINGS.get(type(one.event))
+        if happening is None:
+            continue
+        about = About(happening.kind, happening.id_of(one.event))
+        if about not in concerned:
+            concerned[about] = tuple(concerned_by(to, about))
+        facts = facts_of(one.event)
+        tellings.append(
+            Telling(
+                happening.type,
+                about,
+                concerned[about],
+                facts | {"transaction": one.transaction_hash, "block": one.block_number},
+                source=f"{one.transaction_hash}:{one.log_index}",
+                at=one.at,
+            )
+        )
+    to.events.publish_all(tellings)
 
 
 def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
@@ -156,17 +202,19 @@ def trip_void(to: Services, seen: Occurred[events.TripVoided]) -> None:
     to.tracking.on_trip_moved(seen.event.trip, TripState.VOID)
 
 
-def note_trip(to: Services, seen: Occurred[Any]) -> None:
-    """What an event says of a trip, of its leaf or of its advance, goes on the boards."""
-    trip = getattr(seen.event, "trip", None)
-    if trip is None and hasattr(seen.event, "waybill"):
-        waybill = to.records.find_waybill(seen.event.waybill)
-        trip = waybill.form.trip if waybill is not None and waybill.is_leaf else None
-    if trip is None and hasattr(seen.event, "advance"):
-        advance = to.books.find_advance(seen.event.advance)
-        trip = None if advance is None else advance.trip
-    if trip is not None:
-        note_on_board(to, [trip])
+def advance_requested(to: Services, seen: Occurred[events.AdvanceRequested]) -> None:
+    """A request stands on chain: what its debtor owes is what the waybill says by now."""
+    waybill = to.records.find_waybill(seen.event.waybill)
+    owed = None
+    if waybill is not None:
+        owed = ReceivableRecord(
+            waybill=waybill.id,
+            debtor=waybill.form.issuer,
+            owner=waybill.form.performer,
+            freight_fen=waybill.freight,
+            term_days=waybill.form.term_days,
+        )
+    to.finance.on_advance_requested(seen, owed)
 
 
 ON: Mapping[type[Event], tuple[UseCase, ...]] = {
@@ -214,7 +262,7 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     events.LineRepaid: (lambda to, seen: to.finance.on_line_repaid(seen),),
     events.LineWrittenOff: (lambda to, seen: to.finance.on_line_written_off(seen),),
     # the advance
-    events.AdvanceRequested: (lambda to, seen: to.finance.on_advance_requested(seen),),
+    events.AdvanceRequested: (advance_requested,),
     events.DebtAcknowledged: (lambda to, seen: to.finance.on_debt_acknowledged(seen),),
     events.PayeeConsented: (lambda to, seen: to.finance.on_payee_consented(seen),),
     events.AdvanceApproved: (lambda to, seen: to.finance.on_advance_approved(seen),),
@@ -242,19 +290,24 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
         lambda to, seen: to.finance.on_payout_paid(seen),
     ),
 }
-"""In product order; every event, named here or not, is filed first (``file_away``)."""
+"""In product order: what is done for one event after the other."""
 
-AFTER: Mapping[type[Event], tuple[UseCase, ...]] = dict.fromkeys(
-    (
+NOTED: frozenset[type[Event]] = frozenset(
+    {
         events.WaybillIssued, events.WaybillAmended, events.WaybillCancelled, events.WaybillPaid,
         events.TripLoaded, events.DeliveryConfirmed, events.DeliveryCompleted, events.DeliveryDisputed,
         events.DisputeResolved, events.TripVoided, events.AdvanceRequested, events.AdvanceApproved,
         events.AdvanceDeclined, events.AdvanceReleasable, events.AdvanceReleased, events.AdvanceVoided,
         events.AdvanceClosed, events.AdvanceDefaulted, events.AdvanceWrittenOff,
-    ),
-    (note_trip,),
+    }
 )  # fmt: skip
-"""What changes where a trip stands is noted on the boards, after everything else has been done."""
+"""What changes where a trip stands."""
+
+BEFORE: tuple[UseCaseOfMany, ...] = (read_ahead,)
+"""Done for all events of a database transaction, before the first is handled."""
+
+AFTER: tuple[UseCaseOfMany, ...] = (file_away, note_trips, tell)
+"""Done for all of them when each has been handled; every event, named above or not, is filed."""
 
 
 def tell_alert(to: Services, raised: Raised) -> None:

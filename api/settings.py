@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chain.signers import LocalSigner
+from chain.signers import KeyPlace, LocalSigner
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -65,8 +65,10 @@ class Settings(BaseSettings):
         relayer_keystore: instead of it, an encrypted key file; relayer_keystore_password opens it.
         relayer_signer_url: instead of both, a signing service that holds the key of relayer_address;
             relayer_signer_token is shown to it.
-        registrar_key: key that countersigns registrations (know your customer).
-        attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`.
+        registrar_key: key that countersigns registrations (know your customer); registrar_keystore,
+            registrar_signer_url and so on as for the relayer.
+        attestor_key: an attestor's key: the platform's own in a worker, another's in `yundan attestor`;
+            attestor_keystore, attestor_signer_url and so on as for the relayer.
         attestor_party: party id of that attestor.
         api_url: where `yundan attestor` finds the API; empty means host and port.
         enrol_token: who holds it may enrol parties; in a demo anyone may.
@@ -123,7 +125,17 @@ class Settings(BaseSettings):
     relayer_address: str = ""
     relayer_signer_token: SecretStr = SecretStr("")
     registrar_key: SecretStr = SecretStr("")
+    registrar_keystore: Path | None = None
+    registrar_keystore_password: SecretStr = SecretStr("")
+    registrar_signer_url: str = ""
+    registrar_address: str = ""
+    registrar_signer_token: SecretStr = SecretStr("")
     attestor_key: SecretStr = SecretStr("")
+    attestor_keystore: Path | None = None
+    attestor_keystore_password: SecretStr = SecretStr("")
+    attestor_signer_url: str = ""
+    attestor_address: str = ""
+    attestor_signer_token: SecretStr = SecretStr("")
     attestor_party: int = Field(default=0, ge=0, lt=2**64)
     api_url: str = ""
     enrol_token: SecretStr = SecretStr("")
@@ -149,8 +161,9 @@ class Settings(BaseSettings):
         if self.demo:
             return self
         reasons = [
-            *self._relayer_reasons(),
-            *_key_reasons("YUNDAN_REGISTRAR_KEY", self.registrar_key),
+            *_place_reasons("RELAYER", self.relayer),
+            *_place_reasons("REGISTRAR", self.registrar),
+            *(_place_reasons("ATTESTOR", self.attestor) if self.attestor != KeyPlace() else ()),
             *_secret_reasons("YUNDAN_HASH_KEY", self.hash_key),
             *_secret_reasons("YUNDAN_ENROL_TOKEN", self.enrol_token),
             *(
@@ -217,23 +230,30 @@ class Settings(BaseSettings):
                 raise ValueError(reasons[0])
         return [bytes.fromhex(one.removeprefix("0x"))[:32] for one in text.split(",")]
 
-    def _relayer_reasons(self) -> list[str]:
-        """The sending key comes from one place: the environment, a key file, or a signing service."""
-        if self.relayer_signer_url:
-            reasons = []
-            if not re.fullmatch(r"0x[0-9a-fA-F]{40}", self.relayer_address):
-                reasons.append("YUNDAN_RELAYER_ADDRESS is not the address of a key")
-            host = urlsplit(self.relayer_signer_url).hostname
-            if not self.relayer_signer_url.startswith("https://") and host not in LOCAL_HOSTS:
-                reasons.append(
-                    "YUNDAN_RELAYER_SIGNER_URL must begin with https:// off this machine"
-                )
-            return reasons
-        if self.relayer_keystore is not None:
-            if not self.relayer_keystore_password.get_secret_value():
-                return ["YUNDAN_RELAYER_KEYSTORE_PASSWORD is not set"]
-            return []
-        return _key_reasons("YUNDAN_RELAYER_KEY", self.relayer_key)
+    @property
+    def relayer(self) -> KeyPlace:
+        """Where the sending key is."""
+        return self._place("relayer")
+
+    @property
+    def registrar(self) -> KeyPlace:
+        """Where the registrar's key is."""
+        return self._place("registrar")
+
+    @property
+    def attestor(self) -> KeyPlace:
+        """Where the attestor's key is."""
+        return self._place("attestor")
+
+    def _place(self, who: str) -> KeyPlace:
+        return KeyPlace(
+            secret=getattr(self, f"{who}_key").get_secret_value(),
+            keystore=getattr(self, f"{who}_keystore"),
+            password=getattr(self, f"{who}_keystore_password").get_secret_value(),
+            url=getattr(self, f"{who}_signer_url"),
+            account=getattr(self, f"{who}_address"),
+            token=getattr(self, f"{who}_signer_token").get_secret_value(),
+        )
 
     @property
     def storage_url(self) -> str:
@@ -271,6 +291,21 @@ class Settings(BaseSettings):
                 value = _without_password(self.storage_url)
             shown[f"YUNDAN_{name.upper()}"] = str(value)
         return shown
+
+
+def _place_reasons(who: str, place: KeyPlace) -> list[str]:
+    """Why a key cannot be had from where the settings say it is."""
+    if place.url:
+        reasons = []
+        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", place.account):
+            reasons.append(f"YUNDAN_{who}_ADDRESS is not the address of a key")
+        is_here = urlsplit(place.url).hostname in LOCAL_HOSTS
+        if not place.url.startswith("https://") and not is_here:
+            reasons.append(f"YUNDAN_{who}_SIGNER_URL must begin with https:// off this machine")
+        return reasons
+    if place.keystore is not None:
+        return [] if place.password else [f"YUNDAN_{who}_KEYSTORE_PASSWORD is not set"]
+    return _key_reasons(f"YUNDAN_{who}_KEY", SecretStr(place.secret))
 
 
 def _key_reasons(name: str, secret: SecretStr) -> list[str]:

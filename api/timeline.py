@@ -8,18 +8,16 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlmodel
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from api.tables import MomentRow
-from chain.abi import Occurred, json_value
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+from chain.abi import Event, Occurred, json_value
+from chain.storage import insert_into
 
 ABOUT = ("trip", "waybill", "advance", "line", "payout")
 """Fields of events whose values are ids that people ask by."""
@@ -43,34 +41,40 @@ class Filed:
     log_index: int
 
 
+def facts_of(event: Event) -> dict[str, Any]:
+    """An event's arguments by field, as JSON carries them."""
+    return {
+        field.name: json_value(getattr(event, field.name)) for field in dataclasses.fields(event)
+    }
+
+
 class Timeline:
     """The filed events in one database session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def file(self, seen: Occurred[Any]) -> None:
-        """Files an event under every id it names; the same event again changes nothing."""
-        facts = {
-            field.name: json_value(getattr(seen.event, field.name))
-            for field in dataclasses.fields(seen.event)
-        }
-        rows = [
-            {
-                "about": about,
-                "transaction_hash": seen.transaction_hash,
-                "log_index": seen.log_index,
-                "event": type(seen.event).__name__,
-                "facts": facts,
-                "at": seen.at,
-                "block_number": seen.block_number,
-                "block_hash": seen.block_hash,
-            }
-            for about in sorted({str(facts[name]) for name in ABOUT if name in facts})
-        ]
-        if not rows:
-            return
-        self._session.connection().execute(_filing(self._session.get_bind().dialect.name), rows)
+    def file(self, seen: Sequence[Occurred[Any]]) -> None:
+        """Files events under every id they name; the same events again change nothing."""
+        rows = []
+        for one in seen:
+            facts = facts_of(one.event)
+            rows += [
+                {
+                    "about": about,
+                    "transaction_hash": one.transaction_hash,
+                    "log_index": one.log_index,
+                    "event": type(one.event).__name__,
+                    "facts": facts,
+                    "at": one.at,
+                    "block_number": one.block_number,
+                    "block_hash": one.block_hash,
+                }
+                for about in sorted({str(facts[name]) for name in ABOUT if name in facts})
+            ]
+        if rows:
+            statement = _filing(self._session.get_bind().dialect.name)
+            self._session.connection().execute(statement, rows)
 
     def list_about(self, ids: Collection[str]) -> list[Filed]:
         """Events about any of some ids, each once, in the order of the chain."""
@@ -95,7 +99,7 @@ class Timeline:
 def _filing(dialect: str) -> Any:
     """The statement that files rows, or writes what a block that came again has changed of them."""
     table = MomentRow.__table__  # type: ignore[attr-defined]  # every table class has it
-    insert = _INSERTS[dialect](table)
+    insert = insert_into(dialect, table)
     keys = ["about", "transaction_hash", "log_index"]
     anew = {one.name: insert.excluded[one.name] for one in table.columns if one.name not in keys}
     return insert.on_conflict_do_update(index_elements=keys, set_=anew)

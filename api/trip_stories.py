@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from api.auth import Caller
+from api.board import Standing
 from api.ports import Services
 from api.timeline import Filed
 from api.waybill_forms import parties_of
@@ -149,18 +150,25 @@ def tell(services: Services, trip: HeldTrip, leaf: HeldWaybill) -> TripStory:
 def note_on_board(services: Services, trips: Collection[TripId]) -> None:
     """Brings the boards up to date with what is known of some trips."""
     paths = services.records.list_trips_by_id(trips)
-    verdicts = services.tracks.list_verdicts(list(paths))
+    outcomes = services.tracks.list_outcomes(list(paths))
+    asked = services.books.list_advances(trips=list(paths)) if paths else []
+    # A trip may have been asked for twice; the later request counts.
+    advances = {one.trip: one for one in sorted(asked, key=lambda one: one.submitted_at)}
+    lines = {one: services.books.find_line(one) for one in {a.line for a in advances.values()}}
+    standings = []
     for trip, path in paths.values():
-        advance = services.books.find_advance_of_trip(trip.id)
-        line = services.books.find_line(advance.line) if advance else None
-        verdict = verdicts.get(trip.id)
-        services.board.note(
-            trip,
-            path,
-            verdict.verdict if verdict else "",
-            advance,
-            tolerance_bps=line.tolerance_bps if line else 0,
+        advance = advances.get(trip.id)
+        line = None if advance is None else lines[advance.line]
+        standings.append(
+            Standing(
+                trip,
+                path,
+                outcomes.get(trip.id, ""),
+                advance,
+                tolerance_bps=line.tolerance_bps if line else 0,
+            )
         )
+    services.board.note(standings)
 
 
 def _sent(services: Services, ids: Collection[str]) -> list[Outgoing]:

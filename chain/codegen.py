@@ -505,7 +505,7 @@ def _entries_file(
             found.setdefault(name, (entry, text))
     make = _event_class if wanted == "event" else _error_class
     base = "Event" if wanted == "event" else "Revert"
-    names: set[tuple[str, str]] = {("chain.abi", base)}
+    names: set[tuple[str, str]] = {("chain.abi", base), ("chain.coding", "decode")}
     body: list[str] = []
     for name in sorted(found):
         entry, text = found[name]
@@ -531,7 +531,6 @@ def _entries_file(
         + FUTURE
         + head
         + "from dataclasses import dataclass\nfrom typing import ClassVar, Self\n\n"
-        + "from eth_abi.abi import decode\n\n"
         + text
         + "".join(body)
     )

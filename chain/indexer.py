@@ -46,7 +46,10 @@ CURSOR = "projection"
 
 Handler = Callable[[Session, Occurred[Any]], None]
 """Works on the session given; raises to stop the indexer at this block; may see an event again after
-a rebuild, so it writes what the event says and asks nothing else."""
+a rebuild, so it writes what the event says and asks nothing but the database."""
+
+ManyHandler = Callable[[Session, Sequence[Occurred[Any]]], None]
+"""The same for all events of a database transaction at once, in the order of the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ class Indexer:
 
     Args:
         handlers: for each event class what to do with it, in order (``api/flow.py``).
+        ask: is shown events before the database transaction begins in which they are handled, and may
+            ask the chain about them; nothing else that handles them may.
+        before: is shown all events of a database transaction before the first is handled, so that it
+            may read in few questions what the handlers will ask for one by one.
+        after: is shown them again when all have been handled, for what is cheaper done at once.
         confirmations: blocks above its own after which a block's events are handled.
         is_local: the chain is a local node's: what it lost may come again.
         batch: most blocks read in one round.
@@ -114,6 +122,9 @@ class Indexer:
         batch: int = 200,
         observe: Callable[[dt.datetime], None] | None = None,
         events: Mapping[bytes, type[Event]] = EVENTS,
+        ask: Callable[[Sequence[Occurred[Any]]], None] | None = None,
+        before: ManyHandler | None = None,
+        after: ManyHandler | None = None,
     ) -> None:
         self._client = client
         self._storage = storage
@@ -123,6 +134,9 @@ class Indexer:
         self._batch = batch
         self._observe = observe
         self._events = events
+        self._ask = ask
+        self._before = before
+        self._after = after
         self._genesis: Hash32 | None = None
 
     def index_once(self) -> Advance:
@@ -148,6 +162,8 @@ class Indexer:
         end = min(head.number, start + self._batch - 1)
         up_to = head.number - self._confirmations
         seen = self._read(start, end, tip) if start <= end else []
+        if self._ask is not None:
+            self._ask(self._list_due(seen, up_to))
         if seen:
             self._take(seen, tip, up_to, done)
         else:
@@ -343,6 +359,14 @@ class Indexer:
             done.blocks += len(seen)
             self._handle_blocks(session, [one for one in seen if one.block.number <= up_to], done)
 
+    def _list_due(self, seen: list[SeenBlock], up_to: int) -> list[Occurred[Any]]:
+        """The events that are about to be handled: of stored blocks and of those just read."""
+        with self._storage.read() as session:
+            due = _stored_blocks(session, up_to)
+        due += [one for one in seen if one.block.number <= up_to]
+        occurred = (self._understand(one.block, entry) for one in due for entry in one.logs)
+        return [one for one in occurred if one is not None]
+
     def _handle(self, up_to: int, done: Advance) -> None:
         """Handles stored blocks that have become deep enough."""
         with self._storage.read() as session:
@@ -361,36 +385,17 @@ class Indexer:
         session.exec(select(col(ChainIdentityRow.id)).with_for_update()).all()
 
     def _handle_stored(self, session: Session, up_to: int, done: Advance) -> None:
-        blocks = session.exec(
-            select(BlockRow)
-            .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
-            .order_by(col(BlockRow.number))
-        ).all()
+        blocks = _stored_blocks(session, up_to)
         if not blocks:
             return
-        first, last = blocks[0].number, blocks[-1].number
-        within = (col(EventLogRow.block_number) >= first, col(EventLogRow.block_number) <= last)
-        logs: dict[int, list[Log]] = {}
-        for row in session.exec(
-            select(EventLogRow)
-            .where(*within)
-            .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
+        first, last = blocks[0].block.number, blocks[-1].block.number
+        for row, number in (
+            (EventLogRow, col(EventLogRow.block_number)),
+            (BlockRow, col(BlockRow.number)),
         ):
-            logs.setdefault(row.block_number, []).append(_stored_log(row))
-        session.execute(update(EventLogRow).where(*within).values(is_handled=True))
-        for block in blocks:
-            block.is_handled = True
-        self._handle_blocks(
-            session,
-            [
-                SeenBlock(
-                    BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at),
-                    tuple(logs.get(block.number, ())),
-                )
-                for block in blocks
-            ],
-            done,
-        )
+            within = update(row).where(number >= first, number <= last)
+            session.execute(within.values(is_handled=True))
+        self._handle_blocks(session, blocks, done)
 
     def _handle_blocks(self, session: Session, blocks: list[SeenBlock], done: Advance) -> None:
         if not blocks:
@@ -402,14 +407,19 @@ class Indexer:
                 .limit(sum(len(one.logs) for one in blocks))
             ).all()
         )
+        occurred: list[Occurred[Any]] = []
         for one in blocks:
             for entry in one.logs:
                 if owed:
                     self._match(session, one.block, entry, owed.popleft())
                     done.matched += 1
-                else:
-                    self._dispatch(session, one.block, entry)
-                    done.events += 1
+                    continue
+                done.events += 1
+                seen = self._understand(one.block, entry)
+                if seen is not None:
+                    occurred.append(seen)
+        if occurred:
+            self._dispatch(session, occurred)
         last = blocks[-1].block
         done.handled = last.number
         session.merge(
@@ -430,12 +440,12 @@ class Indexer:
             )
         session.delete(owed)
 
-    def _dispatch(self, session: Session, block: BlockRef, entry: Log) -> None:
+    def _understand(self, block: BlockRef, entry: Log) -> Occurred[Any] | None:
+        """The event in a log; None if it is of no kind that is known here."""
         known = self._events.get(entry.topics[0]) if entry.topics else None
-        handlers = self._handlers.get(known, ()) if known is not None else ()
-        if known is None or not handlers:
-            return
-        occurred = Occurred(
+        if known is None or known not in self._handlers:
+            return None
+        return Occurred(
             event=known.decode(entry.topics, entry.data),
             contract=self._client.deployment.name_of(entry.address) or "",
             address=entry.address,
@@ -445,8 +455,43 @@ class Indexer:
             transaction_hash=entry.transaction_hash,
             log_index=entry.log_index,
         )
-        for handle in handlers:
-            handle(session, occurred)
+
+    def _dispatch(self, session: Session, occurred: Sequence[Occurred[Any]]) -> None:
+        if self._before is not None:
+            self._before(session, occurred)
+        for one in occurred:
+            for handle in self._handlers[type(one.event)]:
+                handle(session, one)
+        if self._after is not None:
+            self._after(session, occurred)
+
+
+def _stored_blocks(session: Session, up_to: int) -> list[SeenBlock]:
+    """Blocks read before and not handled yet, up to one, with their logs."""
+    blocks = session.exec(
+        select(BlockRow)
+        .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
+        .order_by(col(BlockRow.number))
+    ).all()
+    if not blocks:
+        return []
+    logs: dict[int, list[Log]] = {}
+    for row in session.exec(
+        select(EventLogRow)
+        .where(
+            col(EventLogRow.block_number) >= blocks[0].number,
+            col(EventLogRow.block_number) <= blocks[-1].number,
+        )
+        .order_by(col(EventLogRow.block_number), col(EventLogRow.log_index))
+    ):
+        logs.setdefault(row.block_number, []).append(_stored_log(row))
+    return [
+        SeenBlock(
+            BlockRef(block.number, Hash32(block.hash), Hash32(block.parent), block.at),
+            tuple(logs.get(block.number, ())),
+        )
+        for block in blocks
+    ]
 
 
 def owe_logs(session: Session, above: int) -> None:

@@ -6,16 +6,16 @@ It is sent only after that transaction has committed; a commit wakes the writer.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from chain.errors import InvalidValueError, KeyReusedError
 from chain.ids import Hash32
 from chain.intents import CARRIER
 from chain.ports import Outgoing, TransactionState
+from chain.storage import insert_new
 from chain.tables import OutgoingTransactionRow
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from chain.abi import ContractCall
     from chain.clock import Clock
     from chain.ids import Address
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 CREATION = "constructor"
 """The function name of a call that puts a new contract on chain."""
@@ -72,31 +70,30 @@ class SqlOutbox:
                 f"a key has 1 to 200 characters and does not begin with {CARRIER}", field="key"
             )
         body_hash = hash_of(call)
-        insert = _INSERTS[self._session.get_bind().dialect.name]
         # Two use cases may race for one key: the second waits for the first and then finds it.
-        new = self._session.execute(
-            insert(OutgoingTransactionRow)
-            .values(
-                key=key,
-                body_hash=body_hash,
-                signer=self._signer,
-                contract=call.contract,
-                function=call.function,
-                to=call.to,
-                data=call.data,
-                gas=call.gas,
-                about=about,
-                state=TransactionState.QUEUED.value,
-                is_alone=False,
-                error="",
-                error_facts={},
-                message="",
-                queued_at=self._clock.now(),
-            )
-            .on_conflict_do_nothing(index_elements=["key"])
-            .returning(col(OutgoingTransactionRow.id))
-        ).first()
-        if new is None:
+        is_new = insert_new(
+            self._session,
+            OutgoingTransactionRow,
+            {
+                "key": key,
+                "body_hash": body_hash,
+                "signer": self._signer,
+                "contract": call.contract,
+                "function": call.function,
+                "to": call.to,
+                "data": call.data,
+                "gas": call.gas,
+                "about": about,
+                "state": TransactionState.QUEUED.value,
+                "is_alone": False,
+                "error": "",
+                "error_facts": {},
+                "message": "",
+                "queued_at": self._clock.now(),
+            },
+            "key",
+        )
+        if not is_new:
             kept = self._session.exec(
                 select(col(OutgoingTransactionRow.body_hash)).where(
                     col(OutgoingTransactionRow.key) == key

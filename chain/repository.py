@@ -21,7 +21,7 @@ from chain.waybill import MOST_TIERS, ZERO, HeldWaybill, Stage
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlmodel import Session
 
@@ -43,13 +43,47 @@ class SqlRecords:
         self._session = session
         # waybills are asked for by id many times within one database transaction
         self._known: dict[str, WaybillRow] = {}
+        self._parties: dict[PartyId, PartyRow] = {}
+        self._trips: dict[TripId, TripRow] = {}
+        self._leaves: dict[TripId, WaybillRow] = {}
+
+    def read_ahead(self, waybills: Collection[str], trips: Collection[str]) -> None:
+        """Reads what many events are about in few questions, so that each is answered from memory.
+
+        Args:
+            waybills: read with everything above them.
+            trips: read with their leaves.
+        """
+        for some in _pieces(trips):
+            query = select(WaybillRow).where(col(WaybillRow.trip_id).in_(some))
+            for row in self._session.exec(query.order_by(col(WaybillRow.number))):
+                self._known[row.waybill_id] = row
+                self._leaves[TripId(row.trip_id or "")] = row
+        self._read_paths({*waybills, *(row.waybill_id for row in self._leaves.values())})
+        named = {row.trip_id for row in self._known.values() if row.trip_id}
+        for some in _pieces({*trips, *named}):
+            for trip in self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(some))):
+                self._trips[TripId(trip.trip_id)] = trip
+
+    def _read_paths(self, waybills: Collection[str]) -> None:
+        """Reads waybills and everything above them; one question for each tier."""
+        wanted = set(waybills)
+        while wanted:
+            for some in _pieces(wanted - self._known.keys()):
+                query = select(WaybillRow).where(col(WaybillRow.waybill_id).in_(some))
+                self._known |= {row.waybill_id: row for row in self._session.exec(query)}
+            above = {self._known[one].parent_id for one in wanted if one in self._known}
+            wanted = {one for one in above if one}
 
     # -- parties ------------------------------------------------------------------------------
 
     def find_party(self, party: PartyId) -> Party | None:
         """A party by its id."""
-        row = self._session.get(PartyRow, str(party))
-        return None if row is None else _party(row)
+        row = self._parties.get(party) or self._session.get(PartyRow, str(party))
+        if row is None:
+            return None
+        self._parties[party] = row  # a session forgets what nobody holds
+        return _party(row)
 
     def find_party_by_key(self, key: Address) -> Party | None:
         """The party that a key speaks for."""
@@ -76,7 +110,7 @@ class SqlRecords:
 
     def save_party(self, party: Party) -> None:
         """A party as it now is."""
-        self._update(self._session.get_one(PartyRow, str(party.id)), self._party_row(party))
+        _assign(self._session.get_one(PartyRow, str(party.id)), self._party_row(party))
 
     # -- waybills -----------------------------------------------------------------------------
 
@@ -84,6 +118,11 @@ class SqlRecords:
         """A waybill by its id."""
         row = self._row(waybill)
         return None if row is None else held_waybill(row)
+
+    def has_waybill(self, waybill: WaybillId) -> bool:
+        """Whether a waybill is held here."""
+        query = select(WaybillRow.number).where(col(WaybillRow.waybill_id) == waybill)
+        return self._session.exec(query).first() is not None
 
     def get_waybill(self, waybill: WaybillId) -> HeldWaybill:
         """A waybill that must exist."""
@@ -102,6 +141,7 @@ class SqlRecords:
         if first.parent_id not in self._known:
             # One query for the chain (a chain is small), then the path is walked in memory.
             self._chain_rows(first.root_id)
+        self._read_paths([waybill])
         return _path(waybill, self._known)
 
     def list_children(self, waybill: WaybillId) -> list[HeldWaybill]:
@@ -119,6 +159,8 @@ class SqlRecords:
 
     def find_leaf(self, trip: TripId) -> HeldWaybill | None:
         """The latest waybill that names a trip."""
+        if trip in self._leaves:
+            return held_waybill(self._leaves[trip])
         row = self._session.exec(
             select(WaybillRow)
             .where(col(WaybillRow.trip_id) == trip)
@@ -241,18 +283,24 @@ class SqlRecords:
 
     def add_waybill(self, waybill: HeldWaybill) -> None:
         """A new waybill."""
-        self._session.add(WaybillRow(**_waybill_values(waybill)))
+        row = WaybillRow(**_waybill_values(waybill))
+        self._session.add(row)
         self._session.flush()
+        self._known[waybill.id] = row
+        self._leaves.pop(waybill.form.trip, None)
 
     def save_waybill(self, waybill: HeldWaybill) -> None:
-        """A waybill as it now is."""
-        self._update(self._row(waybill.id), _waybill_values(waybill))
+        """A waybill as it now is; what its form says never changes."""
+        row = self._row(waybill.id)
+        if row is None:
+            raise NotFoundError("there is no such waybill", given=waybill.id)
+        _assign(row, _moving_values(waybill))
 
     # -- trips --------------------------------------------------------------------------------
 
     def find_trip(self, trip: TripId) -> HeldTrip | None:
         """A trip by its id."""
-        row = self._session.get(TripRow, trip)
+        row = self._trips.get(trip) or self._session.get(TripRow, trip)
         return None if row is None else held_trip(row)
 
     def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:
@@ -333,26 +381,24 @@ class SqlRecords:
         self, trips: Collection[TripId]
     ) -> dict[TripId, tuple[HeldTrip, list[HeldWaybill]]]:
         """Trips by id, each with its waybills from the leaf up; one question for each tier."""
-        rows = self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(sorted(trips))))
-        held = [held_trip(row) for row in rows]
-        wanted = {str(trip.leaf) for trip in held}
-        while wanted:
-            missing = sorted(wanted - self._known.keys())
-            if missing:
-                query = select(WaybillRow).where(col(WaybillRow.waybill_id).in_(missing))
-                self._known |= {row.waybill_id: row for row in self._session.exec(query)}
-            above = {self._known[one].parent_id for one in wanted if one in self._known}
-            wanted = {one for one in above if one}
+        held = []
+        for some in _pieces(trips):
+            query = select(TripRow).where(col(TripRow.trip_id).in_(sorted(some)))
+            held += [held_trip(row) for row in self._session.exec(query)]
+        self._read_paths({trip.leaf for trip in held})
         return {trip.id: (trip, _path(trip.leaf, self._known)) for trip in held}
 
     def add_trip(self, trip: HeldTrip) -> None:
         """A new trip."""
-        self._session.add(TripRow(**_trip_values(trip)))
+        row = TripRow(**_trip_values(trip))
+        self._session.add(row)
         self._session.flush()
+        self._trips[trip.id] = row
 
     def save_trip(self, trip: HeldTrip) -> None:
         """A trip as it now is."""
-        self._update(self._session.get_one(TripRow, trip.id), _trip_values(trip))
+        row = self._trips.get(trip.id) or self._session.get_one(TripRow, trip.id)
+        _assign(row, _trip_values(trip))
 
     # -- the rest -----------------------------------------------------------------------------
 
@@ -373,11 +419,19 @@ class SqlRecords:
         self._known |= {row.waybill_id: row for row in rows}
         return rows
 
-    def _update(self, row: Any, values: dict[str, Any]) -> None:
-        for name, new in values.items():
-            setattr(row, name, new)
-        self._session.add(row)
-        self._session.flush()
+
+def _assign(row: Any, values: dict[str, Any]) -> None:
+    """Writes what differs into a row; it goes out with the next statement, or with the commit."""
+    for name, value in values.items():
+        if getattr(row, name) != value:
+            setattr(row, name, value)
+
+
+def _pieces(values: Collection[str]) -> Iterator[list[str]]:
+    """The values in pieces that fit into one question."""
+    ordered = sorted(values)
+    for at in range(0, len(ordered), MANY):
+        yield ordered[at : at + MANY]
 
 
 def _party(row: PartyRow) -> Party:
@@ -458,6 +512,13 @@ def _waybill_values(waybill: HeldWaybill) -> dict[str, Any]:
         "performer": str(form.performer),
         "consignee": str(form.consignee),
         "form": json_value(form),
+        **_moving_values(waybill),
+    }
+
+
+def _moving_values(waybill: HeldWaybill) -> dict[str, Any]:
+    """What is not in the form and may change."""
+    return {
         "papers": dict(waybill.papers),
         "plan": None if waybill.plan is None else dict(waybill.plan),
         "stage": waybill.stage.value,

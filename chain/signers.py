@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import requests
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from chain.abi import Struct
     from chain.ids import Address
-    from chain.ports import Domain
+    from chain.ports import Domain, Signer
 
 
 class KeystoreRefusedError(ChainError):
@@ -158,3 +159,34 @@ class RemoteSigner:
     def sign_typed_data(self, struct: Struct, domain: Domain) -> bytes:
         """Has a struct signed under EIP-712."""
         return self.sign_digest(typed_digest(struct, domain))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a key is to be had: behind a service, in a key file, or in the settings, looked for in this order.
+
+    Attributes:
+        url: of a signing service that holds the key of ``account``; token is shown to it.
+        keystore: an encrypted key file, which password opens.
+        secret: the key itself, 0x and 64 hex digits.
+    """
+
+    secret: str = field(default="", repr=False)
+    keystore: Path | None = None
+    password: str = field(default="", repr=False)
+    url: str = ""
+    account: str = ""
+    token: str = field(default="", repr=False)
+
+    def open(self) -> Signer:
+        """The key as the one port that everything signs through.
+
+        Raises:
+            KeystoreRefusedError: the key file does not open.
+            InvalidValueError: the key is none.
+        """
+        if self.url:
+            return RemoteSigner(self.url, address(self.account), token=self.token)
+        if self.keystore is not None:
+            return LocalSigner.open_keystore(self.keystore, self.password)
+        return LocalSigner(self.secret)

@@ -7,16 +7,18 @@ lock loses updates. PostgreSQL reads committed; what must not race there says so
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
 from chain.sealing import Keyring, KeyringMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine.interfaces import Dialect
 
@@ -111,6 +113,54 @@ def _ring(dialect: Dialect) -> Keyring:
     return ring
 
 
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@functools.cache
+def insert_into(dialect: str, table: sa.Table) -> Any:
+    """An INSERT that may say what to do about a row that is there already.
+
+    A statement is worth keeping: to build one costs more than to run it.
+    """
+    return _INSERTS[dialect](table)
+
+
+@functools.cache
+def _insert_new(dialect: str, table: sa.Table, keys: tuple[str, ...]) -> Any:
+    return insert_into(dialect, table).on_conflict_do_nothing(index_elements=keys)
+
+
+def insert_new(
+    session: Session, row: type[SQLModel], values: Mapping[str, Any], *keys: str
+) -> bool:
+    """Inserts a row unless one of the same key is there, in one statement; whether it was new.
+
+    Args:
+        session: the transaction; rows that the new one refers to have been written out.
+        row: class of the row.
+        values: every column of it.
+        keys: the columns of its primary key or of a unique constraint.
+    """
+    table = row.__table__  # type: ignore[attr-defined]  # every table class has it
+    statement = _insert_new(session.get_bind().dialect.name, table, keys)
+    return bool(session.connection().execute(statement, dict(values)).rowcount)
+
+
+class UnitOfWork(Session):
+    """A session in which every statement sees what was written through rows before it.
+
+    SQLAlchemy writes changed rows out before a question about mapped classes, but not before one that
+    names tables. So a repository need not flush after each change: the changes of a row travel together,
+    with the next statement that could see them or with the commit.
+    """
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """As ``Session.execute``; what has changed is written out first."""
+        if self.autoflush:
+            self.flush()
+        return super().execute(*args, **options)
+
+
 class Storage:
     """An engine and the two ways to use it: to write (one at a time on SQLite) and to read.
 
@@ -140,7 +190,7 @@ class Storage:
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits when the block ends well and rolls back when it does not."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with UnitOfWork(self.engine, expire_on_commit=False) as session:
             try:
                 yield session
                 session.commit()
@@ -154,7 +204,7 @@ class Storage:
 
         Rows read in it stay readable after it (detached: what was loaded, no more).
         """
-        with Session(self._reader, expire_on_commit=False) as session:
+        with UnitOfWork(self._reader, expire_on_commit=False) as session:
             try:
                 yield session
             finally:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
+from chain.storage import insert_new
 from finance.accrual import Charges
 from finance.advance import AdvanceEvent, AdvanceState, EventKind
 from finance.records import (
@@ -27,14 +28,51 @@ from finance.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
+    from sqlmodel import Session
 
 from finance.rows import SqlRows, assign, batches, table_of
 
 
 class SqlAdvances(SqlRows):
     """Advances and what hangs on them."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        # what events of one database transaction ask for again and again
+        self._of_trip: dict[TripId, list[AdvanceRow]] = {}
+        self._payees: dict[AdvanceId, list[PayeeRow]] = {}
+
+    def read_ahead(
+        self, advances: Collection[AdvanceId], trips: Collection[TripId]
+    ) -> list[AdvanceRecord]:
+        """Reads what many events are about in few questions, so that each is answered from memory.
+
+        For a transaction that holds on to its rows (``Storage.write_at_length``).
+
+        Args:
+            advances: read with their payees and receivables.
+            trips: whose advances are read likewise.
+
+        Returns:
+            The advances.
+        """
+        rows: dict[str, AdvanceRow] = {}
+        for column, values in ((AdvanceRow.advance, advances), (AdvanceRow.trip, trips)):
+            for some in batches(values):
+                query = select(AdvanceRow).where(col(column).in_(some))
+                rows |= {row.advance: row for row in self._session.exec(query)}
+        self._of_trip |= {trip: [] for trip in trips}
+        for row in rows.values():
+            if row.trip in self._of_trip:
+                self._of_trip[TripId(row.trip)].append(row)
+        self._read_payees([AdvanceId(advance) for advance in rows])
+        for some in batches({row.waybill for row in rows.values()}):
+            self._session.exec(
+                select(ReceivableRow).where(col(ReceivableRow.waybill).in_(some))
+            ).all()
+        return [advance_of(row) for row in rows.values()]
 
     def save_advance(self, advance: AdvanceRecord) -> None:
         """Writes an advance, new or known."""
@@ -67,11 +105,14 @@ class SqlAdvances(SqlRows):
             "closed_at": advance.closed_at,
         }
         row = self._session.get(AdvanceRow, advance.advance)
-        if row is None:
-            self._session.add(AdvanceRow(advance=advance.advance, **values))
-        else:
+        if row is not None:
             assign(row, values)
+            return
+        row = AdvanceRow(advance=advance.advance, **values)
+        self._session.add(row)
         self._session.flush()
+        if advance.trip in self._of_trip:
+            self._of_trip[advance.trip].append(row)
 
     def find_advance(self, advance: AdvanceId) -> AdvanceRecord | None:
         """An advance."""
@@ -80,6 +121,9 @@ class SqlAdvances(SqlRows):
 
     def find_advance_of_trip(self, trip: TripId) -> AdvanceRecord | None:
         """The latest advance on a trip."""
+        if trip in self._of_trip:
+            latest = max(self._of_trip[trip], key=lambda one: one.submitted_at, default=None)
+            return None if latest is None else advance_of(latest)
         row = self._session.exec(
             select(AdvanceRow)
             .where(AdvanceRow.trip == trip)
@@ -115,24 +159,24 @@ class SqlAdvances(SqlRows):
 
     def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> bool:
         """Keeps an event; False if it is known already."""
-        if self._session.get(AdvanceEventRow, event.id) is not None:
-            return False
-        self._session.add(
-            AdvanceEventRow(
-                id=event.id,
-                advance=advance,
-                kind=event.kind.value,
-                at=event.at,
-                known=event.known,
-                amount_fen=event.amount,
-                day=event.day,
-                block_number=event.position[0],
-                log_index=event.position[1],
-                target=event.target,
-            )
+        return insert_new(
+            self._session,
+            AdvanceEventRow,
+            {
+                "id": event.id,
+                "advance": advance,
+                "kind": event.kind.value,
+                "at": event.at,
+                "known": event.known,
+                "amount_fen": event.amount,
+                "day": event.day,
+                "block_number": event.position[0],
+                "log_index": event.position[1],
+                "target": event.target,
+                "facts": {},
+            },
+            "id",
         )
-        self._session.flush()
-        return True
 
     def list_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
         """The events of many advances."""
@@ -158,35 +202,43 @@ class SqlAdvances(SqlRows):
 
     def save_payees(self, payees: Iterable[PayeeRecord]) -> None:
         """Writes payees, new or known."""
+        new = []
         for payee in payees:
-            self._session.merge(
-                PayeeRow(
-                    advance=payee.advance,
-                    place=payee.place,
-                    party=str(payee.party),
-                    waybill=payee.waybill,
-                    account=payee.account,
-                    amount_fen=payee.amount_fen,
-                    paid_fen=payee.paid_fen,
-                    state=payee.state.value,
-                    payout=payee.payout,
-                    consented_at=payee.consented_at,
-                    paid_at=payee.paid_at,
-                    bank_paid_at=payee.bank_paid_at,
-                )
-            )
-        self._session.flush()
+            values: dict[str, Any] = {
+                "party": str(payee.party),
+                "waybill": payee.waybill,
+                "account": payee.account,
+                "amount_fen": payee.amount_fen,
+                "paid_fen": payee.paid_fen,
+                "state": payee.state.value,
+                "payout": payee.payout,
+                "consented_at": payee.consented_at,
+                "paid_at": payee.paid_at,
+                "bank_paid_at": payee.bank_paid_at,
+            }
+            row = self._session.get(PayeeRow, (payee.advance, payee.place))
+            if row is None:
+                new.append(PayeeRow(advance=payee.advance, place=payee.place, **values))
+                self._payees.pop(payee.advance, None)
+            else:
+                assign(row, values)
+        if new:
+            self._session.add_all(new)
+            self._session.flush()
 
     def list_payees(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[PayeeRecord]]:
         """The payees of many advances, each in order of payment."""
-        found: dict[AdvanceId, list[PayeeRecord]] = {advance: [] for advance in advances}
-        table = table_of(PayeeRow)
+        self._read_payees([advance for advance in advances if advance not in self._payees])
+        return {
+            advance: [_payee(row) for row in self._payees.get(advance, ())] for advance in advances
+        }
+
+    def _read_payees(self, advances: Sequence[AdvanceId]) -> None:
+        self._payees |= {advance: [] for advance in advances}
         for some in batches(advances):
-            for row in self._session.execute(
-                sa.select(table).where(table.c.advance.in_(some)).order_by(table.c.place)
-            ):
-                found[AdvanceId(row.advance)].append(_payee(row))
-        return found
+            query = select(PayeeRow).where(col(PayeeRow.advance).in_(some))
+            for row in self._session.exec(query.order_by(col(PayeeRow.place))):
+                self._payees[AdvanceId(row.advance)].append(row)
 
     def find_payee_of_payout(self, payout: str) -> PayeeRecord | None:
         """Who is paid by a payout."""
@@ -195,21 +247,23 @@ class SqlAdvances(SqlRows):
 
     def save_receivable(self, receivable: ReceivableRecord) -> None:
         """Writes a receivable, new or known."""
-        self._session.merge(
-            ReceivableRow(
-                waybill=receivable.waybill,
-                debtor=str(receivable.debtor),
-                owner=str(receivable.owner),
-                lender=receivable.lender,
-                freight_fen=receivable.freight_fen,
-                received_fen=receivable.received_fen,
-                term_days=receivable.term_days,
-                due_day=receivable.due_day,
-                notice=receivable.notice,
-                acknowledged_at=receivable.acknowledged_at,
-                settled_at=receivable.settled_at,
-            )
-        )
+        values: dict[str, Any] = {
+            "debtor": str(receivable.debtor),
+            "owner": str(receivable.owner),
+            "lender": receivable.lender,
+            "freight_fen": receivable.freight_fen,
+            "received_fen": receivable.received_fen,
+            "term_days": receivable.term_days,
+            "due_day": receivable.due_day,
+            "notice": receivable.notice,
+            "acknowledged_at": receivable.acknowledged_at,
+            "settled_at": receivable.settled_at,
+        }
+        row = self._session.get(ReceivableRow, receivable.waybill)
+        if row is not None:
+            assign(row, values)
+            return
+        self._session.add(ReceivableRow(waybill=receivable.waybill, **values))
         self._session.flush()
 
     def find_receivable(self, waybill: WaybillId) -> ReceivableRecord | None:
@@ -296,7 +350,7 @@ def advance_of(row: AdvanceRow) -> AdvanceRecord:
     )
 
 
-def _payee(row: Any) -> PayeeRecord:
+def _payee(row: PayeeRow) -> PayeeRecord:
     return PayeeRecord(
         advance=AdvanceId(row.advance),
         place=row.place,

@@ -21,6 +21,7 @@ from finance.records import (
     AdvanceRecord,
     LineState,
     PayeeState,
+    ReceivableRecord,
     SettlementRecord,
 )
 
@@ -44,7 +45,7 @@ class HearingUseCases(MoneyUseCases):
         """A line stands on chain."""
         known = self._books.find_line(seen.event.line)
         if known is None:
-            form = self._chain.fetch_line(seen.event.line)
+            form = self._foreign.terms_of(seen.event.line)
             known = self._line_record(seen.event.line, form, LineState.OPEN)
         opened = replace(known, state=LineState.OPEN, opened_at=seen.at, limit_fen=seen.event.limit)
         self._books.save_line(opened)
@@ -99,17 +100,22 @@ class HearingUseCases(MoneyUseCases):
 
     # -- what the chain says: advances ------------------------------------------------------------
 
-    def on_advance_requested(self, seen: Occurred[events.AdvanceRequested]) -> None:
-        """A request stands on chain; the debtor, its waybill's issuer, is known from now on."""
+    def on_advance_requested(
+        self, seen: Occurred[events.AdvanceRequested], owed: ReceivableRecord | None = None
+    ) -> None:
+        """A request stands on chain; the debtor, its waybill's issuer, is known from now on.
+
+        Args:
+            seen: the event.
+            owed: what the waybill makes its issuer owe; None if its terms are not held here.
+        """
         event = seen.event
         known = self._books.find_advance(event.advance)
-        line = self._find_or_fetch_line(event.line)
         if known is None:
-            _, payees = self._chain.fetch_advance(event.advance)
             known = AdvanceRecord(
                 advance=event.advance,
                 line=event.line,
-                lender=line.lender,
+                lender=self._find_or_learn_line(event.line).lender,
                 borrower=event.borrower,
                 waybill=event.waybill,
                 trip=event.trip,
@@ -118,10 +124,11 @@ class HearingUseCases(MoneyUseCases):
                 submitted_at=seen.at,
             )
             self._books.save_advance(known)
+            payees = self._foreign.payees[event.advance]
             self._books.save_payees(payees_of_form(event.advance, payees))
         receivable = self._books.find_receivable(event.waybill)
         if receivable is None:
-            receivable = self._chain.fetch_receivable(event.waybill)
+            receivable = owed or self._foreign.receivables[event.advance]
             self._books.save_receivable(receivable)
         moved = replace(known, debtor=str(receivable.debtor), requested_at=seen.at)
         self._move(moved, AdvanceState.REQUESTED)

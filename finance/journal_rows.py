@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from chain.storage import insert_into
 from finance.audit import CUSTODIAN
 from finance.errors import DuplicateError
 from finance.ledger import Account, Entry, Line
@@ -28,53 +30,65 @@ if TYPE_CHECKING:
 
 from finance.rows import PAGE, SqlRows, batches, table_of
 
+_LINES = sa.insert(table_of(JournalLineRow))
+
+
+@functools.cache
+def _posting(dialect: str) -> Any:
+    """The statement that books entries and tells which are new."""
+    table = table_of(JournalEntryRow)
+    insert = insert_into(dialect, table).on_conflict_do_nothing(index_elements=["id"])
+    return insert.returning(table.c.id)
+
+
+def _require_same(before: Entry, entry: Entry) -> None:
+    if replace(before, known=entry.known) != entry:
+        raise DuplicateError(f"entry {entry.id} was booked with another content", entry=entry.id)
+
 
 class SqlJournal(SqlRows):
     """The journal and the differences found with it."""
 
     def post(self, entries: Sequence[Entry]) -> int:
         """Books entries; one booked before changes nothing. How many were new."""
-        known = self._find_entries([entry.id for entry in entries])
-        new: dict[str, Entry] = {}
+        given: dict[str, Entry] = {}
         for entry in entries:
-            before = known.get(entry.id) or new.get(entry.id)
-            if before is None:
-                new[entry.id] = entry
-            elif replace(before, known=entry.known) != entry:
-                raise DuplicateError(
-                    f"entry {entry.id} was booked with another content", entry=entry.id
-                )
-        if new:
-            self._session.execute(
-                sa.insert(table_of(JournalEntryRow)),
-                [
-                    {
-                        "id": entry.id,
-                        "book": entry.book,
-                        "kind": entry.kind,
-                        "day": entry.day,
-                        "at": entry.at,
-                        "known": entry.known,
-                        "source": entry.source,
-                        "reverses": entry.reverses,
-                    }
-                    for entry in new.values()
-                ],
-            )
-            self._session.execute(
-                sa.insert(table_of(JournalLineRow)),
-                [
-                    {
-                        "entry": entry.id,
-                        "book": entry.book,
-                        "account": line.account,
-                        "amount_fen": line.amount,
-                        "about": line.about,
-                    }
-                    for entry in new.values()
-                    for line in entry.lines
-                ],
-            )
+            _require_same(given.setdefault(entry.id, entry), entry)
+        if not given:
+            return 0
+        made = self._session.connection().execute(
+            _posting(self._session.get_bind().dialect.name),
+            [
+                {
+                    "id": entry.id,
+                    "book": entry.book,
+                    "kind": entry.kind,
+                    "day": entry.day,
+                    "at": entry.at,
+                    "known": entry.known,
+                    "source": entry.source,
+                    "reverses": entry.reverses,
+                }
+                for entry in given.values()
+            ],
+        )
+        new = set(made.scalars())
+        for before in self._find_entries(given.keys() - new).values():
+            _require_same(before, given[before.id])
+        lines = [
+            {
+                "entry": entry.id,
+                "book": entry.book,
+                "account": line.account,
+                "amount_fen": line.amount,
+                "about": line.about,
+            }
+            for entry in given.values()
+            if entry.id in new
+            for line in entry.lines
+        ]
+        if lines:
+            self._session.connection().execute(_LINES, lines)
         return len(new)
 
     def balances(

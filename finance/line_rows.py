@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from chain.clock import beijing_day
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId
+from chain.storage import insert_new
 from finance.advance import OWING, AdvanceState
 from finance.records import (
     BorrowerFacts,
@@ -103,9 +104,9 @@ class SqlLines(SqlRows):
         }
         if row is None:
             self._session.add(CreditLineRow(line=line.line, held_fen=0, **values))
+            self._session.flush()
         else:
             assign(row, values)
-        self._session.flush()
 
     def find_line(self, line: LineId) -> LineRecord | None:
         """A line."""
@@ -149,25 +150,25 @@ class SqlLines(SqlRows):
     def add_decision(self, decision: DecisionRecord) -> None:
         """Keeps a decision; the same bytes again change nothing."""
         made = decision.decision
-        if self._session.get(RiskDecisionRow, made.hash) is not None:
-            return
-        self._session.add(
-            RiskDecisionRow(
-                hash=made.hash,
-                subject=decision.subject,
-                stage=decision.stage,
-                forest=decision.forest,
-                verdict=made.verdict.value,
-                score=made.score,
-                asked_fen=decision.asked_fen,
-                cap_fen=made.cap_fen,
-                record=made.record,
-                reasons=[asdict(reason) for reason in made.reasons],
-                elapsed_us=decision.elapsed_us,
-                decided_at=decision.decided_at,
-            )
+        insert_new(
+            self._session,
+            RiskDecisionRow,
+            {
+                "hash": made.hash,
+                "subject": decision.subject,
+                "stage": decision.stage,
+                "forest": decision.forest,
+                "verdict": made.verdict.value,
+                "score": made.score,
+                "asked_fen": decision.asked_fen,
+                "cap_fen": made.cap_fen,
+                "record": made.record,
+                "reasons": [asdict(reason) for reason in made.reasons],
+                "elapsed_us": decision.elapsed_us,
+                "decided_at": decision.decided_at,
+            },
+            "hash",
         )
-        self._session.flush()
 
     def find_decision(self, decision: str) -> DecisionRecord | None:
         """A decision by its hash."""

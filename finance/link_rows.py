@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from chain.storage import insert_into
 from finance.relations import IDENTITY, MOST_HOPS, Carriage, Link, LinkKind
 from finance.rows import LIVE, SqlRows, batches, table_of
 from finance.tables import AdvanceRow, CarriageRow, RelationLinkRow
@@ -68,17 +70,18 @@ class SqlLinks(SqlRows):
 
     def add_link(self, link: Link) -> None:
         """Keeps a link; the same again changes nothing."""
-        self._session.merge(
-            RelationLinkRow(
-                a=link.a,
-                b=link.b,
-                kind=link.kind.value,
-                about=link.about,
-                day=link.day,
-                amount_fen=link.amount_fen,
-            )
+        statement = _keeping(self._session.get_bind().dialect.name)
+        self._session.connection().execute(
+            statement,
+            {
+                "a": link.a,
+                "b": link.b,
+                "kind": link.kind.value,
+                "about": link.about,
+                "day": link.day,
+                "amount_fen": link.amount_fen,
+            },
         )
-        self._session.flush()
 
     def list_links_around(self, names: Collection[str]) -> list[Link]:
         """Every identity link within reach of some names, one question a hop."""
@@ -146,6 +149,14 @@ class SqlLinks(SqlRows):
             if not edge:
                 break
         return found
+
+
+@functools.cache
+def _keeping(dialect: str) -> Any:
+    """The statement that keeps a link, or what is new of it."""
+    insert = insert_into(dialect, table_of(RelationLinkRow))
+    anew = {name: insert.excluded[name] for name in ("day", "amount_fen")}
+    return insert.on_conflict_do_update(index_elements=["a", "b", "kind", "about"], set_=anew)
 
 
 def _link(row: RelationLinkRow) -> Link:

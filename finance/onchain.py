@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chain.abi import Read, Struct
-    from chain.bindings.structs import AdvanceRecord, AdvanceRequest, CreditLine, Payee
+    from chain.bindings.structs import AdvanceRequest, CreditLine, Payee
     from chain.ids import Address, LineId, PartyId, WaybillId
     from chain.ports import BlockRef, ChainReader
 
@@ -88,15 +88,13 @@ class ContractsOnChain:
         """The terms of a line."""
         return self._reader.fetch(CreditFacility.get(line))[0]
 
-    def fetch_advance(self, advance: AdvanceId) -> tuple[AdvanceRecord, tuple[Payee, ...]]:
-        """An advance with its payees."""
-        reads: list[Read[Any]] = [FreightAdvance.get(advance), FreightAdvance.payees_of(advance)]
-        record, payees = self._reader.fetch_many(reads)
-        return record, payees
+    def fetch_payees(self, advance: AdvanceId) -> tuple[Payee, ...]:
+        """The payees of an advance."""
+        return self._reader.fetch(FreightAdvance.payees_of(advance))
 
-    def fetch_receivable(self, waybill: WaybillId) -> ReceivableRecord:
-        """What a waybill makes its issuer owe its performer."""
-        record = self._reader.fetch(WaybillRegistry.get(waybill))
+    def fetch_receivable(self, waybill: WaybillId, *, block: Hash32) -> ReceivableRecord:
+        """What a waybill makes its issuer owe its performer, at a block."""
+        record = self._reader.fetch(WaybillRegistry.get(waybill), block=block)
         return ReceivableRecord(
             waybill=waybill,
             debtor=record.issuer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from chain.clock import BEIJING_OFFSET_S
 from chain.ids import Address, Hash32, PartyId
+from chain.storage import insert_new
 from finance.payout_accounts import PayIn, PayoutAccount, Relation
 from finance.payout_errors import PayoutStateError
 from finance.payout_ports import EntryState, HeldEntry, HeldStatement
@@ -52,11 +53,7 @@ class SqlPayoutDesk:
 
     def add_payout(self, payout: Payout) -> bool:
         """A new payout; False if it is known."""
-        if self._session.get(PayoutRow, payout.payout) is not None:
-            return False
-        self._session.add(PayoutRow(**_payout_values(payout)))
-        self._session.flush()
-        return True
+        return insert_new(self._session, PayoutRow, _payout_values(payout), "payout")
 
     def find_payout(self, payout: Hash32) -> Payout | None:
         """A payout."""
@@ -260,10 +257,7 @@ class SqlPayoutDesk:
 
     def add_pay_in(self, pay_in: PayIn) -> None:
         """A payment reference; known already changes nothing."""
-        if self._session.get(PayInRow, pay_in.reference) is None:
-            row = PayInRow(reference=pay_in.reference, target=pay_in.target, about=pay_in.about)
-            self._session.add(row)
-            self._session.flush()
+        insert_new(self._session, PayInRow, asdict(pay_in), "reference")
 
     def find_pay_in(self, reference: str) -> PayIn | None:
         """Whose a payment reference is."""

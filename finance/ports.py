@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from chain.abi import Struct
-    from chain.bindings.structs import AdvanceRecord as ChainAdvance
     from chain.bindings.structs import AdvanceRequest, CreditLine, Payee
-    from chain.ids import Address, AdvanceId, LineId, PartyId, TripId, WaybillId
+    from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
     from chain.ports import BlockRef
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
@@ -362,12 +361,12 @@ class OnChain(Protocol):
         """The terms of a line that was opened elsewhere."""
         ...
 
-    def fetch_advance(self, advance: AdvanceId) -> tuple[ChainAdvance, tuple[Payee, ...]]:
-        """An advance that was requested elsewhere, with its payees."""
+    def fetch_payees(self, advance: AdvanceId) -> tuple[Payee, ...]:
+        """The payees of an advance that was requested elsewhere."""
         ...
 
-    def fetch_receivable(self, waybill: WaybillId) -> ReceivableRecord:
-        """What a waybill makes its issuer owe its performer."""
+    def fetch_receivable(self, waybill: WaybillId, *, block: Hash32) -> ReceivableRecord:
+        """What a waybill makes its issuer owe its performer, at a block."""
         ...
 
     def is_signed(self, party: PartyId, contract: str, form: Struct, signature: bytes) -> bool:

@@ -16,6 +16,7 @@ from finance.errors import (
     UnknownAdvanceError,
     UnknownLineError,
 )
+from finance.foreign import ForeignFacts
 from finance.forests import shipped_forest
 from finance.records import (
     AdvanceRecord,
@@ -55,12 +56,14 @@ class MoneyUseCases:
         chain: OnChain,
         clock: Clock,
         forest: Forest | None = None,
+        foreign: ForeignFacts | None = None,
     ) -> None:
         self._books = books
         self._outbox = outbox
         self._chain = chain
         self._clock = clock
         self._forest = forest or shipped_forest()
+        self._foreign = foreign or ForeignFacts()
 
     # -- the rest ---------------------------------------------------------------------------------
 
@@ -120,10 +123,10 @@ class MoneyUseCases:
             raise UnknownLineError(field="line", given=line)
         return record
 
-    def _find_or_fetch_line(self, line: LineId) -> LineRecord:
+    def _find_or_learn_line(self, line: LineId) -> LineRecord:
         record = self._books.find_line(line)
         if record is None:
-            record = self._line_record(line, self._chain.fetch_line(line), LineState.OPEN)
+            record = self._line_record(line, self._foreign.terms_of(line), LineState.OPEN)
             self._books.save_line(record)
         return record
 

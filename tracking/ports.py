@@ -192,6 +192,10 @@ class Records(Protocol):
         """When the next window of a terminal opens after an instant, if one does."""
         ...
 
+    def move_trip(self, trip: Trip, state: TripState) -> None:
+        """Writes the state of a known trip."""
+        ...
+
     def save_trip(self, trip: Trip) -> None:
         """Writes state, verdict, version, plan and window of a known trip."""
         ...
@@ -202,6 +206,10 @@ class Records(Protocol):
 
     def save_batch(self, batch: TrackBatchRecord) -> None:
         """Writes attestor and commitment of a known batch."""
+        ...
+
+    def mark_committed(self, trip: TripId, index: int, root: Hash32, at: int) -> bool:
+        """Notes that the chain holds a batch with this root; False if no such batch is known."""
         ...
 
     def list_batches(self, trip: TripId) -> list[TrackBatchRecord]:
@@ -254,4 +262,8 @@ class Records(Protocol):
 
     def list_verdicts(self, trips: Collection[TripId]) -> Mapping[TripId, VerdictRecord]:
         """Verdicts of many trips in one question."""
+        ...
+
+    def list_outcomes(self, trips: Collection[TripId]) -> Mapping[TripId, str]:
+        """The bare outcomes of verdicts: their documents may be long."""
         ...

@@ -9,12 +9,14 @@ import json
 import operator
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from chain.bindings.enums import TripState
 from chain.ids import Hash32, PartyId, TripId
+from chain.storage import insert_into
 from tracking import fix_days
 from tracking.errors import TripUnknownError
 from tracking.ports import Waiting
@@ -45,6 +47,8 @@ from tracking.watch_records import WatchRecords, read_fix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from sqlmodel import Session
 
     from tracking.fix import Fix
     from tracking.ports import RawEntry
@@ -93,6 +97,24 @@ def fix_digest(fix: Fix) -> int:
     return int.from_bytes(hashed.digest(), "big", signed=True)
 
 
+_BATCH: sa.Table = TrackBatchRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_COMMITTING = (
+    sa.update(_BATCH)
+    .where(
+        _BATCH.c.trip == sa.bindparam("trip_"),
+        _BATCH.c.number == sa.bindparam("index_"),
+        _BATCH.c.root == sa.bindparam("root_"),
+    )
+    .values(committed=sa.bindparam("at"))
+)
+_TRIP: sa.Table = TrackedTripRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_MOVING = (
+    sa.update(_TRIP)
+    .where(_TRIP.c.trip == sa.bindparam("trip_"))
+    .values(state=sa.bindparam("state"))
+)
+
+
 def _batches(values: Collection[Any]) -> Iterator[list[Any]]:
     ordered = list(values)
     for at in range(0, len(ordered), _IN_AT_ONCE):
@@ -100,7 +122,11 @@ def _batches(values: Collection[Any]) -> Iterator[list[Any]]:
 
 
 class SqlRecords(WatchRecords):
-    """``tracking.ports.Records`` on SQLite and PostgreSQL."""
+    """``tracking.ports.Records`` on SQLite and PostgreSQL; one object serves one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._ahead: dict[TripId, Trip | None] = {}
 
     # --- terminals -----------------------------------------------------------------------------
 
@@ -399,9 +425,18 @@ class SqlRecords(WatchRecords):
             raise LookupError(trip.terminal)
         values = _trip_values(trip) | {"trip": trip.trip, "terminal_number": number}
         self._session.connection().execute(sa.insert(_table(TrackedTripRow)), [values])
+        if trip.trip in self._ahead:
+            self._ahead[trip.trip] = trip
+
+    def read_ahead(self, trips: Collection[TripId]) -> None:
+        """Reads trips that many events are about, so that each is found at hand."""
+        self._ahead |= dict.fromkeys(trips)
+        self._ahead |= {trip.trip: trip for trip in self.list_trips_by_id(trips)}
 
     def find_trip(self, trip: TripId) -> Trip | None:
         """A trip under watch."""
+        if trip in self._ahead:
+            return self._ahead[trip]
         found = self._trips(_table(TrackedTripRow).c.trip == trip)
         return found[0] if found else None
 
@@ -457,10 +492,19 @@ class SqlRecords(WatchRecords):
         ).scalar()
         return found
 
+    def move_trip(self, trip: Trip, state: TripState) -> None:
+        """Writes the state of a known trip."""
+        which = {"trip_": trip.trip, "state": int(state)}
+        self._session.connection().execute(_MOVING, which)
+        if trip.trip in self._ahead:
+            self._ahead[trip.trip] = replace(trip, state=state)
+
     def save_trip(self, trip: Trip) -> None:
         """Writes state, verdict, version, plan and window of a known trip."""
         table = _table(TrackedTripRow)
         self._update(table, table.c.trip == trip.trip, _trip_values(trip))
+        if trip.trip in self._ahead:
+            self._ahead[trip.trip] = trip
 
     def _trips(self, *conditions: Any) -> list[Trip]:
         table, known = _table(TrackedTripRow), _table(TerminalRow)
@@ -508,6 +552,11 @@ class SqlRecords(WatchRecords):
         self._update(
             table, which, {"attestor": _party_text(batch.attestor), "committed": batch.committed}
         )
+
+    def mark_committed(self, trip: TripId, index: int, root: Hash32, at: int) -> bool:
+        """Notes that the chain holds a batch with this root; False if no such batch is known."""
+        which = {"trip_": trip, "index_": index, "root_": root, "at": at}
+        return bool(self._session.connection().execute(_COMMITTING, which).rowcount)
 
     def list_batches(self, trip: TripId) -> list[TrackBatchRecord]:
         """Batches of a trip by index."""
@@ -583,6 +632,15 @@ class SqlRecords(WatchRecords):
                     late_bps=row.late_bps,
                     judged=row.judged,
                 )
+        return found
+
+    def list_outcomes(self, trips: Collection[TripId]) -> dict[TripId, str]:
+        """The bare outcomes of verdicts: their documents may be long."""
+        columns = _table(TrackVerdictRow).c
+        found: dict[TripId, str] = {}
+        for some in _batches(set(trips)):
+            query = sa.select(columns.trip, columns.verdict).where(columns.trip.in_(some))
+            found |= {TripId(row.trip): row.verdict for row in self._session.execute(query)}
         return found
 
     def save_evidence(self, trip: TripId, document: Mapping[str, Any]) -> None:
@@ -701,9 +759,16 @@ class SqlRecords(WatchRecords):
             raise TripUnknownError(table=table.name)
 
     def _replace(self, row: Any, key: tuple[str, ...], values: dict[str, Any]) -> None:
-        statement = self._insert(_table(row)).values(**values)
-        rest = {name: value for name, value in values.items() if name not in key}
-        self._session.execute(statement.on_conflict_do_update(index_elements=key, set_=rest))
+        dialect = self._session.get_bind().dialect.name
+        statement = _replacing(dialect, _table(row), key, tuple(values))
+        self._session.connection().execute(statement, values)
+
+
+@functools.cache
+def _replacing(dialect: str, table: sa.Table, key: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    insert = insert_into(dialect, table)
+    rest = {name: insert.excluded[name] for name in names if name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=rest)
 
 
 @functools.cache

@@ -495,7 +495,7 @@ class TrackingService:
             return
         if to not in MOVES[known.state]:
             raise TripStateError(trip=trip, state=known.state.name, wanted=to.name)
-        self._records.save_trip(replace(known, state=to))
+        self._records.move_trip(known, to)
 
     # --- batches -------------------------------------------------------------------------------
 
@@ -588,14 +588,11 @@ class TrackingService:
         A batch of ours that the chain holds with another root stays uncommitted and is told: somebody
         else signs as our attestor.
         """
-        event = occurred.event
-        for batch in self._records.list_batches(event.trip):
-            if batch.index != event.index:
-                continue
-            if batch.root != event.root:
-                log.error("batch_differs", trip=event.trip, index=event.index, given=event.root)
-                return
-            self._records.save_batch(replace(batch, committed=int(occurred.at.timestamp())))
+        event, at = occurred.event, int(occurred.at.timestamp())
+        if self._records.mark_committed(event.trip, event.index, event.root, at):
+            return
+        if any(batch.index == event.index for batch in self._records.list_batches(event.trip)):
+            log.error("batch_differs", trip=event.trip, index=event.index, given=event.root)
 
     def prove_fix(self, trip: TripId, time: int) -> list[dict[str, Any]]:
         """Proofs that fixes of an instant stand in committed batches, as DeliveryRegistry checks them.

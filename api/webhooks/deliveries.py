@@ -308,7 +308,8 @@ class Deliveries:
         told = self._session.exec(
             sqlmodel.select(EventRow).where(col(EventRow.event_id) == event)
         ).one()
-        row = delivery_of(told, endpoint, self._clock.now())
+        now = self._clock.now()
+        row = delivery_of(told.event_id, told.type, told.object_id, endpoint, now)
         self._session.add(row)
         self._session.flush()
         return _delivery(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,11 @@ from api.object_ids import About, new_id
 from api.tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from chain.clock import Clock, rfc3339
 from chain.ids import PartyId
+
+AT_ONCE = 500
+"""Values of one question."""
+
+_TELLING = sa.insert(EventRow.__table__)  # type: ignore[attr-defined]  # every table class has it
 
 MOST_PAYLOAD = 20_000
 """Bytes of a message's body, as Standard Webhooks advises."""
@@ -42,6 +47,28 @@ class ToldEvent:
     object_id: str
     payload: str
     at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A happening that is to be told. Attributes as the arguments of ``Events.publish``."""
+
+    kind: str
+    about: About
+    parties: tuple[PartyId, ...]
+    facts: Mapping[str, Any]
+    source: str
+    at: dt.datetime
+
+    def payload(self) -> str:
+        """The body of the message, to the byte."""
+        data = {"object": self.about.kind, "id": self.about.id, "facts": dict(self.facts)}
+        body = {"type": self.kind, "timestamp": rfc3339(self.at), "data": data}
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode()) > MOST_PAYLOAD:  # a list that grew: the object tells the rest
+            data["facts"] = {}
+            text = json.dumps(body)
+        return text
 
 
 class Events:
@@ -71,70 +98,71 @@ class Events:
             source: names the happening once and for ever, e.g. a transaction and its log.
             at: when it happened; now unless given.
         """
-        wanted = sorted({str(party) for party in parties})
-        known = set(
-            self._session.exec(
-                sqlmodel.select(EventRow.party_id).where(
-                    col(EventRow.source) == source, col(EventRow.party_id).in_(wanted)
-                )
-            )
-        )
-        new = [party for party in wanted if party not in known]
-        if not new:
-            return 0
         when = at or self._clock.now()
-        data = {"object": about.kind, "id": about.id, "facts": dict(facts)}
-        payload = json.dumps(
-            {"type": kind, "timestamp": rfc3339(when), "data": data},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
-        if len(payload.encode()) > MOST_PAYLOAD:  # a list that grew: the object tells the rest
-            data["facts"] = {}
-            payload = json.dumps({"type": kind, "timestamp": rfc3339(when), "data": data})
+        return self.publish_all([Telling(kind, about, tuple(parties), facts, source, when)])
+
+    def publish_all(self, tellings: Sequence[Telling]) -> int:
+        """Tells several happenings, in their order; how many events were new."""
         now = self._clock.now()
-        rows = [
-            {
-                "event_id": new_id("event"),
-                "party_id": party,
-                "type": kind,
-                "object_kind": about.kind,
-                "object_id": about.id,
-                "payload": payload,
-                "source": source,
-                "at": when,
-                "told_at": now,
-            }
-            for party in new
-        ]
-        table = EventRow.__table__  # type: ignore[attr-defined]  # every table class has it
-        self._session.connection().execute(sa.insert(table), rows)
-        self._queue(kind, new, source)
+        known = self._list_told([one.source for one in tellings])
+        rows: list[dict[str, Any]] = []
+        for one in tellings:
+            new = sorted({str(party) for party in one.parties} - known.get(one.source, set()))
+            if not new:
+                continue
+            known.setdefault(one.source, set()).update(new)
+            payload = one.payload()
+            rows += [
+                {
+                    "event_id": new_id("event"),
+                    "party_id": party,
+                    "type": one.kind,
+                    "object_kind": one.about.kind,
+                    "object_id": one.about.id,
+                    "payload": payload,
+                    "source": one.source,
+                    "at": one.at,
+                    "told_at": now,
+                }
+                for party in new
+            ]
+        if rows:
+            self._session.connection().execute(_TELLING, rows)
+            self._queue(rows)
         return len(rows)
 
-    def _queue(self, kind: str, parties: list[str], source: str) -> None:
-        receivers = self._session.exec(
-            sqlmodel.select(WebhookEndpointRow)
-            .where(
-                col(WebhookEndpointRow.party_id).in_(parties),
+    def _list_told(self, sources: Sequence[str]) -> dict[str, set[str]]:
+        """Who was told of some happenings before."""
+        found: dict[str, set[str]] = {}
+        for at in range(0, len(sources), AT_ONCE):
+            query = sqlmodel.select(EventRow.source, EventRow.party_id).where(
+                col(EventRow.source).in_(sources[at : at + AT_ONCE])
+            )
+            for source, party in self._session.exec(query):
+                found.setdefault(source, set()).add(party)
+        return found
+
+    def _queue(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A delivery for every receiver who wants a row's type, in the order of the rows."""
+        parties = sorted({row["party_id"] for row in rows})
+        receivers: dict[str, list[WebhookEndpointRow]] = {}
+        for at in range(0, len(parties), AT_ONCE):
+            query = sqlmodel.select(WebhookEndpointRow).where(
+                col(WebhookEndpointRow.party_id).in_(parties[at : at + AT_ONCE]),
                 col(WebhookEndpointRow.state) == "enabled",
             )
-            .order_by(col(WebhookEndpointRow.number))
-        ).all()
-        wanting = [one for one in receivers if wants(one.types.split(), kind)]
-        if not wanting:
-            return
-        told_of = self._session.exec(
-            sqlmodel.select(EventRow).where(
-                col(EventRow.source) == source, col(EventRow.party_id).in_(parties)
-            )
-        )
-        by_party = {row.party_id: row for row in told_of}
+            for one in self._session.exec(query.order_by(col(WebhookEndpointRow.number))):
+                receivers.setdefault(one.party_id, []).append(one)
         now = self._clock.now()
-        for receiver in wanting:
-            row = by_party[receiver.party_id]
-            self._session.add(delivery_of(row, receiver.endpoint_id, now))
-        self._session.flush()
+        due = [
+            delivery_of(row["event_id"], row["type"], row["object_id"], one.endpoint_id, now)
+            for row in rows
+            for one in receivers.get(row["party_id"], ())
+            if wants(one.types.split(), row["type"])
+        ]
+        if due:
+            self._session.add_all(due)
+            self._session.flush()
 
     def find(self, event: str) -> ToldEvent | None:
         """An event by its id."""
@@ -180,14 +208,16 @@ def wants(types: Collection[str], kind: str) -> bool:
     return "*" in types or kind in types or f"{kind.partition('.')[0]}.*" in types
 
 
-def delivery_of(row: EventRow, endpoint: str, now: dt.datetime) -> WebhookDeliveryRow:
+def delivery_of(
+    event: str, kind: str, about: str, endpoint: str, now: dt.datetime
+) -> WebhookDeliveryRow:
     """A delivery of an event that is due now."""
     return WebhookDeliveryRow(
         delivery_id=new_id("delivery"),
         endpoint_id=endpoint,
-        event_id=row.event_id,
-        type=row.type,
-        object_id=row.object_id,
+        event_id=event,
+        type=kind,
+        object_id=about,
         state="pending",
         created_at=now,
         next_at=now,

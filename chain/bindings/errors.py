@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from eth_abi.abi import decode
-
 from chain.abi import Revert, address, hash32
 from chain.bindings.enums import AdvanceState, PayoutState, TripState, WaybillState
+from chain.coding import decode
 from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 
 

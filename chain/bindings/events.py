@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from eth_abi.abi import decode
-
 from chain.abi import Event, address, hash32
 from chain.bindings.enums import Verdict, WaybillState
+from chain.coding import decode
 from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 
 

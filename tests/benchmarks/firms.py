@@ -34,6 +34,7 @@ from chain.bindings.structs import (
     VaultMove,
     Waybill,
 )
+from chain.clock import ChainClock
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 from chain.jobs import index_once, send_once
 from chain.signers import LocalSigner
@@ -89,6 +90,8 @@ def open_container(
     container.storage.close()
     container.storage = Storage(storage_url, keyring=container.keyring)
     container.__dict__["local"] = None
+    head = container.client.fetch_head
+    container.__dict__["clock"] = ChainClock(lambda: head().at, every_s=0.2)
     return container
 
 

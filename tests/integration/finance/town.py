@@ -44,6 +44,7 @@ from chain.transactions import TransactionWriter, WriterSettings
 from chain.typed_data import struct_hash
 from deploy.contracts import ContractSettings, deploy_contracts
 from finance.day_end import DayEnd
+from finance.foreign import ForeignFacts, ask_foreign
 from finance.jobs import close_days
 from finance.onchain import ContractsOnChain
 from finance.repository import SqlBooks
@@ -140,9 +141,17 @@ class Town:
             storage=self.storage,
             handlers={event: [self._handler(name)] for event, name in HANDLERS.items()},
             observe=self.clock.observe,
+            ask=self._ask_foreign,
         )
+        self.foreign = ForeignFacts()
 
     # -- plumbing
+
+    def _ask_foreign(self, seen) -> None:
+        with self.storage.read() as session:
+            self.foreign = ask_foreign(
+                seen, books=SqlBooks(session), chain=ContractsOnChain(self.client)
+            )
 
     def service(self, session: Session) -> FinanceService:
         return FinanceService(
@@ -150,6 +159,7 @@ class Town:
             outbox=self.outbox(session),
             chain=ContractsOnChain(self.client),
             clock=self.clock,
+            foreign=self.foreign,
         )
 
     def outbox(self, session: Session) -> SqlOutbox:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from eth_account import Account
 from pydantic import ValidationError
 
+from api.bootstrap import Container
 from api.settings import Settings
+from chain.signers import LocalSigner
 
 GOOD_KEY = "0x" + "4f3edf983ac636a65a842ce7c78d9aa706d3b113bce9c46f30d7d21715b23b1d"
 OTHER_KEY = "0x" + "6cbed15c793ce57650b9877cf6fa156fbef513c4e6134f022a85b1ffdd59b2a1"
@@ -99,25 +104,53 @@ def test_a_master_key_comes_from_a_file_and_a_demo_makes_one_that_only_its_user_
     assert (tmp_path / "var" / "master.key").stat().st_mode & 0o077 == 0
 
 
-def test_the_sending_key_may_lie_in_a_file_or_behind_a_service(tmp_path):
-    others = {name: value for name, value in SAFE.items() if name != "relayer_key"}
-    with pytest.raises(ValidationError, match="RELAYER_KEYSTORE_PASSWORD is not set"):
-        Settings(**others, relayer_keystore=tmp_path / "key.json")
-    kept = Settings(
-        **others,
-        relayer_keystore=tmp_path / "key.json",
-        relayer_keystore_password="open up",  # pragma: allowlist secret
+@pytest.mark.parametrize("who", ["relayer", "registrar", "attestor"])
+def test_every_key_may_lie_in_a_file_or_behind_a_service(tmp_path, who):
+    others = {name: value for name, value in SAFE.items() if name != f"{who}_key"}
+
+    def place(**given):
+        return Settings(**others, **{f"{who}_{name}": value for name, value in given.items()})
+
+    with pytest.raises(ValidationError, match=f"{who.upper()}_KEYSTORE_PASSWORD is not set"):
+        place(keystore=tmp_path / "key.json")
+    kept = place(
+        keystore=tmp_path / "key.json",
+        keystore_password="open up",  # pragma: allowlist secret
     )
-    assert "open up" not in repr(kept) + str(kept.describe())
-    with pytest.raises(ValidationError, match="RELAYER_ADDRESS"):
-        Settings(**others, relayer_signer_url="http://127.0.0.1:9000/sign")
+    assert "open up" not in repr(kept) + str(kept.describe()) + repr(getattr(kept, who))
+    with pytest.raises(ValidationError, match=f"{who.upper()}_ADDRESS"):
+        place(signer_url="http://127.0.0.1:9000/sign")
     account = "0x90F8bf6A479f320ead074411a4B0e7944Ea8c9C1"
     with pytest.raises(ValidationError, match="https"):
-        Settings(**others, relayer_signer_url="http://kms.example/sign", relayer_address=account)
-    asked = Settings(
-        **others,
-        relayer_signer_url="https://kms.example/sign",
-        relayer_address=account,
-        relayer_signer_token="t0ken of the service",
+        place(signer_url="http://kms.example/sign", address=account)
+    asked = place(
+        signer_url="https://kms.example/sign",
+        address=account,
+        signer_token="t0ken of the service",
     )
-    assert "t0ken" not in repr(asked) + str(asked.describe())
+    assert "t0ken" not in repr(asked) + str(asked.describe()) + repr(getattr(asked, who))
+
+
+def test_an_attestors_test_key_is_refused_where_money_is_real():
+    with pytest.raises(ValidationError, match="everybody knows"):
+        Settings(**SAFE, attestor_key=ANVIL_KEY)
+
+
+def test_a_system_signs_with_the_keys_of_its_files(tmp_path, capfd):
+    signer, path = LocalSigner.generate(), tmp_path / "key.json"
+    quick = Account.encrypt(signer._key.to_bytes(), "word of it", kdf="pbkdf2", iterations=1)
+    path.write_text(json.dumps(quick))
+    places = {
+        f"{who}_{name}": value
+        for who in ("relayer", "registrar", "attestor")
+        for name, value in (("keystore", path), ("keystore_password", "word of it"))
+    }
+    others = {
+        name: value for name, value in SAFE.items() if name not in {"relayer_key", "registrar_key"}
+    }
+    container = Container(Settings(**others, **places, var=tmp_path))
+    for who in ("relayer", "registrar", "attestor"):
+        assert getattr(container, who).address == signer.address
+        shown = (repr(container.settings), repr(getattr(container, who)), *capfd.readouterr())
+        assert not any(signer._key.to_hex()[2:] in text or "word of it" in text for text in shown)
+    container.close()

@@ -8,9 +8,16 @@ import pickle
 import threading
 
 import pytest
+from eth_account import Account
 
 from chain.errors import ChainUnavailableError, InvalidValueError
-from chain.signers import KeystoreRefusedError, LocalSigner, RemoteSigner, SigningRefusedError
+from chain.signers import (
+    KeyPlace,
+    KeystoreRefusedError,
+    LocalSigner,
+    RemoteSigner,
+    SigningRefusedError,
+)
 from chain.typed_data import recover_digest
 
 DIGEST = b"\x42" * 32
@@ -111,3 +118,24 @@ def test_a_remote_key_that_misbehaves_costs_an_error(service, mood, error):
 def test_a_remote_key_that_is_away_is_told_as_such():
     with pytest.raises(ChainUnavailableError):
         RemoteSigner("http://127.0.0.1:9", Service.key.address).sign_digest(DIGEST)
+
+
+def test_a_key_is_opened_wherever_it_lies(service, tmp_path):
+    local = LocalSigner("44" * 32)
+    quick = Account.encrypt(b"\x44" * 32, "word", kdf="pbkdf2", iterations=1)
+    (tmp_path / "key.json").write_text(json.dumps(quick))
+    places = {
+        local.address: [
+            KeyPlace(secret="44" * 32),
+            KeyPlace(secret="55" * 32, keystore=tmp_path / "key.json", password="word"),
+        ],
+        Service.key.address: [
+            KeyPlace(secret="55" * 32, url=service, account=Service.key.address, token="token")
+        ],
+    }
+    for account, ways in places.items():
+        for place in ways:
+            signer = place.open()
+            assert signer.address == account
+            assert recover_digest(DIGEST, signer.sign_digest(DIGEST)) == account
+            assert all(hidden not in repr(place) for hidden in ("44" * 8, "55" * 8, "'token'"))

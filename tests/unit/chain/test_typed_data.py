@@ -159,6 +159,65 @@ def test_a_wallets_message_gives_the_same_digest():
     assert keccak(b"\x19\x01" + signable.header + signable.body) == typed_digest(REQUEST, DOMAIN)
 
 
+def example(kind, types, number):
+    """A value of a Solidity type, another for each number."""
+    if kind.endswith("]"):
+        return [example(kind[: kind.rindex("[")], types, number + at) for at in range(3)]
+    if kind in types:
+        return {
+            member["name"]: example(member["type"], types, number + at)
+            for at, member in enumerate(types[kind])
+        }
+    if kind == "bool":
+        return number % 2 == 0
+    if kind == "string":
+        return "运单" * number
+    if kind == "address":
+        return LocalSigner(number.to_bytes(32, "big")).address
+    if kind == "bytes":
+        return bytes([number % 256]) * number
+    if kind.startswith("bytes"):
+        return "0x" + (bytes([number % 256]) * int(kind.removeprefix("bytes"))).hex()
+    bits = int(kind.removeprefix("u").removeprefix("int"))
+    return 2**bits - number if kind[0] == "u" else number - 2 ** (bits - 1)
+
+
+def built(kind, types, values, name):
+    """The struct of our bindings that holds these values."""
+
+    def part(value, kind):
+        if kind.endswith("]"):
+            return tuple(part(one, kind[: kind.rindex("[")]) for one in value)
+        return built(getattr(structs, kind), types, value, kind) if kind in types else value
+
+    return kind(*(part(values[member["name"]], member["type"]) for member in types[name]))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_eth_account_hashes_every_form_to_the_same_digest(form):
+    from eth_account.messages import encode_typed_data
+
+    from chain.typed_data import DOMAIN_FIELDS, struct_types
+
+    types = struct_types(form.EIP712)
+    values = example(form.__name__, types, 3)
+    signable = encode_typed_data(
+        full_message={
+            "types": {"EIP712Domain": DOMAIN_FIELDS, **types},
+            "primaryType": form.__name__,
+            "domain": {
+                "name": DOMAIN.name,
+                "version": DOMAIN.version,
+                "chainId": DOMAIN.chain_id,
+                "verifyingContract": DOMAIN.verifying_contract,
+            },
+            "message": values,
+        }
+    )
+    ours = built(form, types, values, form.__name__)
+    assert keccak(b"\x19\x01" + signable.header + signable.body) == typed_digest(ours, DOMAIN)
+
+
 def test_the_signer_is_recovered_and_another_domain_gives_another():
     signer = LocalSigner.generate()
     signature = signer.sign_typed_data(REQUEST, DOMAIN)
