@@ -127,7 +127,9 @@ def insert_into(dialect: str, table: sa.Table) -> Any:
 
 @functools.cache
 def _insert_new(dialect: str, table: sa.Table, keys: tuple[str, ...]) -> Any:
-    return insert_into(dialect, table).on_conflict_do_nothing(index_elements=keys)
+    new = insert_into(dialect, table).on_conflict_do_nothing(index_elements=keys)
+    # nobody asks for the number of the new row, but whether there is one
+    return new.inline().execution_options(preserve_rowcount=True)
 
 
 def insert_new(
