@@ -388,17 +388,8 @@ class ChainClient:
         """
         wanted = ["0x" + kind.TOPIC.hex(), *([] if about is None else [about])]
         deployment = self.deployment
-        found = self.request(
-            "eth_getLogs",
-            [
-                {
-                    "address": [one.address for one in deployment.contracts.values()],
-                    "topics": wanted,
-                    "fromBlock": hex(deployment.first_block),
-                    "toBlock": "latest" if last is None else hex(last),
-                }
-            ],
-        )
+        head = self.fetch_head().number if last is None else last
+        found = self._find_logs(wanted, deployment.first_block, head)
         blocks: dict[int, BlockRef | None] = {}
         events = []
         for entry in found:
@@ -423,6 +414,28 @@ class ChainClient:
                 )
             )
         return sorted(events, key=lambda one: (one.block_number, one.log_index))
+
+    def _find_logs(self, topics: list[str], first: int, last: int) -> list[Any]:
+        """Logs of our contracts in a range of blocks; halved where a node will not answer for all of it."""
+        if first > last:
+            return []
+        accounts = [one.address for one in self.deployment.contracts.values()]
+        query = {"address": accounts, "topics": topics}
+        try:
+            found = self.request(
+                "eth_getLogs", [query | {"fromBlock": hex(first), "toBlock": hex(last)}]
+            )
+        except NodeError:
+            if first == last:
+                raise
+            middle = (first + last) // 2
+            return [
+                *self._find_logs(topics, first, middle),
+                *self._find_logs(topics, middle + 1, last),
+            ]
+        if not isinstance(found, list):
+            raise ChainUnavailableError("the node's answer is not a list of logs")
+        return found
 
     def check_deployment(self) -> None:
         """Checks that the chain and the code at every address are those of the deployment.

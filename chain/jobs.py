@@ -18,6 +18,7 @@ from chain.errors import (
     WrongChainError,
 )
 from chain.lease import LeaseLostError
+from chain.wire import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,12 @@ log = structlog.get_logger(__name__)
 
 
 def send_once(writer: TransactionWriter, *, rounds: int = 50) -> Progress | None:
-    """Rounds of the writer until nothing moves; None while the node does not answer."""
+    """Rounds of the writer until nothing moves; None while the node does not answer, or refuses to."""
     done = None
     for _ in range(rounds):
         try:
             done = writer.send_once()
-        except ChainUnavailableError as error:
+        except (ChainUnavailableError, NodeError) as error:
             log.warning("the node does not answer; trying again", error=str(error))
             return None
         except LeaseLostError:
@@ -51,7 +52,7 @@ def index_once(indexer: Indexer, *, rounds: int = 1000) -> Advance | None:
     for _ in range(rounds):
         try:
             done = indexer.index_once()
-        except ChainUnavailableError as error:
+        except (ChainUnavailableError, NodeError) as error:
             log.warning("the node gives no believable answer; trying again", error=str(error))
             return None
         if not done.moved:

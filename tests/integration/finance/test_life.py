@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.settlement_token import SettlementToken
+from chain.bindings.structs import Amendment
+from chain.bindings.waybill_registry import WaybillRegistry
 from chain.errors import InvalidValueError, SignatureRefusedError
 from finance.advance import AdvanceState
 from finance.audit import DiscrepancyKind, book_of
@@ -21,6 +23,7 @@ from finance.records import PayeeState
 from finance.repository import SqlBooks
 from finance.risk import Verdict
 from finance.waterfall import Component
+from tests.integration.finance.town import FAR, ZERO
 
 
 @pytest.fixture
@@ -151,7 +154,6 @@ def test_a_shortage_cuts_the_loan_and_frees_the_rest_of_the_reserve(town):
 
 def test_a_shortage_beyond_tolerance_waits_and_a_closed_gate_gives_the_reserve_back(town, line):
     from chain.bindings.structs import Gate
-    from tests.integration.finance.town import FAR
 
     trip = town.issue_trip()
     advance = town.ask(line, trip, 500_000)
@@ -232,6 +234,33 @@ def test_chain_and_parameters_alone_rebuild_the_same_books(town, line):
     found = town.look(lambda s: s.show_portfolio(town.parties["lender"]))
     assert (found.outstanding_fen, found.loans) == (300_000, 1)
     assert 0 < found.yield_ppm < 116_800  # what came in so far, over all principal lent
+
+
+def test_what_is_owed_is_read_at_the_requests_own_block_so_that_a_rebuild_is_equal(town, line):
+    trip = town.issue_trip()
+    town.ask(line, trip, 300_000)
+    stands = town.client.fetch(WaybillRegistry.get(trip.waybills[1]))
+    form = Amendment(
+        waybill=trip.waybills[1],
+        version=stands.version,
+        freight=850_000,
+        quantity=stands.quantity,
+        load_from=stands.load_from,
+        deliver_by=stands.deliver_by,
+        vehicle=ZERO,
+        plan=ZERO,
+        document=town.number(),
+        expires=FAR,
+        salt=town.number(),
+    )
+    both = [town.sign(name, form, "WaybillRegistry") for name in ("carrier", "firm")]
+    town.send(WaybillRegistry.amend(form, *both, b""))
+    assert not town.refused, town.refused
+    assert town.client.fetch(WaybillRegistry.get(trip.waybills[1])).freight == 850_000
+    before = town.books(lambda b: b.find_receivable(trip.waybills[1]))
+    assert before.freight_fen == 900_000
+    town.indexer.rebuild(lambda session: SqlBooks(session).forget_projection())
+    assert town.books(lambda b: b.find_receivable(trip.waybills[1])) == before
 
 
 def test_one_corrupted_row_is_found_and_named_and_closed_when_it_is_put_right(town, line):
@@ -391,7 +420,6 @@ def test_headroom_counts_requests_in_flight_and_comes_back_when_they_end(town):
 def test_a_frozen_line_an_unknown_line_and_an_unlawful_line_are_refused(town, line):
     from chain.bindings.structs import LineChange
     from finance.errors import InvalidTermsError, UnknownLineError
-    from tests.integration.finance.town import FAR
 
     trip = town.issue_trip()
     form = town.prepare(line, trip, 100_000).form
