@@ -14,9 +14,13 @@ from tests.e2e.product import Product
 PATIENCE_MS = 10_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium; a machine without one skips these tests and says why."""
+    """Headless Chromium; a machine without one skips these tests and says why.
+
+    Of one file, not of the run: while Playwright is open its event loop runs in the main thread, where no
+    other test could have one of its own.
+    """
     with sync_playwright() as playwright:
         try:
             with open_browser(playwright) as opened:
