@@ -50,6 +50,8 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 ZIP_MODE = 0o600 << 16
 _LOCAL = struct.Struct("<4s5H3L2H")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ASTRAL = 0xF0
+"""From here on a byte begins a character beyond U+FFFF (RFC 3629)."""
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -183,16 +185,36 @@ def read_json(data: bytes, name: str) -> Any:
         deepest = max(deepest, depth)
     if deepest > MOST_DEPTH:
         raise PackRefusedError(f"JSON is at most {MOST_DEPTH} deep", field=name)
+    fractions: list[float] = []
+
+    def fraction(text: str) -> float:
+        fractions.append(float(text))
+        return fractions[-1]
+
     try:
         value = json.loads(
-            data, object_pairs_hook=_members, parse_int=_whole, parse_constant=_refuse
+            data,
+            object_pairs_hook=_members,
+            parse_int=_whole,
+            parse_float=fraction,
+            parse_constant=_refuse,
         )
-        canonical = rfc8785.dumps(value)
+        canonical = rfc8785.dumps(value) if fractions else _canonical(value, data)
     except (ValueError, TypeError, RecursionError) as error:
         raise PackRefusedError(f"{name} cannot be read: {error}", field=name) from error
     if canonical != data:
         raise PackRefusedError(f"{name} is not in canonical form (RFC 8785)", field=name)
     return value
+
+
+def _canonical(value: Any, data: bytes) -> bytes:
+    """The value's canonical form; of whole numbers and common characters the standard library's is the same."""
+    if max(data, default=0) < _ASTRAL:  # names then sort by code points as they do by UTF-16 units
+        quick = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        if quick.encode() == data:
+            return data
+    canonical: bytes = rfc8785.dumps(value)
+    return canonical
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -203,9 +225,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(text: str) -> int:
-    if len(text) > MOST_DIGITS + 1:
+    if len(text) > MOST_DIGITS + 1 or abs(value := int(text)) >= 1 << 53:
         raise ValueError("a number beyond 2^53")
-    return int(text)
+    return value
 
 
 def _refuse(text: str) -> None:

@@ -177,12 +177,14 @@ def run_portfolio(fixes: int, packs: int) -> None:
             done = export_trip(system.container, trip, path)
         finally:
             system.close()
-        summary, begin, warm = Summary(), time.perf_counter(), 0
+        summary, begin, warm, end = Summary(), time.perf_counter(), 0, 0
         for at, report in enumerate(verify_packs([path] * packs, Trust((done.anchor_hash,))), 1):
             summary.add(report)
             if at == max(1, packs // 10):
                 warm = _memory()
-        took, grown = time.perf_counter() - begin, _memory() - warm
+            if at == packs:
+                end = _memory()  # while the processes still live
+        took, grown = time.perf_counter() - begin, end - warm
         if summary.exit_code:
             sys.exit(f"{summary.counts}: {summary.exceptions[:3]}")
         facts = {"packs": packs, "fixes": fixes, "workers": os.cpu_count()}
