@@ -16,7 +16,7 @@ FOLDER = ROOT / "tests" / "benchmarks"
 
 PARTS = {
     "chain": ("bench_chain",),
-    "tracking": ("bench_tracking", "bench_judge"),
+    "tracking": ("bench_tracking", "bench_gateway", "bench_judge"),
     "finance": ("bench_finance",),
     "api": ("bench_api",),
     "audit": ("bench_audit",),

@@ -9,7 +9,7 @@ not depend on the machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,29 +84,51 @@ class Match:
     near: Bools
 
 
+class _Road:
+    """The line of a road on the plane, which the trips of one road have in common."""
+
+    def __init__(self, route: tuple[tuple[float, float], ...]) -> None:
+        points = np.array(route, dtype=np.float64)
+        moved = np.ones(len(points), dtype=np.bool_)
+        moved[1:] = (np.diff(points, axis=0) != 0).any(axis=1)
+        points = points[moved]
+        self.lon_0 = float(points[0, 0])
+        self.proj = Proj(proj="merc", ellps="WGS84", lon_0=self.lon_0, over=True)
+        # longitudes run on across the antimeridian instead of jumping by 360
+        self.lon, self.lat = _densify(np.unwrap(points[:, 0], period=360.0), points[:, 1])
+        steps = geodesic_mm(self.lon, self.lat)
+        self.along = np.concatenate(([0], np.cumsum(steps)))
+        x, y = self.proj(self.lon, self.lat)
+        self.x, self.y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        self.seg_len = np.maximum(steps, 1)
+        ends = np.stack((self.x, self.y), axis=1)
+        self.segments: NDArray[Any] = np.asarray(
+            shapely.linestrings(np.stack((ends[:-1], ends[1:]), axis=1))
+        )
+        self.tree = shapely.STRtree(self.segments)
+        self.pace: tuple[Floats, Floats] | None = None
+        self.twofold: dict[int, Bools] = {}
+
+    @cached_property
+    def lists(self) -> tuple[list[float], list[float], list[float]]:
+        """Mercator metres x and y, and metres along: plain floats are quicker one by one."""
+        return self.x.tolist(), self.y.tolist(), (self.along / 1000.0).tolist()
+
+
+_road_of = lru_cache(maxsize=256)(_Road)
+
+
 class Corridor:
     """The planned road of one plan, ready for many fixes."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        route = np.array(plan.route, dtype=np.float64)
-        moved = np.ones(len(route), dtype=np.bool_)
-        moved[1:] = (np.diff(route, axis=0) != 0).any(axis=1)
-        route = route[moved]
-        self.lon_0 = float(route[0, 0])
-        self._proj = Proj(proj="merc", ellps="WGS84", lon_0=self.lon_0, over=True)
-        lon, lat = _densify(self._unwrap(route[:, 0]), route[:, 1])
-        self.lon, self.lat = lon, lat
-        steps = geodesic_mm(lon, lat)
-        self.along = np.concatenate(([0], np.cumsum(steps)))
-        self.length_mm = int(self.along[-1])
-        self.x, self.y = self.project(lon, lat)
-        self._seg_len = np.maximum(steps, 1)
-        ends = np.stack((self.x, self.y), axis=1)
-        self._segments: NDArray[Any] = np.asarray(
-            shapely.linestrings(np.stack((ends[:-1], ends[1:]), axis=1))
-        )
-        self._tree = shapely.STRtree(self._segments)
+        road = self.road = _road_of(plan.route)
+        self.lon_0, self._proj = road.lon_0, road.proj
+        self.lon, self.lat = road.lon, road.lat
+        self.x, self.y = road.x, road.y
+        self.along, self.length_mm = road.along, int(road.along[-1])
+        self._seg_len, self._segments, self._tree = road.seg_len, road.segments, road.tree
         self.width_mm = plan.corridor_m * 1000
         self._check_gates()
 
@@ -126,11 +148,6 @@ class Corridor:
                     field=field,
                     away_m=away // 1000,
                 )
-
-    def _unwrap(self, lon: Floats) -> Floats:
-        """Longitudes that run on across the antimeridian instead of jumping by 360."""
-        unwrapped: Floats = np.unwrap(lon, period=360.0)
-        return unwrapped
 
     def project(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         """Mercator metres on the ellipsoid; divide distances by scale() to have ground metres."""
@@ -218,10 +235,9 @@ class Corridor:
         The road's bends limit the speed to what 4 m/s2 sideways allow, its straights to 250 km/h, and
         2.5 m/s2 forwards and 4 m/s2 braking join them.
         """
-        pace: tuple[Floats, Floats] | None = self.__dict__.get("_pace")
+        pace = self.road.pace
         if pace is None:
-            pace = self._find_pace()
-            self.__dict__["_pace"] = pace
+            pace = self.road.pace = self._find_pace()
         least: Floats = np.interp(along, pace[0], pace[1])
         return least
 
@@ -259,10 +275,9 @@ class Corridor:
     @property
     def _twofold(self) -> Bools:
         """Segments beside which the road passes a second time, further along."""
-        found: Bools | None = self.__dict__.get("_twofold_found")
+        found = self.road.twofold.get(self.plan.corridor_m)
         if found is None:
-            found = self._find_twofold()
-            self.__dict__["_twofold_found"] = found
+            found = self.road.twofold[self.plan.corridor_m] = self._find_twofold()
         return found
 
     def _find_twofold(self) -> Bools:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def read_frames(frames: Iterable[RawFrame], terminal: str) -> list[Fix]:
             )
         elif raw.source == FIXES:
             fixes.extend(
-                replace(fix, received=raw.received, terminal=terminal)
+                fix._replace(received=raw.received, terminal=terminal)
                 for fix in unpack_fixes(raw.data)
             )
     return fixes
@@ -138,7 +138,7 @@ def pack_fixes(fixes: Sequence[Fix]) -> bytes:
     """
     rows = []
     for fix in fixes:
-        row = {name: value for name, value in asdict(fix).items() if value is not None}
+        row = {name: value for name, value in fix._asdict().items() if value is not None}
         del row["terminal"]
         row.pop("received", None)
         rows.append(row)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracking.compressed import check_compressed
 from tracking.datum import bd09_to_wgs84, gcj02_to_wgs84, in_china
 from tracking.drive import kmh, runs
 from tracking.findings import Finding, Severity
@@ -84,7 +85,7 @@ def check_fraud(drive: Drive, corridor: Corridor, way: Journey, policy: Policy) 
         *_straight_line(drive, policy.rule("straight_line")),
         *_too_perfect(drive, policy.rule("too_perfect")),
         *_white_noise(drive, policy.rule("white_noise")),
-        *_compressed(drive, corridor, way, policy.rule("time_compressed")),
+        *check_compressed(drive, corridor, way, policy.rule("time_compressed")),
         *(
             _speed_mismatch(drive, policy.rule("speed_mismatch"))
             or _even_speed(drive, policy.rule("speed_mismatch"))
@@ -170,6 +171,9 @@ def _too_perfect(drive: Drive, rule: Rule) -> list[Finding]:
     off_clock_m = _off_uniform_m(along, time)
     # A steady right foot on a motorway is off by 140 m and more, a player of a route by 10.
     uniform = off_clock_m <= min(way // 1000 * rule["uniform_permille"] // 1000, rule["uniform_m"])
+    # A line goes through any two heaps of fixes, as long silences leave them.
+    tenths = len(np.unique((time - time[0]) * 10 // (time[-1] - time[0] + 1)))
+    uniform = uniform and tenths >= rule["seen_tenths_n"]
     exact = residual_cm <= rule["residual_cm"]
     if not (uniform or exact):
         return []
@@ -244,55 +248,7 @@ def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
     ]
 
 
-# ------------------------------------------------------------------- TIME AND SPEED
-def _compressed(drive: Drive, corridor: Corridor, way: Journey, rule: Rule) -> list[Finding]:
-    """Stretches driven faster than their bends and a vehicle's forces allow."""
-    along, on_road = drive.match.along, drive.on_road
-    least = corridor.least_seconds(np.where(on_road, along, 0))
-    ahead = np.diff(along)
-    # Only steps whose progress is what was driven: a cut corner of the plan is not speed.
-    true = way.covered & (ahead * 10 <= drive.steps * 13 + 500_000)
-    needed = np.concatenate(([0.0], np.cumsum(np.where(true, np.diff(least), 0.0))))
-    time = drive.time
-    mask = np.zeros(len(drive), dtype=np.bool_)
-    worst = 0
-    for window, permille in (
-        (rule["burst_s"], rule["burst_permille"]),
-        (rule["short_s"], rule["short_permille"]),
-        (rule["middle_s"], rule["middle_permille"]),
-        (rule["long_s"], rule["long_permille"]),
-    ):
-        until = np.searchsorted(time, time + window, side="left")
-        rows = np.flatnonzero(until < len(time))
-        if len(rows) == 0:
-            continue
-        spent = (time[until[rows]] - time[rows]).astype(np.float64)
-        share = (needed[until[rows]] - needed[rows]) / np.maximum(spent, 1.0) * 1000
-        over = np.flatnonzero((share > permille) & (spent <= window * 2))
-        if len(over):
-            worst = max(worst, round(float(share[over].max())))
-        for at in rows[over].tolist():
-            mask[at : until[at] + 1] = True
-    out = []
-    for first, last in runs(mask):
-        spent_s = int(time[last] - time[first])
-        out.append(
-            Finding(
-                rule.code,
-                rule.severity,
-                int(time[first]),
-                int(time[last]),
-                {
-                    "seconds": spent_s,
-                    "needed_s": round(float(needed[last] - needed[first])),
-                    "kmh": kmh(int(drive.steps[first:last].sum()), spent_s),
-                    "worst_permille": worst,
-                },
-            )
-        )
-    return out
-
-
+# ------------------------------------------------------------------- REPORTED SPEED
 def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
     """The reported speed against the way really made, over minutes; derived speeds never accuse."""
     speed = drive.speed

@@ -118,8 +118,9 @@ def check_others(
         drift_s = abs(like.stretch_permille - 1000) * int(drive.time[-1] - drive.time[0]) // 1000
         if together and like.same_permille < replay["same_permille"]:
             copied = copied and drift_s <= shared["drift_s"]
-        elif overlap <= 0:
-            copied = copied or _is_swayed(like, replay)
+            copied = copied and like.apart_ds <= shared["apart_ds"]
+            copied = copied and like.wide_ds <= shared["wide_ds"]
+        swayed = overlap <= 0 and not copied and _is_swayed(like, replay)
         terminal = other.terminal or (file.terminals[0] if len(file.terminals) == 1 else "")
         detail = {
             "other": other.name,
@@ -134,7 +135,14 @@ def check_others(
         start, end = int(drive.time[0]), int(drive.time[-1])
         if copied:
             rule = shared if together and (terminal != own or not own) else replay
-            out.append(Finding(rule.code, rule.severity, start, end, detail))
+            # By few places two trucks that keep their distance can look like one.
+            few = rule is shared and like.places < shared["certain_n"]
+            few = few and like.same_permille < replay["same_permille"]
+            grade = Severity.REVIEW if few else rule.severity
+            out.append(Finding(rule.code, grade, start, end, detail))
+        elif swayed:
+            # One in a hundred drives keeps so near to an earlier one by chance: a person looks at both.
+            out.append(Finding(replay.code, Severity.REVIEW, start, end, detail))
         elif together and like.share_permille >= convoy["share_permille"]:
             out.append(Finding(convoy.code, convoy.severity, start, end, detail))
     if seen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ def read_recording(data: bytes, form: Recording) -> list[Fix]:
             raise FileError("the NMEA file: holds no RMC sentence with a date and a position")
     if len(fixes) > MOST_FIXES:
         raise FileError(f"the file holds {len(fixes)} positions; at most {MOST_FIXES} at once")
-    return [replace(fix, late=True, received=None, terminal="") for fix in fixes]
+    return [fix._replace(late=True, received=None, terminal="") for fix in fixes]
 
 
 def decode_text(data: bytes, name: str) -> str:

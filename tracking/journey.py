@@ -134,15 +134,20 @@ def _arrival(
         return None
     first = int(rows[0])
     rule = policy.rule("no_journey")
-    # It appeared there without having been seen on the way, and never moved again.
-    placed = (
+    # It appeared there without having been seen on the way, and never moved again; out of a silence a truck
+    # that was seen on half of its road may well have driven there.
+    leapt = first > 0 and (
+        kmh(int(drive.steps[first - 1]), int(drive.gaps[first - 1]))
+        > policy.rule("impossible_speed")["cap_kmh"]
+    )
+    silent = (
         first > 0
+        and int(drive.gaps[first - 1]) > rule["unseen_s"]
+        and covered_mm * 1000 < rule["seen_permille"] * length_mm
+    )
+    placed = (
+        (leapt or silent)
         and int(drive.steps[first - 1]) > rule["jump_m"] * 1000
-        and (
-            int(drive.gaps[first - 1]) > rule["unseen_s"]
-            or kmh(int(drive.steps[first - 1]), int(drive.gaps[first - 1]))
-            > policy.rule("impossible_speed")["cap_kmh"]
-        )
         and len(drive) - first >= rule["still_n"]
         and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
         and not _was_frozen(drive, first - 1)
@@ -184,8 +189,8 @@ def _stays_there(inside: Bools, covered_mm: int, length_mm: int, policy: Policy)
     it, a silence may hide the loop between, and a truck that stands there has arrived all the same.
     """
     stay = np.zeros(len(inside), dtype=np.bool_)
-    most = policy.rule("low_coverage")["coverage_permille"]
-    if len(inside) and inside[-1] and covered_mm * 1000 >= most * length_mm:
+    least = policy.rule("no_journey")["stay_permille"]
+    if len(inside) and inside[-1] and covered_mm * 1000 >= least * length_mm:
         outside = np.flatnonzero(~inside)
         stay[outside[-1] + 1 if len(outside) else 0 :] = True
     return stay

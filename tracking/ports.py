@@ -51,6 +51,17 @@ class Raised(NamedTuple):
     raised: int
 
 
+class TripOnRoad(NamedTuple):
+    """What the watch asks of every trip at every look: all but its plan, which is long and seldom changes."""
+
+    trip: TripId
+    terminal: str
+    version: int
+    plan_hash: Hash32
+    opens: int
+    closes: int
+
+
 class Records(Protocol):
     """Everything tracking keeps, seen from inside one database transaction.
 
@@ -178,6 +189,12 @@ class Records(Protocol):
 
     def list_trips(self, states: Collection[TripState] | None = None) -> list[Trip]:
         """Trips under watch, by opening."""
+        ...
+
+    def list_on_road(
+        self, states: Collection[TripState], since: int, until: int
+    ) -> list[TripOnRoad]:
+        """Trips in some states whose window meets a span of time, without their plans, by opening."""
         ...
 
     def find_trip_of_terminal(self, terminal: str, at: int) -> Trip | None:

@@ -73,27 +73,27 @@ def fix_digest(fix: Fix) -> int:
     With terminal and time it names a fix: the same fix sent live, later from a blind area, or twice, is
     one row.
     """
-    numbers = (
-        fix.time,
-        fix.lat_e6,
-        fix.lon_e6,
-        *(
-            _NO_NUMBER if value is None else value
-            for value in (
-                fix.speed_dkmh,
-                fix.heading,
-                fix.altitude_m,
-                fix.satellites,
-                fix.odometer_dkm,
-                fix.recorder_dkmh,
-                fix.status,
-                fix.alarm,
-            )
-        ),
-        fix.valid,
-        fix.items_ok,
+    time, lat, lon, speed, heading, _, _, altitude, sats, valid, way, told, status, alarm, _, ok = (
+        fix
     )
-    hashed = hashlib.blake2b(_DIGEST.pack(*numbers), digest_size=8)
+    hashed = hashlib.blake2b(
+        _DIGEST.pack(
+            time,
+            lat,
+            lon,
+            _NO_NUMBER if speed is None else speed,
+            _NO_NUMBER if heading is None else heading,
+            _NO_NUMBER if altitude is None else altitude,
+            _NO_NUMBER if sats is None else sats,
+            _NO_NUMBER if way is None else way,
+            _NO_NUMBER if told is None else told,
+            _NO_NUMBER if status is None else status,
+            _NO_NUMBER if alarm is None else alarm,
+            valid,
+            ok,
+        ),
+        digest_size=8,
+    )
     return int.from_bytes(hashed.digest(), "big", signed=True)
 
 
@@ -811,19 +811,12 @@ _RAW_COLUMNS = (
 
 
 def _raw_values(entry: RawEntry) -> tuple[Any, ...]:
-    source, received, data = entry.frame.source, entry.frame.received, entry.frame.data
-    packed = zlib.compress(data, 6) if len(data) > _WORTH_PACKING else data
-    shorter = len(packed) < len(data)
-    return (
-        entry.terminal_number,
-        source,
-        received,
-        entry.first_time,
-        entry.last_time,
-        entry.piece,
-        shorter,
-        packed if shorter else data,
-    )
+    number, (source, received, data), first, last, piece = entry
+    if len(data) > _WORTH_PACKING:
+        packed = zlib.compress(data, 6)
+        if len(packed) < len(data):
+            return (number, source, received, first, last, piece, True, packed)
+    return (number, source, received, first, last, piece, False, data)
 
 
 class _RawRow(NamedTuple):
@@ -900,25 +893,8 @@ _FIX_COLUMNS = (
 
 
 def _fix_values(number: int, fix: Fix) -> tuple[Any, ...]:
-    return (
-        number,
-        fix.time,
-        fix_digest(fix),
-        fix.lat_e6,
-        fix.lon_e6,
-        fix.speed_dkmh,
-        fix.heading,
-        fix.received,
-        fix.altitude_m,
-        fix.satellites,
-        fix.valid,
-        fix.odometer_dkm,
-        fix.recorder_dkmh,
-        fix.status,
-        fix.alarm,
-        fix.late,
-        fix.items_ok,
-    )
+    """In the order of ``_FIX_COLUMNS``, which is that of the fields of a fix but for its terminal."""
+    return (number, fix[0], fix_digest(fix), *fix[1:6], *fix[7:])
 
 
 def _trip_values(trip: Trip) -> dict[str, Any]:

@@ -321,7 +321,7 @@ class TrackingService:
             return 0
         frame = RawFrame(ground.FIXES, now, ground.pack_fixes(fixes))
         return self._take(
-            known, frame, [replace(one, received=now, terminal=known.terminal) for one in fixes]
+            known, frame, [one._replace(received=now, terminal=known.terminal) for one in fixes]
         )
 
     def take_osmand(self, terminal: str, request: str) -> int:
@@ -865,12 +865,18 @@ def _authenticate(arrival: Arrival, known: Terminal | None) -> Answer:
 
 
 def _raw_entries(number: int, arrival: Arrival) -> list[RawEntry]:
-    times = [fix.time for fix in arrival.fixes] or [arrival.received]
-    first, last = min(times), max(times)
-    piece = len(arrival.payloads) > 1
+    fixes, received, payloads = arrival.fixes, arrival.received, arrival.payloads
+    if len(fixes) == 1:
+        first = last = fixes[0].time
+    elif fixes:
+        times = [fix.time for fix in fixes]
+        first, last = min(times), max(times)
+    else:
+        first = last = received
+    piece = len(payloads) > 1
     return [
-        RawEntry(number, RawFrame(ground.JT808, arrival.received, payload), first, last, piece)
-        for payload in arrival.payloads
+        RawEntry(number, RawFrame(ground.JT808, received, payload), first, last, piece)
+        for payload in payloads
     ]
 
 

@@ -74,8 +74,7 @@ class LiveTrip:
         self.policy = default_policy() if policy is None else policy
         corridor = corridor_of(plan)
         self._corridor = corridor
-        self._x, self._y = corridor.x.tolist(), corridor.y.tolist()
-        self._along = (corridor.along / 1000.0).tolist()
+        self._x, self._y, self._along = corridor.road.lists
         self._length = corridor.length_mm / 1000.0
         self._width = float(plan.corridor_m)
         self._middle = (float(corridor.lon.min()) + float(corridor.lon.max())) / 2.0

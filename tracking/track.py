@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,19 +51,22 @@ class Columns:
     @classmethod
     def of(cls, fixes: Iterable[Fix]) -> Columns:
         """Columns of fixes in the order given."""
-        some = fixes if isinstance(fixes, (list, tuple)) else list(fixes)
+        some = fixes if isinstance(fixes, list) else list(fixes)
         count = len(some)
         table = np.empty((len(_COLUMNS), count), dtype=np.int64)
-        for row, name in enumerate(_COLUMNS):
-            values = list(map(attrgetter(name), some))
-            missing = values.count(None) if name in _OPTIONAL else 0
-            if missing == count:
-                table[row] = NONE
-            elif missing:
-                table[row] = [NONE if value is None else value for value in values]
-            else:
-                table[row] = values
-        terminals = np.array([fix.terminal for fix in some], dtype=object)
+        terminals = np.empty(count, dtype=object)
+        if count:
+            given = dict(zip(Fix._fields, zip(*some, strict=True), strict=True))
+            terminals[:] = given["terminal"]
+            for row, name in enumerate(_COLUMNS):
+                values = given[name]
+                missing = values.count(None) if name in _OPTIONAL else 0
+                if missing == count:
+                    table[row] = NONE
+                elif missing:
+                    table[row] = [NONE if value is None else value for value in values]
+                else:
+                    table[row] = values
         return cls(table, terminals)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chain.bindings.enums import TripState
 
@@ -157,8 +157,7 @@ class AttestationRecord:
     attested: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RawFrame:
+class RawFrame(NamedTuple):
     """Bytes as they came in, the ground of every verdict.
 
     Attributes:

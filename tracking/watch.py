@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from tracking.alerts import Alert
     from tracking.fix import Fix
     from tracking.policy import Policy
-    from tracking.ports import Records
+    from tracking.ports import Records, TripOnRoad
     from tracking.stream import Progress
-    from tracking.trip import Trip
 
 log = structlog.get_logger("tracking")
 
@@ -80,8 +79,7 @@ class Watch:
         """
         trips = {
             trip.trip: trip
-            for trip in records.list_trips(UNDER_WAY)
-            if trip.opens <= now <= trip.closes + CLOCK_TOLERANCE_S
+            for trip in records.list_on_road(UNDER_WAY, now - CLOCK_TOLERANCE_S, now)
         }
         for gone in self._trips.keys() - trips.keys():
             del self._trips[gone]
@@ -91,7 +89,7 @@ class Watch:
                 fresh_trips += 1
                 if fresh_trips > MOST_NEW:
                     continue  # their whole record is read: a few at a time after a restart
-            self._follow(trip)
+            self._follow(records, trip)
         # Two trips of one terminal overlap in time now and then: each takes its own part.
         since: dict[str, int] = {}
         for name, watched in self._trips.items():
@@ -117,13 +115,16 @@ class Watch:
         """Begins anew from the records: after what was found could not be written down."""
         self._trips.clear()
 
-    def _follow(self, trip: Trip) -> None:
+    def _follow(self, records: Records, trip: TripOnRoad) -> None:
         facts = (trip.version, trip.plan_hash, trip.opens, trip.closes)
         known = self._trips.get(trip.trip)
         if known is not None and known.facts == facts:
             return
+        whole = records.find_trip(trip.trip)
+        if whole is None:
+            return
         try:
-            plan = Plan.from_json(trip.plan)
+            plan = Plan.from_json(whole.plan)
             live = LiveTrip(plan, policy=self._policy, for_verdict=False)
         except YundanError as error:
             if known is None:  # told once

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from chain.ids import TripId
+from chain.ids import Hash32, TripId
 from tracking.alerts import Alert
 from tracking.findings import Severity
 from tracking.fix import Fix
-from tracking.ports import Raised
+from tracking.ports import Raised, TripOnRoad
 from tracking.stream import Progress
-from tracking.tables import FixRow, TerminalRow, TripAlertRow, TripProgressRow
+from tracking.tables import FixRow, TerminalRow, TrackedTripRow, TripAlertRow, TripProgressRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sqlmodel import Session
+
+    from chain.bindings.enums import TripState
 
 _IN_AT_ONCE = 500
 _PROGRESS = tuple(one.name for one in fields(Progress))
@@ -48,8 +50,11 @@ class WatchRecords:
                 .data(some)
                 .cte("asked")  # SQLite takes a list of values by this name alone
             )
+            columns = [
+                known.c.terminal if name == "terminal" else table.c[name] for name in Fix._fields
+            ]
             rows = self._session.execute(
-                sa.select(table, known.c.terminal)
+                sa.select(*columns)
                 .select_from(asked)
                 .join(known, known.c.terminal == asked.c.terminal)
                 .join(
@@ -61,9 +66,36 @@ class WatchRecords:
                 .where(table.c.time <= until)
                 .order_by(table.c.terminal_number, table.c.time, table.c.digest)
             )
-            for row in rows:
-                found.setdefault(row.terminal, []).append(read_fix(row, row.terminal))
+            for fix in map(Fix._make, rows):
+                found.setdefault(fix.terminal, []).append(fix)
         return found
+
+    def list_on_road(
+        self, states: Collection[TripState], since: int, until: int
+    ) -> list[TripOnRoad]:
+        """Trips in some states whose window meets a span of time, without their plans, by opening."""
+        trips, known = _table(TrackedTripRow).c, _table(TerminalRow)
+        rows = self._session.execute(
+            sa.select(
+                trips.trip,
+                known.c.terminal,
+                trips.version,
+                trips.plan_hash,
+                trips.opens,
+                trips.closes,
+            )
+            .join(known, known.c.number == trips.terminal_number)
+            .where(
+                trips.state.in_([int(state) for state in states]),
+                trips.opens <= until,
+                trips.closes >= since,
+            )
+            .order_by(trips.opens, trips.trip)
+        )
+        return [
+            TripOnRoad(TripId(trip), terminal, version, Hash32(plan), opens, closes)
+            for trip, terminal, version, plan, opens, closes in rows
+        ]
 
     def add_alerts(self, alerts: Sequence[Raised]) -> list[Raised]:
         """Keeps alerts; those that were not known before (by trip, instant and code)."""
@@ -123,7 +155,10 @@ class WatchRecords:
         rest = {name: statement.excluded[name] for name in _PROGRESS}
         self._session.connection().execute(
             statement.on_conflict_do_update(index_elements=("trip",), set_=rest),
-            [{"trip": trip, **asdict(one)} for trip, one in progress.items()],
+            [
+                {"trip": trip, **{name: getattr(one, name) for name in _PROGRESS}}
+                for trip, one in progress.items()
+            ],
         )
 
     def list_progress(self, trips: Collection[TripId]) -> dict[TripId, Progress]:

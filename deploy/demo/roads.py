@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,7 @@ def fixes_of(drive: Drive, runs: dict[str, list[Fix]]) -> list[Fix]:
     if drive.alteration == "teleport":
         middle = fixes[len(fixes) // 2].time
         return [
-            replace(fix, lat_e6=fix.lat_e6 + 45_000) if abs(fix.time - middle) <= 300 else fix
+            fix._replace(lat_e6=fix.lat_e6 + 45_000) if abs(fix.time - middle) <= 300 else fix
             for fix in fixes
         ]
     return fixes

@@ -5,8 +5,9 @@ wait in one queue; a worker thread takes what has gathered, in order, and hands 
 transaction (group commit), so that a slow disk makes groups larger and never loses their order.
 
 Everything a peer can make grow is bounded: connections, strangers (not yet authenticated), bytes waiting
-for an end flag, unfinished pieces, messages waiting, bytes it does not read, and time without a word. A bad
-frame costs neither its connection nor its neighbour; a stream of nothing but bad bytes is cut off.
+for an end flag, unfinished pieces, messages waiting and their bytes, bytes it does not read, and time without a
+word; each for one connection and for all together. A bad frame costs neither its connection nor its neighbour; a
+stream of nothing but bad bytes is cut off.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import asyncio
 import contextlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tracking import jt808
 from tracking.ingest.arrivals import Answer, Arrival, unrecorded_answer
+from tracking.ingest.session import GatewaySettings as GatewaySettings  # noqa: PLC0414  part of this door
+from tracking.ingest.session import Session, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,200 +38,7 @@ POSITIONS = frozenset(
 """Messages that carry evidence."""
 
 
-@dataclass(frozen=True, slots=True)
-class GatewaySettings:
-    """Where to listen, and what a peer may cost.
-
-    Attributes:
-        host: address to listen on.
-        port: port to listen on, 0 for any free one.
-        most_connections: connections in all; further ones are refused.
-        most_strangers: connections that have not authenticated; the oldest makes room for a new one.
-        login_s: seconds a stranger has to authenticate.
-        most_failures: messages refused to a stranger before he is closed, so that codes are not tried out.
-        idle_s: seconds without a good frame after which a session is closed.
-        most_bad_bytes: bytes of bad frames and garbage since the last good frame.
-        most_waiting: messages waiting to become durable, in all; reading stops above.
-        most_waiting_each: the same for one connection.
-        most_group: messages made durable in one transaction.
-        most_unread_bytes: acknowledgements the peer does not read; reading from it stops above.
-        resend_after_s: seconds after which missing pieces are asked for (0x8003).
-        piece_bytes: bytes of unfinished pieces of one connection.
-        pieces_expiry_s: seconds after which an unfinished message is given up.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    most_connections: int = 20_000
-    most_strangers: int = 2_000
-    login_s: float = 60.0
-    most_failures: int = 20
-    idle_s: float = 900.0
-    most_bad_bytes: int = 64 * 1024
-    most_waiting: int = 20_000
-    most_waiting_each: int = 512
-    most_group: int = 4_000
-    most_unread_bytes: int = 32 * 1024
-    resend_after_s: int = 5
-    piece_bytes: int = 128 * 1024
-    pieces_expiry_s: int = 300
-
-
-class _Waiting(NamedTuple):
-    session: Session
-    message_id: int
-    message: jt808.Message | None
-    payloads: tuple[bytes, ...]
-    serials: tuple[int, ...]
-
-    def arrival(self, received: int, counts: Counter[str]) -> Arrival:
-        """As the connection stands now: it may have authenticated while the message waited."""
-        session, fixes = self.session, []
-        if self.payloads and self.message is not None:
-            late = isinstance(self.message, jt808.Batch) and self.message.late
-            for location in jt808.locations_of(self.message):
-                fix = (
-                    location
-                    if isinstance(location, jt808.Refusal)
-                    else jt808.to_fix(
-                        location, terminal=session.terminal, received=received, late=late
-                    )
-                )
-                if isinstance(fix, jt808.Refusal):
-                    counts[f"refused:{fix.code}"] += 1
-                else:
-                    fixes.append(fix)
-        return Arrival(
-            session.number,
-            session.terminal_number,
-            session.terminal,
-            self.message_id,
-            self.message,
-            self.payloads,
-            tuple(fixes),
-            received,
-        )
-
-
 _CHUNK = 16 * 1024
-
-
-class Session(asyncio.BufferedProtocol):
-    """One connection: what it has said and what it still waits for."""
-
-    __slots__ = (
-        "_gateway",
-        "_out",
-        "_writer",
-        "bad_bytes",
-        "failures",
-        "leaving",
-        "number",
-        "opened",
-        "phone",
-        "reassembler",
-        "serial",
-        "splitter",
-        "stopped",
-        "terminal",
-        "terminal_number",
-        "told",
-        "touched",
-        "transport",
-        "unread",
-        "waiting",
-    )
-
-    def __init__(self, gateway: Gateway, number: int, now: float) -> None:
-        self._gateway = gateway
-        self.number = number
-        self.transport: asyncio.Transport | None = None
-        self.splitter = jt808.Splitter()
-        self.reassembler: jt808.Reassembler | None = None
-        self.terminal = ""
-        self.phone = ""
-        self._writer: jt808.FrameWriter | None = None
-        self._out: list[bytes] = []
-        self.terminal_number: int | None = None
-        self.serial = 0
-        self.waiting = 0
-        self.bad_bytes = 0
-        self.opened = self.touched = now
-        self.stopped = False
-        self.unread = False
-        self.told = False
-        self.leaving = False
-        self.failures = 0
-
-    # what asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once at the start."""
-        self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=self._gateway.settings.most_unread_bytes)
-        self._gateway.joined(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
-        """Called once at the end."""
-        self._gateway.left(self)
-        self.transport = None
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        """Where to read into; what was read is handed over before the next call for any session."""
-        return self._gateway.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have been read."""
-        self._gateway.received(self, bytes(self._gateway.buffer[:nbytes]))
-
-    def pause_writing(self) -> None:
-        """The peer does not read what it is sent."""
-        self.unread = True
-        self._gateway.regulate(self)
-
-    def resume_writing(self) -> None:
-        """The peer reads again."""
-        self.unread = False
-        self._gateway.regulate(self)
-
-    # what the gateway calls
-
-    def heard_as(self, frame: jt808.Frame) -> None:
-        """Answers in the form of header that the terminal uses."""
-        if self._writer is None or self._writer.version_byte != frame.version_byte:
-            self._writer = jt808.FrameWriter(frame.phone, frame.version_byte)
-
-    def put(self, message_id: int, body: bytes) -> None:
-        """Makes one message ready for the terminal; ``flush`` writes what is ready, at once."""
-        if self._writer is not None:
-            self._out.append(self._writer.frame(message_id, self.serial, body))
-            self.serial = self.serial + 1 & 0xFFFF
-
-    def flush(self) -> None:
-        """Writes what is ready."""
-        out, self._out = self._out, []
-        if out and self.transport is not None and not self.transport.is_closing():
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-
-    def close(self) -> None:
-        """Closes after what was written has left."""
-        if self.transport is not None:
-            self.transport.close()
-
-    def abort(self) -> None:
-        """Closes at once."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def read(self, *, go_on: bool) -> None:
-        """Stops or resumes reading from the peer."""
-        if self.transport is None or self.transport.is_closing() or self.stopped is not go_on:
-            return
-        if go_on:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-        self.stopped = not go_on
 
 
 class Gateway:
@@ -260,7 +69,9 @@ class Gateway:
         self._sessions: dict[int, Session] = {}
         self._strangers: dict[int, Session] = {}
         self._by_terminal: dict[int, Session] = {}
-        self._queue: list[_Waiting] = []
+        self._queue: list[Waiting] = []
+        self._queued_bytes = 0
+        self._held_bytes = 0
         self._numbers = 0
         self._full = False
         self._stopping = False
@@ -323,9 +134,24 @@ class Gateway:
         return len(self._sessions)
 
     @property
+    def strangers(self) -> int:
+        """Connections that have not authenticated yet."""
+        return len(self._strangers)
+
+    @property
     def waiting(self) -> int:
         """Messages that are not durable yet and not in the worker's hands."""
         return len(self._queue)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the messages waiting, those in the worker's hands included."""
+        return self._queued_bytes
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of unfinished pieces of all connections, with what it takes to hold them."""
+        return self._held_bytes
 
     # --- sessions ------------------------------------------------------------------------------
 
@@ -352,6 +178,7 @@ class Gateway:
         """A connection is gone."""
         self._sessions.pop(session.number, None)
         self._strangers.pop(session.number, None)
+        self._drop_pieces(session)
         number = session.terminal_number
         if number is not None and self._by_terminal.get(number) is session:
             del self._by_terminal[number]
@@ -388,7 +215,9 @@ class Gateway:
                     self.counts["sessions_expired"] += 1
                     session.abort()
                 elif session.reassembler:
+                    before = session.reassembler.held_bytes
                     session.reassembler.expire(int(now))
+                    self._held_bytes += session.reassembler.held_bytes - before
                     for missing in session.reassembler.missing(int(now), settings.resend_after_s):
                         self.counts["pieces_asked"] += len(missing.pieces)
                         session.put(
@@ -451,12 +280,13 @@ class Gateway:
         carries = frame.message_id in POSITIONS
         if isinstance(message, jt808.Refusal):
             self.counts[f"refused:{message.code}"] += 1
-        waiting = _Waiting(
+        waiting = Waiting(
             session,
             frame.message_id,
             None if isinstance(message, jt808.Refusal) else message,
             payloads if carries else (),
             serials,
+            len(payload) if len(payloads) == 1 else sum(map(len, payloads)),
         )
         needs_records = carries or frame.message_id in (jt808.REGISTER, jt808.AUTHENTICATE)
         if not session.waiting and (
@@ -466,6 +296,8 @@ class Gateway:
             self._answer(waiting, unrecorded_answer(arrival, session.terminal_number), 0)
             return
         session.waiting += 1
+        session.waiting_bytes += waiting.size
+        self._queued_bytes += waiting.size
         self._queue.append(waiting)
         self._drain()
 
@@ -476,8 +308,13 @@ class Gateway:
             session.reassembler = jt808.Reassembler(
                 most_bytes=self.settings.piece_bytes, expiry_s=self.settings.pieces_expiry_s
             )
+        before = session.reassembler.held_bytes
         done = session.reassembler.add(frame, now, payload)
+        self._held_bytes += session.reassembler.held_bytes - before
         if done is None:
+            if self._held_bytes > self.settings.most_piece_bytes:
+                self.counts["pieces_dropped"] += 1
+                self._drop_pieces(session)
             return None  # not acknowledged: it is not durable before the whole message is
         whole, pieces = done
         if not len(session.reassembler):
@@ -487,6 +324,11 @@ class Gateway:
             tuple(raw for _, raw in pieces),
             tuple(piece.serial for piece, _ in pieces),
         )
+
+    def _drop_pieces(self, session: Session) -> None:
+        if session.reassembler is not None:
+            self._held_bytes -= session.reassembler.held_bytes
+            session.reassembler = None
 
     # --- making durable, answering -------------------------------------------------------------
 
@@ -515,6 +357,8 @@ class Gateway:
             self.counts["groups"] += 1
             for at, (waiting, answer) in enumerate(zip(group, answers, strict=True)):
                 waiting.session.waiting -= 1
+                waiting.session.waiting_bytes -= waiting.size
+                self._queued_bytes -= waiting.size
                 self._answer(waiting, answer, len(arrivals[at].fixes) if arrivals else 0)
             for session in {waiting.session for waiting in group}:
                 session.flush()  # one write for all its answers
@@ -524,7 +368,7 @@ class Gateway:
                     self.regulate(session)
             self.regulate(None)
 
-    def _answer(self, waiting: _Waiting, answer: Answer, fixes: int) -> None:
+    def _answer(self, waiting: Waiting, answer: Answer, fixes: int) -> None:
         session = waiting.session
         if answer.terminal_number is not None and session.transport is not None:
             self._authenticated(session, answer.terminal_number)
@@ -562,12 +406,16 @@ class Gateway:
     def regulate(self, session: Session | None) -> None:
         """Stops or resumes reading, from one peer or from all, by what waits."""
         settings = self.settings
-        if not self._full and len(self._queue) > settings.most_waiting:
+        many = max(
+            len(self._queue) / settings.most_waiting,
+            self._queued_bytes / settings.most_waiting_bytes,
+        )
+        if not self._full and many > 1:
             self._full = True
             self.counts["stopped_reading"] += 1
             for one in self._sessions.values():
                 one.read(go_on=False)
-        elif self._full and len(self._queue) <= settings.most_waiting // 2 and not self._stopping:
+        elif self._full and many <= 0.5 and not self._stopping:
             self._full = False
             for one in list(self._sessions.values()):
                 one.read(go_on=self._may_read(one))
@@ -581,7 +429,9 @@ class Gateway:
         if session.terminal_number is None:
             most = min(most, 8)
         # hysteresis, so that a busy terminal is not stopped and resumed with every message
-        return session.waiting < (most // 2 if session.stopped else most)
+        share = 2 if session.stopped else 1
+        most_bytes = self.settings.most_waiting_bytes_each // share
+        return session.waiting < most // share and session.waiting_bytes < most_bytes
 
 
 def _masked(terminal: str) -> str:

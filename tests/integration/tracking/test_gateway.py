@@ -52,7 +52,7 @@ def run(road, work):
 
 
 def bare(fix):
-    return replace(fix, received=None, terminal="", status=None, alarm=None)
+    return fix._replace(received=None, terminal="", status=None, alarm=None)
 
 
 async def say(port, data, *, wait=0.3):
@@ -96,7 +96,7 @@ def test_a_replayed_drive_is_stored_as_it_was(road, variant, batch):
 
 
 def test_what_a_source_did_not_say_comes_back_as_unknown(road):
-    fixes = [replace(fix, speed_dkmh=None, heading=None, altitude_m=None) for fix in drive(5)]
+    fixes = [fix._replace(speed_dkmh=None, heading=None, altitude_m=None) for fix in drive(5)]
     run(road, lambda: replay(fixes, host="127.0.0.1", port=road.port, phone=PHONE))
     assert [bare(fix) for fix in road.fixes(PHONE)] == fixes
 
@@ -127,7 +127,7 @@ def test_a_file_is_played_as_the_command_plays_it(quick, tmp_path):
 def test_any_order_and_any_number_of_times_gives_the_same_rows(road):
     fixes = drive(60)
     run(road, lambda: replay(fixes, host="127.0.0.1", port=road.port, phone=PHONE))
-    once = [replace(fix, received=None) for fix in road.fixes(PHONE)]
+    once = [fix._replace(received=None) for fix in road.fixes(PHONE)]
     road.write(lambda s: s.release_device(PHONE))
 
     async def shuffled():
@@ -140,7 +140,7 @@ def test_any_order_and_any_number_of_times_gives_the_same_rows(road):
                 assert (await client.ask(jt808.BATCH, body)).result == 0
 
     run(road, shuffled)
-    assert [replace(fix, received=None) for fix in road.fixes(PHONE)] == once
+    assert [fix._replace(received=None) for fix in road.fixes(PHONE)] == once
 
 
 def test_an_acknowledgement_means_that_the_fix_is_in_the_database(road):

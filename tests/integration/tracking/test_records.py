@@ -44,16 +44,16 @@ def register(storage):
 
 def test_a_fix_is_one_row_however_and_how_often_it_came(storage):
     number = register(storage)
-    fixes = [replace(fix, received=fix.time + 3) for fix in drive(2_500, step=1)]
-    again = [replace(fix, received=fix.time + 900, late=True) for fix in fixes]
-    other = [replace(fix, speed_dkmh=1) for fix in fixes[:10]]  # another statement of the device
+    fixes = [fix._replace(received=fix.time + 3) for fix in drive(2_500, step=1)]
+    again = [fix._replace(received=fix.time + 900, late=True) for fix in fixes]
+    other = [fix._replace(speed_dkmh=1) for fix in fixes[:10]]  # another statement of the device
     everything = fixes + again + other
     orders = []
     for seed in (1, 2):
         shuffled = random.Random(seed).sample(everything, len(everything))
         use(storage, lambda _, r, f=shuffled: r.add_fixes([(number, fix) for fix in f]))
         stored = use(storage, lambda _, r: r.list_fixes(PHONE, 0, 1 << 40))
-        orders.append([replace(fix, received=None, late=False, terminal="") for fix in stored])
+        orders.append([fix._replace(received=None, late=False, terminal="") for fix in stored])
     assert orders[0] == orders[1]
     assert len(orders[0]) == 2_510
 
@@ -68,7 +68,7 @@ def test_extremes_are_kept_as_they_are(storage):
     ]  # fmt: skip
     use(storage, lambda _, r: r.add_fixes([(number, fix) for fix in odd]))
     stored = use(storage, lambda _, r: r.list_fixes(PHONE, 0, 1 << 40))
-    assert [replace(fix, terminal="") for fix in stored] == odd
+    assert [fix._replace(terminal="") for fix in stored] == odd
     # a place off the Earth is kept as evidence and is no leaf
     members = use(storage, lambda _, r: r.list_members(PHONE, 0, 1 << 40))
     assert [member.time for member, _ in members] == [0]
@@ -76,10 +76,10 @@ def test_extremes_are_kept_as_they_are(storage):
 
 def test_the_digest_names_what_the_device_said_and_nothing_else():
     fix = drive(1)[0]
-    same = replace(fix, received=9, late=True, terminal="x")
+    same = fix._replace(received=9, late=True, terminal="x")
     assert fix_digest(fix) == fix_digest(same)
     for name, value in (("speed_dkmh", None), ("valid", False), ("status", 0), ("items_ok", False)):
-        assert fix_digest(fix) != fix_digest(replace(fix, **{name: value})), name
+        assert fix_digest(fix) != fix_digest(fix._replace(**{name: value})), name
 
 
 def raw_of(fix):

@@ -294,10 +294,10 @@ def test_a_drive_copied_from_an_earlier_trip_is_found_and_an_honest_one_is_not(d
     judged_drive(desk)
     honest = RUNS["1089"]
     shift = (FIXES[-1].time - honest[0].time) // 86_400 * 86_400 + 86_400
-    later = [replace(fix, time=fix.time + shift) for fix in honest]
+    later = [fix._replace(time=fix.time + shift) for fix in honest]
     outcome, codes = judged_beside(desk, 1, later)
     assert (outcome, "replay" in codes) == ("pass", False), codes
-    copied = [replace(fix, time=fix.time + 9 * 86_400 + 137) for fix in FIXES]
+    copied = [fix._replace(time=fix.time + 9 * 86_400 + 137) for fix in FIXES]
     outcome, codes = judged_beside(desk, 2, copied)
     assert outcome != "pass"
     assert "replay" in codes

@@ -17,6 +17,7 @@ import numpy as np
 
 from tests.unit.tracking import families
 from tests.unit.tracking.families import GEOD, Base, Case, Drawn, metres, receiver
+from tests.unit.tracking.rough_families import ROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 HOF = families.SHARED / "trajectories"
 STEPS = (5, 8, 10, 12, 15, 20)
 LEAST_FIXES = 30
-MOVED_AWAY = frozenset({"china", "gcj02", "bd09"})
-"""Families that move the track themselves; a turned one may lie across the antimeridian already."""
+FAMILIES = families.FAMILIES | {make.__name__: make for make in ROUGH}
+MOVED_AWAY = frozenset({"china", "gcj02", "bd09", "detour"})
+"""Families that draw on the map by degrees; a turned track may lie across the antimeridian already."""
 
 
 @lru_cache(maxsize=1)
@@ -171,7 +173,7 @@ def cases(seed: int, names: Iterable[str], *, town: bool = False) -> Iterator[Ca
             if len(drawn) < LEAST_FIXES:
                 continue
             try:
-                made = families.FAMILIES[family](drawn)
+                made = FAMILIES[family](drawn)
             except (ValueError, IndexError):
                 continue  # too short for this family
             if made is not None:

@@ -75,11 +75,10 @@ def test_a_trip_gives_gates_terminal_and_windows_and_the_route_wins(files, tmp_p
 
 def test_tracks_on_file_are_compared(files, tmp_path):
     earlier = tmp_path / "earlier.csv"
-    from dataclasses import replace
 
     day = 86_400
     earlier.write_text(
-        csv_of([replace(fix, time=fix.time - day, received=fix.received - day) for fix in DRIVE])
+        csv_of([fix._replace(time=fix.time - day, received=fix.received - day) for fix in DRIVE])
     )
     answer = check(*files, None, [earlier])
     (finding,) = [one for one in answer["findings"] if one["severity"] == "fail"]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import geopandas as gpd
 import pytest
 import shapely
@@ -21,20 +19,20 @@ def trip(name, fixes, *, judged=False):
 
 def astray(fixes, first, last, e6=1_400):
     return [
-        replace(fix, lat_e6=fix.lat_e6 + e6 * max(0, min(at - first, last - at, 6)))
+        fix._replace(lat_e6=fix.lat_e6 + e6 * max(0, min(at - first, last - at, 6)))
         for at, fix in enumerate(fixes)
     ]
 
 
 def with_stop(fixes, at, seconds):
     halt = [
-        replace(fixes[at], time=fixes[at].time + second, received=None)
+        fixes[at]._replace(time=fixes[at].time + second, received=None)
         for second in range(10, seconds, 10)
     ]
     return [
         *fixes[: at + 1],
         *halt,
-        *(replace(fix, time=fix.time + seconds, received=None) for fix in fixes[at + 1 :]),
+        *(fix._replace(time=fix.time + seconds, received=None) for fix in fixes[at + 1 :]),
     ]
 
 

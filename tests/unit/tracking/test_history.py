@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -23,7 +22,7 @@ def columns(fixes):
 def shifted(fixes, seconds, stretch=1.0):
     begin = fixes[0].time
     return [
-        replace(fix, time=begin + seconds + round((fix.time - begin) * stretch)) for fix in fixes
+        fix._replace(time=begin + seconds + round((fix.time - begin) * stretch)) for fix in fixes
     ]
 
 
@@ -55,7 +54,7 @@ def test_a_copy_is_found_though_shifted_and_stretched_in_time(stretch):
 
 def test_other_roads_share_nothing():
     index = TripIndex()
-    index.add("elsewhere", columns([replace(fix, lat_e6=fix.lat_e6 - 2_000_000) for fix in DRIVE]))
+    index.add("elsewhere", columns([fix._replace(lat_e6=fix.lat_e6 - 2_000_000) for fix in DRIVE]))
     assert index.search(columns(DRIVE)) == []
 
 

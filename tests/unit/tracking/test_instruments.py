@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -17,7 +15,7 @@ def with_mileage(fixes, factor=1.0):
     )
     way = np.concatenate(([0.0], np.cumsum(GEOD.inv(lon[:-1], lat[:-1], lon[1:], lat[1:])[2])))
     return [
-        replace(fix, odometer_dkm=980_000 + round(at * factor / 100))
+        fix._replace(odometer_dkm=980_000 + round(at * factor / 100))
         for fix, at in zip(fixes, way, strict=True)
     ]
 
@@ -26,13 +24,13 @@ def with_course(fixes, turn=0):
     out = []
     for one, two in zip(fixes, [*fixes[1:], fixes[-1]], strict=True):
         course = GEOD.inv(one.lon_e6 / 1e6, one.lat_e6 / 1e6, two.lon_e6 / 1e6, two.lat_e6 / 1e6)[0]
-        out.append(replace(one, heading=round(course + turn) % 360))
+        out.append(one._replace(heading=round(course + turn) % 360))
     return out
 
 
 def test_instruments_that_agree_say_nothing():
     fixes = with_course(
-        with_mileage([replace(fix, recorder_dkmh=fix.speed_dkmh, satellites=11) for fix in DRIVE])
+        with_mileage([fix._replace(recorder_dkmh=fix.speed_dkmh, satellites=11) for fix in DRIVE])
     )
     assert judge(PLAN, fixes).outcome is Outcome.PASS
 
@@ -49,13 +47,13 @@ def test_mileage_that_is_not_the_way_made_is_named(factor):
 
 def test_mileage_that_runs_backwards_is_named():
     fixes = with_mileage(DRIVE)
-    fixes[50:] = [replace(fix, odometer_dkm=fix.odometer_dkm - 400) for fix in fixes[50:]]
+    fixes[50:] = [fix._replace(odometer_dkm=fix.odometer_dkm - 400) for fix in fixes[50:]]
     assert judge(PLAN, fixes).reasons == ("odometer_mismatch",)
 
 
 def test_a_tachograph_that_contradicts_the_receiver_is_named():
     fixes = [
-        replace(fix, recorder_dkmh=fix.speed_dkmh + (300 if 20 <= at < 60 else 0))
+        fix._replace(recorder_dkmh=fix.speed_dkmh + (300 if 20 <= at < 60 else 0))
         for at, fix in enumerate(DRIVE)
     ]
     assert judge(PLAN, fixes).reasons == ("recorder_mismatch",)
@@ -66,33 +64,33 @@ def test_a_course_that_is_not_the_one_made_is_named():
 
 
 def test_a_source_that_knows_no_course_is_not_accused():
-    assert judge(PLAN, [replace(fix, heading=0) for fix in DRIVE]).outcome is Outcome.PASS
+    assert judge(PLAN, [fix._replace(heading=0) for fix in DRIVE]).outcome is Outcome.PASS
 
 
 def test_a_spoiled_antenna_is_an_observation():
-    fixes = [replace(fix, alarm=1 << 5, satellites=3) for fix in DRIVE]
+    fixes = [fix._replace(alarm=1 << 5, satellites=3) for fix in DRIVE]
     verdict = judge(PLAN, fixes)
     assert verdict.outcome is Outcome.PASS
     assert "gnss_health" in {finding.code for finding in verdict.findings}
 
 
 def test_a_frozen_place_is_betrayed_by_the_mileage():
-    fixes = with_mileage([replace(fix, speed_dkmh=None) for fix in DRIVE])
+    fixes = with_mileage([fix._replace(speed_dkmh=None) for fix in DRIVE])
     spot = fixes[40]
-    fixes[40:52] = [replace(fix, lat_e6=spot.lat_e6, lon_e6=spot.lon_e6) for fix in fixes[40:52]]
+    fixes[40:52] = [fix._replace(lat_e6=spot.lat_e6, lon_e6=spot.lon_e6) for fix in fixes[40:52]]
     assert "frozen_position" in judge(PLAN, fixes).reasons
 
 
 def test_a_place_that_freezes_and_leaps_needs_a_person_even_without_speeds():
-    fixes = [replace(fix, speed_dkmh=None) for fix in DRIVE]
+    fixes = [fix._replace(speed_dkmh=None) for fix in DRIVE]
     spot = fixes[30]
-    fixes[30:42] = [replace(fix, lat_e6=spot.lat_e6, lon_e6=spot.lon_e6) for fix in fixes[30:42]]
+    fixes[30:42] = [fix._replace(lat_e6=spot.lat_e6, lon_e6=spot.lon_e6) for fix in fixes[30:42]]
     assert "frozen_position" in judge(PLAN, fixes).reasons
 
 
 def test_a_parked_truck_may_hold_its_place_to_the_last_digit():
     parked = [
-        replace(DRIVE[-1], time=DRIVE[-1].time + 10 * at, received=None, speed_dkmh=0)
+        DRIVE[-1]._replace(time=DRIVE[-1].time + 10 * at, received=None, speed_dkmh=0)
         for at in range(1, 200)
     ]
     assert judge(PLAN, [*DRIVE, *parked]).outcome is Outcome.PASS

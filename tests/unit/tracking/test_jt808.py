@@ -27,6 +27,10 @@ FIXES = st.builds(
     recorder_dkmh=st.none() | st.integers(0, 2_200),
     alarm=st.integers(0, 2**32 - 1),
     status=st.none(),
+    received=st.none(),
+    terminal=st.just(""),
+    late=st.just(value=False),
+    items_ok=st.just(value=True),
 )
 
 

@@ -133,30 +133,30 @@ def test_no_fixes_are_no_drive():
 
 
 def test_only_the_terminal_of_the_trip_counts():
-    strangers = [replace(fix, terminal="43") for fix in DRIVE]
+    strangers = [fix._replace(terminal="43") for fix in DRIVE]
     verdict = judge(PLAN, strangers)
     assert verdict.rejected == {"other_terminal": len(DRIVE)}
     assert verdict.outcome is Outcome.FAIL
 
 
 def test_two_terminals_in_one_record_need_a_person():
-    mixed = [replace(fix, terminal="43" if at % 2 else "42") for at, fix in enumerate(DRIVE)]
+    mixed = [fix._replace(terminal="43" if at % 2 else "42") for at, fix in enumerate(DRIVE)]
     assert "several_terminals" in codes(judge(replace(PLAN, terminal=""), mixed))
 
 
 def test_a_late_batch_is_never_an_accusation():
     rows = range(20, 45)
     late = [
-        replace(fix, received=DRIVE[46].time, late=True) if at in rows else fix
+        fix._replace(received=DRIVE[46].time, late=True) if at in rows else fix
         for at, fix in enumerate(DRIVE)
     ]
-    unmarked = [replace(fix, late=False) for fix in late]
+    unmarked = [fix._replace(late=False) for fix in late]
     hours = [
-        replace(fix, received=fix.received + 20_000) if at in rows else fix
+        fix._replace(received=fix.received + 20_000) if at in rows else fix
         for at, fix in enumerate(late)
     ]
     bunched = [
-        replace(fix, received=DRIVE[-1].time + 90_000 + at // 30) for at, fix in enumerate(DRIVE)
+        fix._replace(received=DRIVE[-1].time + 90_000 + at // 30) for at, fix in enumerate(DRIVE)
     ]
     for fixes in (late, unmarked, hours, bunched):
         assert judge(PLAN, fixes).outcome is Outcome.PASS
@@ -173,7 +173,7 @@ def test_a_late_batch_is_never_an_accusation():
 )
 def test_a_wrong_clock_is_named_and_its_fixes_are_no_evidence(shift, code):
     wrong = [
-        replace(fix, time=fix.time + shift) if at >= 40 else fix for at, fix in enumerate(DRIVE)
+        fix._replace(time=fix.time + shift) if at >= 40 else fix for at, fix in enumerate(DRIVE)
     ]
     verdict = judge(PLAN, wrong)
     assert codes(verdict) == {code}
@@ -183,14 +183,14 @@ def test_a_wrong_clock_is_named_and_its_fixes_are_no_evidence(shift, code):
 
 
 def test_fixes_of_another_month_are_outside_the_window():
-    stray = replace(DRIVE[10], time=DRIVE[10].time - 40 * 86_400, received=None)
+    stray = DRIVE[10]._replace(time=DRIVE[10].time - 40 * 86_400, received=None)
     verdict = judge(PLAN, [*DRIVE, stray])
     assert codes(verdict) == {"outside_window"}
 
 
 def test_a_drive_the_wrong_way_round_is_no_delivery():
     back = [
-        replace(fix, lat_e6=other.lat_e6, lon_e6=other.lon_e6)
+        fix._replace(lat_e6=other.lat_e6, lon_e6=other.lon_e6)
         for fix, other in zip(DRIVE, DRIVE[::-1], strict=True)
     ]
     verdict = judge(PLAN, back)
@@ -202,8 +202,7 @@ def test_a_drive_the_wrong_way_round_is_no_delivery():
 def test_driving_about_in_the_destination_town_is_not_coverage():
     end = [fix for fix in DRIVE if fix.time > DRIVE[-1].time - 200]
     about = [
-        replace(
-            fix,
+        fix._replace(
             time=DRIVE[0].time
             + 400 * lap
             + (fix.time - end[0].time if lap % 2 == 0 else end[-1].time - fix.time),
@@ -238,8 +237,7 @@ def test_loading_or_unloading_outside_the_window_needs_a_person():
 
 def test_a_record_that_flickers_at_the_edge_makes_a_verdict_that_can_be_read():
     flicker = [
-        replace(
-            DRIVE[20],
+        DRIVE[20]._replace(
             time=DRIVE[20].time + 10 * at,
             received=None,
             speed_dkmh=None,
@@ -258,7 +256,7 @@ def test_a_record_that_flickers_at_the_edge_makes_a_verdict_that_can_be_read():
 def test_the_way_to_the_loading_place_and_home_is_not_judged():
     lead = made_drive(made_road(3.0)[::-1], start=DRIVE[0].time - 900, seed=9)
     lead = [
-        replace(fix, lat_e6=fix.lat_e6, lon_e6=fix.lon_e6)
+        fix._replace(lat_e6=fix.lat_e6, lon_e6=fix.lon_e6)
         for fix in lead
         if fix.time < DRIVE[0].time - 20
     ]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -43,7 +41,7 @@ def test_a_drive_is_judged_on_the_learned_road_like_on_the_planned_one():
 def test_a_stretch_that_few_drove_shows_its_thin_support():
     drives = days(4)
     detour = [
-        replace(fix, lat_e6=fix.lat_e6 + 1_500 * max(0, min(at - 60, 100 - at, 8)))
+        fix._replace(lat_e6=fix.lat_e6 + 1_500 * max(0, min(at - 60, 100 - at, 8)))
         for at, fix in enumerate(drives[0])
     ]
     learned = learn_route([columns(detour), *map(columns, drives[1:])])
@@ -57,7 +55,7 @@ def test_a_stretch_that_few_drove_shows_its_thin_support():
 def test_the_way_back_is_not_the_way_there():
     there, back = days(2)
     begin = back[0].time
-    returned = [replace(one, time=begin + 5 * at) for at, one in enumerate(reversed(back))]
+    returned = [one._replace(time=begin + 5 * at) for at, one in enumerate(reversed(back))]
     learned = learn_route([columns(there), columns(there), columns(returned)])
     assert max(stretch.drives for stretch in learned.stretches) == 2
 

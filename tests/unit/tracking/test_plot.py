@@ -33,7 +33,7 @@ def test_equal_examinations_draw_equal_bytes():
 
 def test_findings_are_numbered_on_the_map_and_listed():
     gone = [
-        replace(fix, lat_e6=fix.lat_e6 + 1_400 * max(0, min(at - 40, 60 - at, 6)))
+        fix._replace(lat_e6=fix.lat_e6 + 1_400 * max(0, min(at - 40, 60 - at, 6)))
         for at, fix in enumerate(DRIVE)
     ]
     text = drawn(gone)
@@ -44,7 +44,7 @@ def test_findings_are_numbered_on_the_map_and_listed():
 
 def test_refused_fixes_are_crosses():
     jump = [
-        replace(fix, lat_e6=fix.lat_e6 + 40_000) if 30 <= at < 45 else fix
+        fix._replace(lat_e6=fix.lat_e6 + 40_000) if 30 <= at < 45 else fix
         for at, fix in enumerate(DRIVE)
     ]
     assert styles(drawn(jump)).count("x") == 2

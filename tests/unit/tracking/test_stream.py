@@ -58,7 +58,7 @@ def test_progress_and_time_of_arrival_close_in():
 def test_leaving_the_road_is_told_once_within_seconds_of_the_threshold_and_so_is_coming_back():
     live = LiveTrip(PLAN)
     astray = [
-        replace(fix, lat_e6=fix.lat_e6 + 1_400 * max(0, min(at - 40, 60 - at, 6)))
+        fix._replace(lat_e6=fix.lat_e6 + 1_400 * max(0, min(at - 40, 60 - at, 6)))
         for at, fix in enumerate(DRIVE)
     ]
     alerts = live.feed(astray)
@@ -83,7 +83,7 @@ def test_a_jump_is_told_and_not_followed():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:20])
     before = live.progress().along_m
-    jump = replace(DRIVE[20], lat_e6=DRIVE[20].lat_e6 + 20_000)
+    jump = DRIVE[20]._replace(lat_e6=DRIVE[20].lat_e6 + 20_000)
     assert told(live.feed([jump])) == ["impossible_speed"]
     assert live.progress().along_m == before
 
@@ -91,7 +91,7 @@ def test_a_jump_is_told_and_not_followed():
 def test_a_clock_from_the_future_moves_nothing():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:20])
-    wrong = replace(DRIVE[20], time=DRIVE[20].time + 3600)
+    wrong = DRIVE[20]._replace(time=DRIVE[20].time + 3600)
     assert told(live.feed([wrong])) == ["clock_future"]
     assert live.progress().at == DRIVE[19].time
 
@@ -125,8 +125,7 @@ def test_live_and_batch_agree_on_real_tracks(family):
 def stand(fix, seconds, every=30):
     """The same place, wandering by a metre, for so long."""
     return [
-        replace(
-            fix,
+        fix._replace(
             time=fix.time + by,
             received=None,
             lat_e6=fix.lat_e6 + 10 * (by // every % 2),
@@ -137,7 +136,7 @@ def stand(fix, seconds, every=30):
 
 
 def later(fixes, by):
-    return [replace(fix, time=fix.time + by, received=None) for fix in fixes]
+    return [fix._replace(time=fix.time + by, received=None) for fix in fixes]
 
 
 def test_a_long_stop_is_told_once_and_so_is_going_on():
@@ -176,7 +175,7 @@ def test_a_frozen_place_with_a_living_speed_is_told():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:30])
     frozen = [
-        replace(fix, lat_e6=DRIVE[29].lat_e6, lon_e6=DRIVE[29].lon_e6, speed_dkmh=500)
+        fix._replace(lat_e6=DRIVE[29].lat_e6, lon_e6=DRIVE[29].lon_e6, speed_dkmh=500)
         for fix in DRIVE[30:60]
     ]
     (alert,) = [one for one in live.feed(frozen) if one.code == "frozen_position"]
@@ -187,7 +186,7 @@ def test_a_device_without_a_position_is_told_once():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:30])
     blind = [
-        replace(DRIVE[29], time=DRIVE[29].time + by, valid=False) for by in range(30, 1500, 30)
+        DRIVE[29]._replace(time=DRIVE[29].time + by, valid=False) for by in range(30, 1500, 30)
     ]
     assert told(live.feed(blind)) == ["no_position"]
 
@@ -196,7 +195,7 @@ def test_turning_back_is_told():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:50])
     back = [
-        replace(fix, time=DRIVE[49].time + 10 * (by + 1), received=None)
+        fix._replace(time=DRIVE[49].time + 10 * (by + 1), received=None)
         for by, fix in enumerate(DRIVE[49:5:-1])
     ]
     assert "reversed" in told(live.feed(back))
@@ -224,7 +223,7 @@ def test_a_device_gone_mad_cannot_flood_the_dispatcher():
     live = LiveTrip(PLAN)
     live.feed(DRIVE[:20])
     mad = [
-        replace(DRIVE[20], time=DRIVE[20].time + 10_000 + at, received=DRIVE[20].time)
+        DRIVE[20]._replace(time=DRIVE[20].time + 10_000 + at, received=DRIVE[20].time)
         for at in range(500)
     ]
     assert told(live.feed(mad)) == ["clock_future"]

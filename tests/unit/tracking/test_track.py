@@ -16,7 +16,16 @@ FIXES = st.builds(
     speed_dkmh=st.none() | st.integers(0, 900),
     received=st.none() | st.integers(1_772_000_000, 1_772_000_090),
     terminal=st.sampled_from(["", "1", "2"]),
+    heading=st.none(),
+    altitude_m=st.none(),
+    satellites=st.none(),
+    valid=st.just(value=True),
+    odometer_dkm=st.none(),
+    recorder_dkmh=st.none(),
+    status=st.none(),
+    alarm=st.none(),
     late=st.booleans(),
+    items_ok=st.just(value=True),
 )
 
 

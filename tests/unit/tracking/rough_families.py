@@ -1,0 +1,146 @@
+"""Honest drives under rough conditions: canyons of houses, tunnels, ferries, jams, nights, reports minutes apart.
+
+None may fail, and few may need a person. A silence with progress is what the rule `gap` is for, so that tunnels
+here stay under its ten minutes; what a ferry does to a record is a gap, and that a person looks at it is right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.unit.tracking.families import Drawn, arrives, thin
+
+
+def _again(d: Drawn, picked: np.ndarray) -> None:
+    start, terminal = d.start, d.terminal
+    d.__init__(d.base, d.step, d.rng, picked)
+    d.t = d.t - d.start + start
+    d.start, d.terminal = start, terminal
+
+
+def sparse(d: Drawn):
+    """A report every 30 to 120 s."""
+    d.step = int(d.rng.choice((30, 45, 60, 90, 120)))
+    _again(d, thin(d.base.t, d.step))
+    return (False, arrives(d), d.plan(), []) if len(d) >= 8 else None
+
+
+def urban_canyon(d: Drawn):
+    """For a fifth to a third of the way a receiver errs by tens of metres that last for half a minute."""
+    first = int(d.rng.integers(len(d) // 6, len(d) // 2))
+    last = min(len(d) - 2, first + int(len(d) * d.rng.uniform(0.2, 0.33)))
+    spread, error = d.rng.uniform(8, 22), np.zeros(2)
+    for at in range(first, last):
+        memory = float(np.exp(-(d.t[at] - d.t[at - 1]) / 25.0))
+        error = memory * error + np.sqrt(1 - memory**2) * d.rng.normal(0, spread, 2)
+        d.lat[at] += error[0] / 111_200
+        d.lon[at] += error[1] / 111_300 / np.cos(np.radians(d.lat[at]))
+    return False, arrives(d), d.plan(), []
+
+
+def tunnels(d: Drawn):
+    """Two to four silences of up to four minutes, a fifth of the drive in all; the fix after each is off by 40 m."""
+    keep = np.ones(len(d), dtype=bool)
+    for _ in range(int(d.rng.integers(2, 5))):
+        first = int(d.rng.integers(len(d) // 8, len(d) * 3 // 4))
+        last = int(np.searchsorted(d.t, d.t[first] + d.rng.uniform(30, 230)))
+        if last >= len(d) - 4 or np.count_nonzero(~keep) + last - first > len(d) // 5:
+            continue
+        keep[first + 1 : last] = False
+        d.lat[last] += d.rng.uniform(-30, 30) / 111_200
+        d.lon[last] += d.rng.uniform(-30, 30) / 111_300 / np.cos(np.radians(d.lat[last]))
+    d.keep(keep)
+    return False, arrives(d), d.plan(), []
+
+
+def jam(d: Drawn):
+    """Stop and go: for a stretch everything takes three to eight times as long, with its own fixes."""
+    first = int(d.rng.integers(len(d) // 5, len(d) // 2))
+    last = min(len(d) - 3, first + max(6, len(d) // 10))
+    slower = d.rng.uniform(3, 8)
+    inner = d.t[first] + np.rint((d.t[first : last + 1] - d.t[first]) * slower).astype(int)
+    times = np.arange(inner[0], inner[-1], d.step)
+    wave = 1 - np.cos((times - inner[0]) / d.rng.uniform(15, 40))
+    ahead = np.cumsum(np.where(wave > 0.6, wave, 0.0)) + 1e-9 * np.arange(len(times))
+    part = inner[0] + (ahead - ahead[0]) / max(ahead[-1] - ahead[0], 1e-9) * (inner[-1] - inner[0])
+    columns = {
+        name: np.interp(part, inner, getattr(d, name)[first : last + 1]) for name in ("lat", "lon")
+    }
+    late = inner[-1] - d.t[last]
+    speeds = np.full(len(times), np.nan)
+    d.speed = np.concatenate((d.speed[:first], speeds, d.speed[last:]))
+    d.heading = np.concatenate((d.heading[:first], speeds, d.heading[last:]))
+    d.t = np.concatenate((d.t[:first], times, d.t[last:] + late))
+    for name, column in columns.items():
+        own = getattr(d, name)
+        setattr(d, name, np.concatenate((own[:first], column, own[last:])))
+    d.received = np.full(len(d.t), -1)
+    shake = d.rng.normal(0, 0.6, (2, len(times)))
+    d.lat[first : first + len(times)] += shake[0] / 111_200
+    d.lon[first : first + len(times)] += shake[1] / 111_300 / np.cos(np.radians(d.lat[first]))
+    return False, arrives(d), d.plan(), []
+
+
+def night_stop(d: Drawn):
+    """Parked for seven to eleven hours, engine off: nothing heard, or a report every five minutes."""
+    at = int(d.rng.integers(len(d) // 4, len(d) * 3 // 4))
+    hours = int(d.rng.uniform(7, 11) * 3600)
+    times = np.arange(d.t[at] + 300, d.t[at] + hours, 300)
+    if d.rng.random() < 0.5:
+        times = times[:0]
+    same = d.rng.random() < 0.5
+    shake = d.rng.normal(0, 0.0 if same else 2.0, (2, len(times)))
+    d.lat = np.concatenate((d.lat[: at + 1], d.lat[at] + shake[0] / 111_200, d.lat[at + 1 :]))
+    d.lon = np.concatenate(
+        (
+            d.lon[: at + 1],
+            d.lon[at] + shake[1] / 111_300 / np.cos(np.radians(d.lat[at])),
+            d.lon[at + 1 :],
+        )
+    )
+    none = np.zeros(len(times))
+    d.t = np.concatenate((d.t[: at + 1], times, d.t[at + 1 :] + hours))
+    d.speed = np.concatenate((d.speed[: at + 1], none, d.speed[at + 1 :]))
+    d.heading = np.concatenate((d.heading[: at + 1], none + d.heading[at], d.heading[at + 1 :]))
+    d.received = np.full(len(d.t), -1)
+    return False, arrives(d), d.plan(), []
+
+
+def late_batches(d: Drawn):
+    """Half of the record comes in four blind-area uploads, out of order."""
+    d.received = d.t + 2
+    for _ in range(4):
+        first = int(d.rng.integers(0, max(1, len(d) * 7 // 8)))
+        last = min(len(d) - 1, first + max(3, len(d) // 8))
+        d.received[first:last] = d.t[last] + int(d.rng.integers(3, 4_000))
+    order = np.argsort(d.received, kind="stable")
+    d.keep(order)
+    return False, arrives(d), d.plan(), []
+
+
+def there_and_back(d: Drawn):
+    """Out and home on one plan: it ends where it began, on a road that is driven twice."""
+    if d.t[-1] - d.t[0] < 600:
+        return None
+    home = d.t[-1] + 900 + (d.t[-1] - d.t[::-1])
+    for name, column in (("lat", d.lat), ("lon", d.lon), ("speed", d.speed)):
+        setattr(d, name, np.concatenate((column, column[::-1])))
+    d.heading = np.concatenate((d.heading, np.mod(d.heading[::-1] + 180, 360)))
+    d.t = np.concatenate((d.t, home))
+    d.received = np.full(len(d.t), -1)
+    d.nudge(1.2, 0.95)
+    route = [*d.base.route, *d.base.route[-2::-1]]
+    first = d.base.route[0]
+    near = np.hypot(d.lat[-1] - first[1], (d.lon[-1] - first[0]) * np.cos(np.radians(first[1])))
+    return False, bool(near * 111_200 <= 300), d.plan(route), []
+
+
+ROUGH = (
+    sparse,
+    urban_canyon,
+    tunnels,
+    jam,
+    night_stop,
+    late_batches,
+    there_and_back,
+)
