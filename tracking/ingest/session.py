@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from tracking import jt808
 from tracking.ingest.arrivals import Arrival
 
 if TYPE_CHECKING:
     from collections import Counter
-
-    from tracking.ingest.gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +97,29 @@ class Waiting(NamedTuple):
         )
 
 
+class Door(Protocol):
+    """What a connection asks of the gateway that it belongs to."""
+
+    settings: GatewaySettings
+    buffer: memoryview
+
+    def joined(self, session: Session) -> None:
+        """A connection was made."""
+        ...
+
+    def left(self, session: Session) -> None:
+        """A connection is gone."""
+        ...
+
+    def received(self, session: Session, chunk: bytes) -> None:
+        """Bytes from a peer."""
+        ...
+
+    def regulate(self, session: Session | None) -> None:
+        """Stops or resumes reading by what waits."""
+        ...
+
+
 class Session(asyncio.BufferedProtocol):
     """One connection: what it has said and what it still waits for."""
 
@@ -126,7 +147,7 @@ class Session(asyncio.BufferedProtocol):
         "waiting_bytes",
     )
 
-    def __init__(self, gateway: Gateway, number: int, now: float) -> None:
+    def __init__(self, gateway: Door, number: int, now: float) -> None:
         self._gateway = gateway
         self.number = number
         self.transport: asyncio.Transport | None = None
