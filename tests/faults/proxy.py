@@ -54,6 +54,8 @@ class ChaosProxy:
         self.target = target
         self.chaos = chaos
         self.done: dict[str, int] = {}
+        self.pause_s = 0.0
+        """Seconds by which every answer comes late, after the node has done what it was told."""
         self._first: dict[str, dict] = {}
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -110,6 +112,7 @@ class ChaosProxy:
         if hit["stale"]:
             raw = self._make_stale(raw)
         answer = self._ask(raw)
+        time.sleep(self.pause_s)
         if hit["send_twice"]:
             answer = self._ask(raw)
         if answer is None or hit["lose_answer"]:

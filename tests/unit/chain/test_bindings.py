@@ -13,9 +13,9 @@ from chain.bindings.errors import ERRORS, WaybillFreightExceedsParent, WaybillUn
 from chain.bindings.events import EVENTS, DriveAttested, WaybillMoved
 from chain.bindings.structs import AdvanceRequest, Payee
 from chain.bindings.waybill_registry import WaybillRegistry
-from chain.codegen import snake
 from chain.ids import ZERO32, Hash32, PartyId, TripId, WaybillId
 from chain.reverts import understand_revert
+from chain.solidity_words import snake
 
 ONE = Hash32("0x" + "01" * 32)
 

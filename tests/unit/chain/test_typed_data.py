@@ -113,7 +113,7 @@ def test_an_array_of_structs_is_hashed_member_by_member():
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_python_fields_stand_in_the_order_of_the_type_string(form):
-    from chain.codegen import snake
+    from chain.solidity_words import snake
     from chain.typed_data import struct_types
 
     types = struct_types(form.EIP712)
