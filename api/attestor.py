@@ -7,6 +7,8 @@ chain by itself, the verdict is recomputed by ``tracking.attestor``.
 from __future__ import annotations
 
 import secrets
+import signal
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -16,6 +18,7 @@ import structlog
 from api.client import ClientError, YundanClient
 from api.key_request import Scope
 from api.settings import Settings
+from api.startup import configure_logs, load_settings
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import TrackCommitted
 from chain.bindings.waybill_registry import WaybillRegistry
@@ -126,3 +129,26 @@ class Attestor:
             )
             for one in seen
         }
+
+
+def run_attestor(*, once: bool = False) -> None:
+    """Runs an attestor: looks for trips that wait for its word, judges their raw evidence, signs."""
+    settings = load_settings()
+    configure_logs()
+    attestor = Attestor(settings)
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopping:
+        try:
+            attestor.look_once()
+        except YundanError as error:
+            _log.warning("attestor_put_off", code=error.code, why=str(error))
+        if once:
+            return
+        time.sleep(settings.poll_seconds)

@@ -1,4 +1,4 @@
-"""The processes of a system: API, worker, gateway, attestor; any of them alone or several in one.
+"""The processes of a system: API, worker, gateway; any of them alone or several in one.
 
 The worker sends and indexes in a loop that is woken by what it waits for; everything that is due by the
 clock is a job of APScheduler, which asks "what is due now" and is harmless to run twice.
@@ -8,47 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
 import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
-from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
 
 from api.app import create_app
 from api.bootstrap import Container
-from api.jobs import JOBS, Job, carry_out_payouts
-from api.settings import Settings
+from api.jobs import JOBS, Job
+from api.startup import configure_logs, load_settings
 from chain.errors import YundanError
 from chain.jobs import ChainLoop
 
 _log = structlog.get_logger(__name__)
-
-
-class SettingsRefusedError(YundanError):
-    """The environment does not describe a system that may run."""
-
-    code = "settings_refused"
-
-
-def load_settings() -> Settings:
-    """The settings of this process.
-
-    Raises:
-        SettingsRefusedError: one line for what is missing or unsafe.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        said = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
-        raise SettingsRefusedError(said) from None
 
 
 class Worker:
@@ -172,76 +147,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Captures nothing."""
         yield
-
-
-def run_attestor(*, once: bool = False) -> None:
-    """Runs an attestor: looks for trips that wait for its word, judges their raw evidence, signs."""
-    from api.attestor import Attestor  # noqa: PLC0415  geometry is loaded where it is needed
-
-    settings = load_settings()
-    configure_logs()
-    attestor = Attestor(settings)
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    while not stopping:
-        try:
-            attestor.look_once()
-        except YundanError as error:
-            _log.warning("attestor_put_off", code=error.code, why=str(error))
-        if once:
-            return
-        time.sleep(settings.poll_seconds)
-
-
-def run_custodian(*, once: bool = False) -> None:
-    """Runs the custodian: pays by his bank what the chain has queued, and gives his word on what the bank says.
-
-    Raises:
-        SettingsRefusedError: no bank, or not both of his keys.
-    """
-    settings = load_settings()
-    configure_logs()
-    container = Container(settings)
-    if container.bank is None or container.house is None or container.custodian is None:
-        raise SettingsRefusedError(
-            "a custodian needs YUNDAN_BANK_URL, YUNDAN_HOUSE_NUMBER, YUNDAN_CUSTODIAN_KEY and "
-            "YUNDAN_SECOND_CUSTODIAN_KEY"
-        )
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        while not stopping.is_set():
-            try:
-                carry_out_payouts(container)
-            except (YundanError, OperationalError) as error:
-                _log.warning("custodian_put_off", why=type(error).__name__)
-            if once:
-                return
-            stopping.wait(settings.poll_seconds)
-    finally:
-        container.close()
-
-
-def configure_logs() -> None:
-    """One JSON object a line on stderr; levels by name; no colours, no secrets (nobody logs a body)."""
-    logging.getLogger("apscheduler").setLevel(
-        logging.ERROR
-    )  # a job that is still running is no news
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )

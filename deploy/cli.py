@@ -194,7 +194,7 @@ def attestor(
     once: Annotated[bool, typer.Option(help="look once and end")] = False,
 ) -> None:
     """An independent witness: recomputes verdicts from raw evidence and signs them with its own key."""
-    from api.processes import run_attestor
+    from api.attestor import run_attestor
 
     run_attestor(once=once)
 
@@ -204,7 +204,7 @@ def custodian(
     once: Annotated[bool, typer.Option(help="look once and end")] = False,
 ) -> None:
     """The custodian: instructs his bank, hears it, and signs what it paid and received."""
-    from api.processes import run_custodian
+    from api.custodian import run_custodian
 
     run_custodian(once=once)
 
@@ -230,7 +230,7 @@ def bank(
 @app.command()
 def migrate() -> None:
     """Brings the database to the present schema."""
-    from api.processes import load_settings
+    from api.startup import load_settings
     from chain.sealing import Keyring
     from chain.storage import Storage
     from deploy.migrate import migrate as bring_up
@@ -246,7 +246,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="the backup to write; it must not exist")],
 ) -> None:
     """Writes the whole database into one file, in one moment; personal data stay sealed in it."""
-    from api.processes import load_settings
+    from api.startup import load_settings
     from chain.clock import SystemClock
     from chain.storage import Storage
     from deploy.backup import backup as take
@@ -269,7 +269,7 @@ def restore(
 ) -> None:
     """Fills an empty database from a backup, and erases again whoever was erased."""
     from api.bootstrap import Container
-    from api.processes import load_settings
+    from api.startup import load_settings
     from deploy.backup import restore as bring_back
 
     container = Container(load_settings())
@@ -295,7 +295,7 @@ def access_log(
 ) -> None:
     """Checks the log of who asked for personal data; names the first row at fault; tells the log's end."""
     from api.bootstrap import Container
-    from api.processes import load_settings
+    from api.startup import load_settings
 
     number, _, mac = noted.partition(":")
     if noted and not (number.isdecimal() and mac):

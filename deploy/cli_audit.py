@@ -42,7 +42,7 @@ def audit_export(
     from api.audit.portfolio import export_portfolio
     from api.audit.purpose import Purpose
     from api.bootstrap import Container
-    from api.processes import load_settings
+    from api.startup import load_settings
     from chain.ids import TripId
 
     try:

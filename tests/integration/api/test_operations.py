@@ -9,7 +9,7 @@ import re
 import pytest
 import structlog
 
-from api.processes import configure_logs
+from api.startup import configure_logs
 from tests.integration.api.people import PASSWORD, open_account, signed_in
 
 SECRETS = re.compile(r"yk_[0-9a-f]{16}_|ses_[0-9a-f]{16}\.|[0-9a-f]{64}")
