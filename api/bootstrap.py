@@ -85,6 +85,7 @@ from finance.payout_repository import SqlPayoutDesk
 from finance.payout_seal import RecordSeal
 from finance.payout_service import PayoutService
 from finance.reconciling import Reconciliation
+from finance.redirects import Redirects
 from finance.repository import SqlBooks
 from finance.service import FinanceService
 from finance.warning import CreditWatch
@@ -114,6 +115,7 @@ class Services:
     custody: Custody
     payouts: PayoutService
     accounts: AccountBook
+    redirects: Redirects
     reconciliation: Reconciliation
     credit_watch: CreditWatch
     keys: ApiKeys
@@ -348,6 +350,7 @@ class Container:
                 desk=desk, books=books, payouts=payouts, chain=contracts, clock=self.clock
             ),
             credit_watch=CreditWatch(books=books, clock=self.clock),
+            redirects=Redirects(desk=desk, outbox=outbox, signatures=contracts, clock=self.clock),
             accounts=AccountBook(
                 desk=desk,
                 parties=records,

@@ -48,6 +48,7 @@ from finance.custody import Custody
 from finance.payout_service import PayoutService
 from finance.ports import Books
 from finance.reconciling import Reconciliation
+from finance.redirects import Redirects
 from finance.service import FinanceService
 from finance.warning import CreditWatch
 from tracking.ports import Records as Tracks
@@ -151,6 +152,11 @@ class Services(Protocol):
     @property
     def credit_watch(self) -> CreditWatch:
         """Early warnings, what they lower, contacts of the dunning plan."""
+        ...
+
+    @property
+    def redirects(self) -> Redirects:
+        """Other accounts for payouts that the bank sent back."""
         ...
 
     @property

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from chain.bindings.structs import PayoutRedirect
     from chain.ids import Address
     from chain.party import Party
     from finance.iso20022 import BankAccount
@@ -131,6 +132,23 @@ class PayIn:
     reference: str
     target: Address
     about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """What a payee has signed and the custodian may agree to.
+
+    Attributes:
+        form: payout, new account, and until when it holds.
+        approved_by: who agreed for the custodian; "" while nobody has.
+    """
+
+    form: PayoutRedirect
+    party: PartyId
+    payee_signature: bytes
+    asked_at: dt.datetime
+    approved_at: dt.datetime | None = None
+    approved_by: str = ""
 
 
 def account_hash(account: BankAccount, salt: Hash32) -> Hash32:

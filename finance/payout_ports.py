@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chain.abi import Struct
     from chain.ids import Hash32, PartyId
     from chain.party import Party
-    from finance.payout_accounts import PayIn, PayoutAccount
+    from finance.payout_accounts import PayIn, PayoutAccount, Redirect
     from finance.payouts import Answer, Leg, Payout, PayoutState, Question
     from finance.relations import Link
 
@@ -135,6 +135,18 @@ class PayoutDesk(Protocol):
         ...
 
     # -- the bank's bookings
+
+    def save_redirect(self, redirect: Redirect) -> None:
+        """Writes a payee's wish for another account, new or known."""
+        ...
+
+    def find_redirect(self, payout: Hash32) -> Redirect | None:
+        """The wish for a payout."""
+        ...
+
+    def list_redirects(self) -> list[Redirect]:
+        """Wishes that nobody has agreed to, oldest first."""
+        ...
 
     def find_cursor(self, account: str) -> int:
         """The last notice taken for an account of ours; 0 before the first."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from chain.bindings.structs import PayoutRedirect
 from chain.clock import BEIJING_OFFSET_S
 from chain.ids import Address, Hash32, PartyId
 from chain.storage import insert_new
-from finance.payout_accounts import PayIn, PayoutAccount, Relation
+from finance.payout_accounts import PayIn, PayoutAccount, Redirect, Relation
 from finance.payout_errors import PayoutStateError
 from finance.payout_ports import EntryState, HeldEntry, HeldStatement
 from finance.payouts import BLOCKING, Answer, Leg, Payout, PayoutState, Question, QuestionKind
@@ -24,6 +25,7 @@ from finance.tables import (
     PayoutAccountRow,
     PayoutAnswerRow,
     PayoutLegRow,
+    PayoutRedirectRow,
     PayoutRow,
     QuestionRow,
 )
@@ -153,6 +155,38 @@ class SqlPayoutDesk:
         query = select(PayoutAccountRow).where(PayoutAccountRow.party == str(party))
         query = query.order_by(col(PayoutAccountRow.recorded_at), col(PayoutAccountRow.account))
         return [_account(row) for row in self._session.exec(query)]
+
+    def save_redirect(self, redirect: Redirect) -> None:
+        """Writes a payee's wish for another account, new or known."""
+        form = redirect.form
+        self._session.merge(
+            PayoutRedirectRow(
+                payout=form.payout,
+                party=str(redirect.party),
+                account=form.account,
+                expires=form.expires,
+                salt=form.salt,
+                payee_signature=redirect.payee_signature.hex(),
+                asked_at=redirect.asked_at,
+                approved_at=redirect.approved_at,
+                approved_by=redirect.approved_by,
+            )
+        )
+        self._session.flush()
+
+    def find_redirect(self, payout: Hash32) -> Redirect | None:
+        """The wish for a payout."""
+        row = self._session.get(PayoutRedirectRow, payout, populate_existing=True)
+        return None if row is None else _redirect(row)
+
+    def list_redirects(self) -> list[Redirect]:
+        """Wishes that nobody has agreed to, oldest first."""
+        query = (
+            select(PayoutRedirectRow)
+            .where(col(PayoutRedirectRow.approved_at).is_(None))
+            .order_by(col(PayoutRedirectRow.asked_at), col(PayoutRedirectRow.payout))
+        )
+        return [_redirect(row) for row in self._session.exec(query)]
 
     def save_account(self, account: PayoutAccount) -> None:
         """An account as it now is."""
@@ -375,4 +409,15 @@ def _question(row: QuestionRow) -> Question:
         raised_at=row.raised_at,
         closed_at=row.closed_at,
         closed_by=row.closed_by,
+    )
+
+
+def _redirect(row: PayoutRedirectRow) -> Redirect:
+    return Redirect(
+        form=PayoutRedirect(Hash32(row.payout), Hash32(row.account), row.expires, Hash32(row.salt)),
+        party=PartyId(int(row.party)),
+        payee_signature=bytes.fromhex(row.payee_signature),
+        asked_at=row.asked_at,
+        approved_at=row.approved_at,
+        approved_by=row.approved_by,
     )

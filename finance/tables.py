@@ -397,6 +397,22 @@ class PayoutAccountRow(Row, table=True):
     forgotten_at: dt.datetime | None = None
 
 
+class PayoutRedirectRow(Row, table=True):
+    """Another account that a payee wants a returned payout sent to; his signature waits for the custodian's."""
+
+    __tablename__ = "payout_redirect"
+
+    payout: str = Field(max_length=HASH, foreign_key="payout.payout", primary_key=True)
+    party: str = Field(max_length=PARTY, index=True)
+    account: str = Field(max_length=HASH)
+    expires: int = Field(sa_type=BIG)
+    salt: str = Field(max_length=HASH)
+    payee_signature: str = Field(max_length=2_000)
+    asked_at: dt.datetime
+    approved_at: dt.datetime | None = None
+    approved_by: str = Field(default="", max_length=120)
+
+
 class BankEntryRow(Row, table=True):
     """A booking on our account at the bank, by the bank's reference."""
 

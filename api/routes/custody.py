@@ -21,9 +21,12 @@ from api.schemas.money import (
     QuestionList,
     QuestionShown,
     ReceiptSigned,
+    RedirectAgreed,
+    RedirectList,
+    RedirectShown,
     SubjectNamed,
 )
-from api.schemas.signing import read_message
+from api.schemas.signing import TypedData, read_message
 from api.schemas.values import HashText
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt, PayoutReceipt
@@ -153,6 +156,50 @@ def begin_leg(payout: HashText, caller: Custodian, once: OnceOnly) -> Response:
         return show_open(services.payouts.approve_new_leg(Hash32(payout), by=_who(caller)))
 
     return once.run(caller.name, work)
+
+
+@router.get("/redirects")
+def list_redirects(_: Custodian, container: TheContainer) -> RedirectList:
+    """Payees' wishes for another account, each with what the first custodian signs to agree."""
+    domain = container.reader.domain("SettlementToken")
+    with container.read() as services:
+        return RedirectList(
+            data=[
+                RedirectShown(
+                    payout=one.form.payout,
+                    party=str(one.party),
+                    account=one.form.account,
+                    amount_fen=services.payouts.get(one.form.payout).amount_fen,
+                    asked_at=one.asked_at,
+                    to_sign=TypedData.of(one.form, domain),
+                )
+                for one in services.redirects.list_open()
+            ]
+        )
+
+
+@router.post(
+    "/payouts/{payout}/redirect",
+    dependencies=[TWO_PEOPLE],
+    status_code=202,
+    response_model=Accepted,
+)
+def agree_redirect(
+    payout: HashText, given: RedirectAgreed, caller: Custodian, once: OnceOnly
+) -> Response:
+    """The custodian agrees that a returned payout goes to another account of its payee; then a new leg is let begin."""
+
+    def work(services: Services) -> Accepted:
+        first, _ = services.custody.fetch_signers()
+        services.redirects.approve(
+            Hash32(payout),
+            bytes.fromhex(given.signature[2:]),
+            custodian=first,
+            by=_who(caller),
+        )
+        return Accepted(about=payout, status="/v1/custody/payouts")
+
+    return once.run(caller.name, work, 202)
 
 
 @router.post(

@@ -13,6 +13,7 @@ from api.dependencies import OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.payout_stories import PayoutStory, tell_payout, tell_payouts_of
 from api.ports import Services
+from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import (
     AccountEntered,
     AccountForm,
@@ -25,10 +26,11 @@ from api.schemas.money import (
     QuestionShown,
     StageShown,
 )
-from api.schemas.signing import TypedData, read_message
+from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import HashText, WaybillText
 from api.waybill_forms import parties_of
-from chain.errors import NotFoundError
+from chain.bindings.structs import PayoutRedirect
+from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import Address, Hash32, WaybillId
 from finance.account_book import CONTRACT
 from finance.iso20022 import BankAccount
@@ -66,6 +68,41 @@ def get_payout(payout: HashText, caller: Reader, container: TheContainer) -> Pay
         told = tell_payout(services, Hash32(payout))
     caller.require_sight(told.concerned, "payout")
     return show_payout(told)
+
+
+@router.get("/payouts/{payout}/redirect")
+def redirect_form(
+    *, payout: HashText, caller: MoneyMover, container: TheContainer, account: HashText
+) -> FormToSign:
+    """What a payee signs so that a payout which the bank sent back goes to another account of his."""
+    expires = int((container.clock.now() + SIGNING_TIME).timestamp())
+    with container.read() as services:
+        form = services.redirects.prepare(
+            Hash32(payout), caller.require_self(), Hash32(account), expires
+        )
+    return FormToSign(to_sign=TypedData.of(form, container.reader.domain(CONTRACT)))
+
+
+@router.post(
+    "/payouts/{payout}/redirect",
+    dependencies=[TWO_PEOPLE],
+    status_code=202,
+    response_model=Accepted,
+)
+def ask_redirect(
+    payout: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+) -> Response:
+    """Keeps the payee's signed wish until the custodian agrees (``/v1/custody/redirects``)."""
+    form = read_message(PayoutRedirect, given.message)
+    if form.payout != payout:
+        raise InvalidValueError("the form is about another payout", field="message.payout")
+    payee = caller.require_self()
+
+    def work(services: Services) -> Accepted:
+        services.redirects.ask(form, given.signature_bytes, payee)
+        return Accepted(about=payout, status=f"/v1/payouts/{payout}")
+
+    return once.run(caller.name, work, 202)
 
 
 def show_payout(told: PayoutStory) -> PayoutShown:

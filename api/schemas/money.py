@@ -231,6 +231,29 @@ class ApplicationList(Shown):
     data: list[ApplicationShown]
 
 
+class RedirectShown(Shown):
+    """A payee's wish for another account, and what the custodian signs to agree."""
+
+    payout: HashText
+    party: PartyText
+    account: HashText
+    amount_fen: AmountFen
+    asked_at: Instant
+    to_sign: TypedData
+
+
+class RedirectList(Shown):
+    """Wishes that nobody has agreed to, oldest first."""
+
+    data: list[RedirectShown]
+
+
+class RedirectAgreed(Given):
+    """The first custodian's signature over the very form that the payee signed."""
+
+    signature: SignatureText
+
+
 class PayeeShown(Shown):
     """A payee of an advance."""
 

@@ -123,6 +123,7 @@ def test_every_door_that_moves_money_or_raises_risk_asks_for_two(two):
         f"/v1/advances/{some}/approval",
         f"/v1/advances/{some}/gate",
         f"/v1/advances/{some}/repayment",
+        f"/v1/payouts/{some}/redirect",
         "/v1/advances",
         "/v1/vault",
         "/v1/payouts",
