@@ -127,6 +127,7 @@ class ApplicationUseCases(MoneyUseCases):
             asked_fen=asked_fen,
             elapsed_us=(time.perf_counter_ns() - started) // 1_000,
             decided_at=now,
+            lender=str(lender),
         )
         self._books.add_decision(kept)
         caps = [asked_fen, int(earned["limit_fen"])]

@@ -138,6 +138,7 @@ class AskingUseCases(MoneyUseCases):
             asked_fen=principal,
             elapsed_us=(time.perf_counter_ns() - started) // 1_000,
             decided_at=now,
+            lender=str(record.lender),
         )
         self._books.add_decision(kept)
         return PreparedAdvance(kept, replace(form, decision=Hash32(made.hash)))

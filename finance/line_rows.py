@@ -166,6 +166,7 @@ class SqlLines(SqlRows):
                 "reasons": [asdict(reason) for reason in made.reasons],
                 "elapsed_us": decision.elapsed_us,
                 "decided_at": decision.decided_at,
+                "lender": decision.lender,
             },
             "hash",
         )
@@ -175,13 +176,17 @@ class SqlLines(SqlRows):
         row = self._session.get(RiskDecisionRow, decision)
         return None if row is None else _decision(row)
 
-    def list_decisions(self, since: dt.datetime | None = None) -> Iterator[DecisionRecord]:
-        """Decisions since an instant, oldest first."""
+    def list_decisions(
+        self, since: dt.datetime | None = None, *, lender: PartyId | None = None
+    ) -> Iterator[DecisionRecord]:
+        """Decisions since an instant, on a lender's money or on anybody's, oldest first."""
         query = select(RiskDecisionRow).order_by(
             col(RiskDecisionRow.decided_at), col(RiskDecisionRow.hash)
         )
         if since is not None:
             query = query.where(RiskDecisionRow.decided_at >= since)
+        if lender is not None:
+            query = query.where(RiskDecisionRow.lender == str(lender))
         for row in self._session.exec(query.execution_options(yield_per=PAGE)):
             yield _decision(row)
 
@@ -294,4 +299,5 @@ def _decision(row: RiskDecisionRow) -> DecisionRecord:
         asked_fen=row.asked_fen,
         elapsed_us=row.elapsed_us,
         decided_at=row.decided_at,
+        lender=row.lender,
     )

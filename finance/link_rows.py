@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from chain.storage import insert_into
+from chain.storage import insert_into, insert_new
 from finance.relations import IDENTITY, MOST_HOPS, Carriage, Link, LinkKind
 from finance.rows import LIVE, SqlRows, batches, table_of
 from finance.tables import AdvanceRow, CarriageRow, RelationLinkRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+_KEY: Final = ("a", "b", "kind", "about")
 
 MOST_PARTIES: Final = 500
 """So many parties are looked at around one; a circle of six is found long before."""
@@ -69,19 +71,28 @@ class SqlLinks(SqlRows):
         return [rows[trip] for trip in sorted(rows)]
 
     def add_link(self, link: Link) -> None:
-        """Keeps a link; the same again changes nothing."""
-        statement = _keeping(self._session.get_bind().dialect.name)
-        self._session.connection().execute(
-            statement,
-            {
-                "a": link.a,
-                "b": link.b,
-                "kind": link.kind.value,
-                "about": link.about,
-                "day": link.day,
-                "amount_fen": link.amount_fen,
-            },
-        )
+        """Keeps a link; the same again changes nothing. Freight that is new is summed by week as well."""
+        values = {
+            "a": link.a,
+            "b": link.b,
+            "kind": link.kind.value,
+            "about": link.about,
+            "day": link.day,
+            "amount_fen": link.amount_fen,
+        }
+        if link.kind is not LinkKind.FREIGHT:
+            self._execute(_keeping, values)
+        elif insert_new(self._session, RelationLinkRow, values, *_KEY):
+            week = {
+                "kind": LinkKind.FREIGHT_WEEK.value,
+                "about": f"week:{link.day // 7}",
+                "day": link.day // 7 * 7,
+            }
+            self._execute(_adding, values | week)
+
+    def _execute(self, statement: Callable[[str], Any], values: dict[str, Any]) -> None:
+        dialect = self._session.get_bind().dialect.name
+        self._session.connection().execute(statement(dialect), values)
 
     def list_links_around(self, names: Collection[str]) -> list[Link]:
         """Every identity link within reach of some names, one question a hop."""
@@ -119,7 +130,10 @@ class SqlLinks(SqlRows):
         return [_link(row) for row in self._session.exec(query)]
 
     def list_freight_around(self, name: str, since_day: int) -> list[Link]:
-        """Who owes whom freight within reach of a party, one sum a pair; at most ``MOST_PARTIES`` parties."""
+        """Who owes whom freight within reach of a party, one sum a pair; at most ``MOST_PARTIES`` parties.
+
+        Whole weeks are summed: the week in which ``since_day`` lies counts.
+        """
         table = table_of(RelationLinkRow)
         found: list[Link] = []
         seen: set[str] = set()
@@ -136,14 +150,15 @@ class SqlLinks(SqlRows):
                     )
                     .where(
                         table.c.a.in_(some),
-                        table.c.kind == LinkKind.FREIGHT.value,
-                        table.c.day >= since_day,
+                        table.c.kind == LinkKind.FREIGHT_WEEK.value,
+                        table.c.day >= since_day // 7 * 7,
                     )
                     .group_by(table.c.a, table.c.b)
                 )
                 for a, b, fen, day in self._session.execute(query):
-                    found.append(Link(a, b, LinkKind.FREIGHT, int(day), int(fen)))
-                    after.add(b)
+                    if fen:
+                        found.append(Link(a, b, LinkKind.FREIGHT, int(day), int(fen)))
+                        after.add(b)
             seen |= edge
             edge = set(sorted(after - seen)[: max(0, MOST_PARTIES - len(seen))])
             if not edge:
@@ -156,7 +171,16 @@ def _keeping(dialect: str) -> Any:
     """The statement that keeps a link, or what is new of it."""
     insert = insert_into(dialect, table_of(RelationLinkRow))
     anew = {name: insert.excluded[name] for name in ("day", "amount_fen")}
-    return insert.on_conflict_do_update(index_elements=["a", "b", "kind", "about"], set_=anew)
+    return insert.on_conflict_do_update(index_elements=_KEY, set_=anew)
+
+
+@functools.cache
+def _adding(dialect: str) -> Any:
+    """The statement that adds an amount to a link's."""
+    table = table_of(RelationLinkRow)
+    insert = insert_into(dialect, table)
+    more = {"amount_fen": table.c.amount_fen + insert.excluded.amount_fen}
+    return insert.on_conflict_do_update(index_elements=_KEY, set_=more)
 
 
 def _link(row: RelationLinkRow) -> Link:

@@ -84,7 +84,9 @@ class Books(Protocol):
         """A decision by its hash."""
         ...
 
-    def list_decisions(self, since: dt.datetime | None = None) -> Iterator[DecisionRecord]:
+    def list_decisions(
+        self, since: dt.datetime | None = None, *, lender: PartyId | None = None
+    ) -> Iterator[DecisionRecord]:
         """Decisions since an instant, oldest first."""
         ...
 

@@ -229,7 +229,7 @@ class LineApplication:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """A stored decision and how long it took."""
+    """A stored decision and how long it took; ``lender`` is whose money was asked for, "" if not known."""
 
     decision: Decision
     subject: str
@@ -238,6 +238,7 @@ class DecisionRecord:
     asked_fen: int | None
     elapsed_us: int
     decided_at: dt.datetime
+    lender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

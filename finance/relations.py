@@ -35,6 +35,8 @@ class LinkKind(StrEnum):
     """A vehicle carried a trip of a party: business."""
     FREIGHT = "freight"
     """A party owes another freight: business, with an amount."""
+    FREIGHT_WEEK = "week"
+    """The freight of one week between two parties, summed, so that a decision reads sums and not waybills."""
     DELIVERS = "delivers"
     """A party carried to a consignee: business."""
     PAID_BY = "paid_by"

@@ -78,6 +78,7 @@ class RiskDecisionRow(Row, table=True):
     """A decision and the bytes that replay it; never changed."""
 
     __tablename__ = "risk_decision"
+    __table_args__ = (sa.Index("ix_risk_decision_lender", "lender", "decided_at"),)
 
     hash: str = Field(max_length=HASH, primary_key=True)
     subject: str = Field(max_length=200, index=True)
@@ -91,6 +92,8 @@ class RiskDecisionRow(Row, table=True):
     reasons: list[dict[str, Any]] = Field(sa_type=sa.JSON)
     elapsed_us: int = Field(sa_type=BIG)
     decided_at: dt.datetime = Field(index=True)
+    lender: str = Field(default="", max_length=PARTY, sa_column_kwargs={"server_default": ""})
+    """Whose money was asked for; empty on decisions older than this column."""
 
 
 class AdvanceRow(Row, table=True):

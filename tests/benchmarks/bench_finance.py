@@ -27,10 +27,19 @@ from finance.day_end import DayEnd, accrual_lines, close_loan
 from finance.jobs import close_days
 from finance.reconciliation import Movement, Side, compare
 from finance.records import PayeeFacts, RequestFacts
+from finance.relations import Carriage
 from finance.repository import SqlBooks
 from finance.risk import read_forest
 from finance.service import FinanceService
-from finance.tables import AdvanceEventRow, AdvanceRow, JournalEntryRow, JournalLineRow, LoanDayRow
+from finance.tables import (
+    AdvanceEventRow,
+    AdvanceRow,
+    CarriageRow,
+    JournalEntryRow,
+    JournalLineRow,
+    LoanDayRow,
+    RelationLinkRow,
+)
 from tests.integration.finance.loan_book import (
     DAY,
     FIRM,
@@ -131,6 +140,48 @@ class StillChain:
         )
 
 
+def weave(storage, history):
+    """Who owed whom freight in those trips, who received it, and what each trip carried."""
+    links, carried, weeks = [], [], {}
+    for number in range(history):
+        day, about = DAY - number % 89, word(number)
+        debtor, below = f"party:{20 + number % 50}", f"party:{200 + number % 300}"
+        for a, b, kind in (
+            (debtor, f"party:{FIRM}", "freight"),
+            (f"party:{FIRM}", below, "freight"),
+            (below, f"party:{600 + number % 900}", "freight"),
+            (f"party:{FIRM}", f"party:{2_000 + number % 70}", "delivers"),
+        ):
+            week = (a, b, day // 7)
+            weeks[week] = weeks.get(week, 0) + (10**6 if kind == "freight" else 0)
+            links.append(
+                {"a": a, "b": b, "kind": kind, "about": about, "day": day, "amount_fen": 10**6}
+            )
+        carried.append(
+            {
+                "trip": trip_of(number)[0], "vehicle": word(number % 500),
+                "shipment": word(number % 97), "loads": at(day, 6), "delivers": at(day, 20),
+                "quantity": 30_000,
+            }
+        )  # fmt: skip
+    links += [
+        {
+            "a": a,
+            "b": b,
+            "kind": "week",
+            "about": f"week:{week}",
+            "day": week * 7,
+            "amount_fen": fen,
+        }
+        for (a, b, week), fen in weeks.items()
+        if fen
+    ]
+    with storage.write() as session:
+        for row, values in ((RelationLinkRow, links), (CarriageRow, carried)):
+            for start in range(0, len(values), 50_000):
+                session.execute(sa.insert(row.__table__), values[start : start + 50_000])
+
+
 def decision(history: int = 100_000, rules: int = 1_000, asked: int = 300) -> Iterator[dict]:
     """Requests decided one after another, each in its own committed transaction."""
     from chain.bindings.structs import Payee
@@ -138,6 +189,7 @@ def decision(history: int = 100_000, rules: int = 1_000, asked: int = 300) -> It
     forest = many_rules(rules)
     with database() as storage:
         lend(storage, history, spread=200, first_day=DAY - 200, repaid=history * 98 // 100)
+        weave(storage, history)
         clock, took, worked = FixedClock(at(DAY + 1)), [], []
         for number in range(asked):
             trip, waybill = trip_of(history + number)
@@ -157,12 +209,19 @@ def decision(history: int = 100_000, rules: int = 1_000, asked: int = 300) -> It
                     principal=400_000,
                     payees=[payee],
                     fingerprint=Hash32(word(20_000 + number)),
-                )
+                    carriage=Carriage(
+                        trip, "", word(number % 500), word(number % 97), at(DAY + 1, 6),
+                        at(DAY + 1, 20), 30_000,
+                    ),
+                )  # fmt: skip
             took.append(time.perf_counter() - began)
             worked.append(time.process_time() - busy)
     took.sort()
     worked.sort()
-    what = f"{rules} rules, {history} advances of history, stored; without the node's answer"
+    what = (
+        f"{rules} rules, {history} trips of history with their freight graph, stored;"
+        " without the node's answer"
+    )
     yield line("finance.decision.p50", took[len(took) // 2] * 1_000, f"ms ({what})")
     yield line(
         "finance.decision.cpu_p95",
@@ -338,12 +397,14 @@ BENCHES: Mapping[str, Callable[[], Iterator[dict]]] = {
 def main() -> None:
     """Runs one of them."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=[name.removeprefix("finance.") for name in BENCHES])
+    names = [name.removeprefix("finance.") for name in BENCHES]
+    parser.add_argument("name", choices=names, nargs="?", help="all of them if left out")
     parser.add_argument("--size", type=int, default=0)
     given = parser.parse_args()
-    work = BENCHES[f"finance.{given.name}"]
-    for one in work(given.size) if given.size else work():
-        print(json.dumps(one), flush=True)
+    for name in [given.name] if given.name else names:
+        work = BENCHES[f"finance.{name}"]
+        for one in work(given.size) if given.size else work():
+            print(json.dumps(one), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,9 @@ from chain.errors import NotFoundError, UnexpectedStateError
 from chain.ids import Hash32, LineId, PartyId, WaybillId
 from chain.storage import Storage
 from finance import forests
+from finance.advance import AdvanceState
 from finance.applications import end_by_line
+from finance.backtesting import run_backtest
 from finance.errors import InvalidAmountError, InvalidTermsError
 from finance.records import (
     ApplicationState,
@@ -26,7 +30,7 @@ from finance.records import (
 )
 from finance.relations import Carriage, Link, LinkKind, Relations, party_name
 from finance.repository import SqlBooks
-from finance.risk import redecide
+from finance.risk import Verdict, read_forest, redecide
 from finance.service import FinanceService
 from finance.watch import Action
 from tests.integration.finance.loan_book import (
@@ -252,7 +256,7 @@ def test_freight_that_comes_back_in_a_circle_makes_a_person_look(storage):
     assert effects(decided)["CIRCULAR_TRADE"] == "review"
     assert "CIRCULAR_TRADE" not in effects(apply(storage)[1])
     # three months later it is no news any more
-    assert "CIRCULAR_TRADE" not in effects(apply(storage, borrower=FIRM, day=DAY + 91)[1])
+    assert "CIRCULAR_TRADE" not in effects(apply(storage, borrower=FIRM, day=DAY + 98)[1])
 
 
 def test_a_thick_net_of_freight_cannot_hold_a_decision_up():
@@ -262,3 +266,68 @@ def test_a_thick_net_of_freight_cannot_hold_a_decision_up():
     )
     assert len(net.rings_of(names[0])) == 20
     assert net.rings_of(names[0], most_steps=3) == ()
+
+
+# -- what other rules would have done ------------------------------------------------------------------
+
+
+def stricter(rule, when):
+    """The rules in force with one made stricter, as data."""
+    document = copy.deepcopy(
+        json.loads((Path(forests.__file__).parent / forests.PRESENT).read_text("utf-8"))
+    )
+    (found,) = [one for one in document["rules"] if one["id"] == rule]
+    found["when"] = when
+    found["cases"] = [
+        {"given": dict.fromkeys(found["inputs"], 10**6), "expect": "hit"},
+        {"given": dict.fromkeys(found["inputs"], -1), "expect": "miss"},
+    ]
+    document["version"] += 1
+    return read_forest(document)
+
+
+def test_other_rules_tell_who_would_have_gone_out_and_what_became_of_them(storage):
+    loans = lend(storage, 3)
+    with storage.write() as session:
+        service(session).set_policy(
+            LenderPolicy(LENDER, DAY, net_assets_fen=10**12, lpr_ppm=80_000)
+        )
+    for number in range(4):
+        decide(storage, number)  # of the first three trips loans were made
+    with storage.write() as session:
+        books = SqlBooks(session)
+        kept = list(books.list_decisions(lender=LENDER))
+        by_trip = {trip_of(n)[0]: n for n in range(4)}
+        assert {by_trip[one.subject] for one in kept} == {0, 1, 2, 3}
+        first, second, third = (books.find_advance(one) for one in loans)
+        books.save_advance(replace(first, state=AdvanceState.WRITTEN_OFF, outstanding_fen=70))
+        books.save_advance(replace(second, state=AdvanceState.REPAID, outstanding_fen=0))
+    with storage.read() as session:
+        books = SqlBooks(session)
+        now = at(third.due_day + 1)
+        same = run_backtest(books, forests.shipped_forest(), lender=LENDER, since=None, now=now)
+        verdicts = {one.subject: one.decision.verdict for one in kept}
+        assert (same.decided, same.agreed, same.went_out) == (4, 4, ())
+        other = run_backtest(
+            books, stricter("term-long", "term_days > 30"), lender=LENDER, since=None, now=now
+        )
+        assert other.version == same.version + 1
+        hard = run_backtest(
+            books, stricter("overdue-hard", "borrower_overdue_days >= 0"),
+            lender=LENDER, since=None, now=now,
+        )  # fmt: skip
+        nobody = run_backtest(books, forests.shipped_forest(), lender=FIRM, since=None, now=now)
+    assert nobody.decided == 0
+    approved = [trip for trip, verdict in verdicts.items() if verdict is Verdict.APPROVE]
+    assert [one.subject for one in hard.went_out] == [
+        one.subject for one in kept if one.subject in approved
+    ]
+    assert hard.out_fen == 400_000 * len(approved)
+    assert hard.moved == 4 - len(approved)
+    told = {by_trip[one.subject]: one for one in hard.went_out}
+    assert told[3].outcome == "not_lent" if 3 in told else True
+    outcomes = {0: "written_off", 1: "repaid", 2: "late", 3: "not_lent"}
+    assert approved, "the decisions must be approvals for this test to say anything"
+    assert {n: one.outcome for n, one in told.items()} == {n: outcomes[n] for n in told}
+    assert hard.out_lost_fen == (70 if 0 in told else 0)
+    assert all("BORROWER_OVERDUE" in one.codes for one in hard.went_out)
