@@ -223,6 +223,14 @@ class AskingUseCases(MoneyUseCases):
                 expected=record.debtor,
                 given=str(form.debtor),
             )
+        told = self._books.find_notice(form.advance)
+        if told is not None and form.notice != told.hash:
+            raise InvalidValueError(
+                "the acknowledgement is of another notice than the debtor was sent",
+                field="notice",
+                expected=told.hash,
+                given=form.notice,
+            )
         self._require_fresh(form.expires)
         self._require_signed(form.debtor, "FreightAdvance", form, debtor_signature)
         self._queue(FreightAdvance.acknowledge(form, debtor_signature), form, about=record.trip)

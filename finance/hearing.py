@@ -142,6 +142,9 @@ class HearingUseCases(MoneyUseCases):
             self._books.save_receivable(
                 replace(receivable, notice=seen.event.notice, acknowledged_at=seen.at)
             )
+        told = self._books.find_notice(record.advance)
+        if told is not None and told.hash == seen.event.notice:
+            self._books.save_notice(replace(told, acknowledged_at=seen.at))
 
     def on_payee_consented(self, seen: Occurred[events.PayeeConsented]) -> None:
         """A payee agrees to his account."""

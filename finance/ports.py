@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         LineApplication,
         LineRecord,
         LoanDay,
+        NoticeRecord,
         PayeeRecord,
         ReceivableRecord,
         RequestFacts,
@@ -169,6 +170,14 @@ class Books(Protocol):
         self, *, lender: PartyId | None = None, owner: PartyId | None = None
     ) -> list[ReceivableRecord]:
         """Receivables pledged to a lender, of an owner, or all."""
+        ...
+
+    def find_notice(self, advance: AdvanceId) -> NoticeRecord | None:
+        """The notice of assignment of an advance."""
+        ...
+
+    def save_notice(self, notice: NoticeRecord) -> None:
+        """Writes a notice, new or known."""
         ...
 
     # -- who hangs together

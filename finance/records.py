@@ -228,6 +228,26 @@ class LineApplication:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """A notice of assignment and the proof of its receipt.
+
+    Attributes:
+        hash: of ``content``; it stands in the debtor's acknowledgement.
+        shown_at: when the debtor was first shown it; ``shown_to``: by which sign-in; ``channel``: which door.
+        acknowledged_at: when the chain recorded his signature over the hash.
+    """
+
+    advance: AdvanceId
+    hash: Hash32
+    content: Mapping[str, Any]
+    made_at: dt.datetime
+    shown_at: dt.datetime | None = None
+    shown_to: str = ""
+    channel: str = ""
+    acknowledged_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRecord:
     """A stored decision and how long it took; ``lender`` is whose money was asked for, "" if not known."""
 

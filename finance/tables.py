@@ -213,6 +213,21 @@ class ReceivableRow(Row, table=True):
     settled_at: dt.datetime | None = None
 
 
+class AssignmentNoticeRow(Row, table=True):
+    """What a debtor was told of the assignment, word for word, and the proof that it reached him."""
+
+    __tablename__ = "assignment_notice"
+
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
+    hash: str = Field(max_length=HASH)
+    content: dict[str, Any] = Field(sa_type=sa.JSON)
+    made_at: dt.datetime
+    shown_at: dt.datetime | None = None
+    shown_to: str = Field(default="", max_length=80)
+    channel: str = Field(default="", max_length=20)
+    acknowledged_at: dt.datetime | None = None
+
+
 class SettlementRow(Row, table=True):
     """Freight that was paid in and how it was shared; what comes in goes out."""
 

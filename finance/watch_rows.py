@@ -8,11 +8,18 @@ from typing import Final
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from chain.ids import AdvanceId, LineId, PartyId
-from finance.records import ApplicationState, ContactRecord, LineApplication, WarningRecord
+from chain.ids import AdvanceId, Hash32, LineId, PartyId
+from finance.records import (
+    ApplicationState,
+    ContactRecord,
+    LineApplication,
+    NoticeRecord,
+    WarningRecord,
+)
 from finance.rows import SqlRows, table_of
 from finance.tables import (
     AdvanceRow,
+    AssignmentNoticeRow,
     CollectionContactRow,
     EarlyWarningRow,
     LineApplicationRow,
@@ -24,7 +31,23 @@ MOST_APPLICATIONS: Final = 200
 
 
 class SqlWatch(SqlRows):
-    """Applications for a line, warnings, collections."""
+    """Applications for a line, notices of assignment, warnings, collections."""
+
+    def find_notice(self, advance: AdvanceId) -> NoticeRecord | None:
+        """The notice of assignment of an advance."""
+        row = self._session.get(AssignmentNoticeRow, advance, populate_existing=True)
+        if row is None:
+            return None
+        values = {one.name: getattr(row, one.name) for one in fields(NoticeRecord)}
+        return NoticeRecord(
+            **values | {"advance": AdvanceId(row.advance), "hash": Hash32(row.hash)}
+        )
+
+    def save_notice(self, notice: NoticeRecord) -> None:
+        """Writes a notice, new or known."""
+        values = {one.name: getattr(notice, one.name) for one in fields(NoticeRecord)}
+        self._session.merge(AssignmentNoticeRow(**values | {"content": dict(notice.content)}))
+        self._session.flush()
 
     def save_application(self, application: LineApplication) -> None:
         """Writes an application, new or known."""

@@ -22,6 +22,7 @@ from api.schemas.money import (
     AdvanceTold,
     DecisionShown,
     FenAsked,
+    NoticeShown,
     PayeeShown,
     ReasonShown,
 )
@@ -43,7 +44,8 @@ from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 from finance.accrual import date_of
 from finance.advance import AdvanceState
-from finance.records import AdvanceRecord, PayeeRecord
+from finance.assignment import tell_debtor
+from finance.records import AdvanceRecord, NoticeRecord, PayeeRecord
 from finance.relations import Carriage
 from finance.service import PreparedAdvance
 from finance.waterfall import Component
@@ -309,12 +311,52 @@ def acknowledgement_form(
     advance: AdvanceText, caller: MoneyMover, container: TheContainer
 ) -> FormToSign:
     """What the debtor signs: he owes, was told of the assignment, and will pay the collection account."""
-    with container.read() as services:
+    with container.write() as services:  # that he was told is kept
         record, _ = get_visible(services, advance, caller)
-        notice = document_hash({"advance": advance, "lender": str(record.lender)})
-        form = services.finance.prepare_acknowledgement(record.advance, notice=notice)
-    caller.require_party(form.debtor, "debtor")
+        if record.debtor:
+            caller.require_party(PartyId(int(record.debtor)), "debtor")
+        told = _tell(services, record, caller, container)
+        form = services.finance.prepare_acknowledgement(record.advance, notice=told.hash)
     return _to_sign(container, form)
+
+
+@router.get("/{advance}/notice")
+def get_notice(advance: AdvanceText, caller: Reader, container: TheContainer) -> NoticeShown:
+    """The notice of assignment word for word, and the proof that it reached the debtor.
+
+    Its debtor's first sight of it is kept; lender and borrower see it from then on.
+    """
+    with container.write() as services:
+        record, _ = get_visible(services, advance, caller)
+        if caller.party_id is not None and str(caller.party_id) == record.debtor:
+            told = _tell(services, record, caller, container)
+        else:
+            caller.require_sight((record.lender, record.borrower), "advance")
+            found = services.books.find_notice(record.advance)
+            if found is None:
+                raise NotFoundError("the debtor has not been told yet")
+            told = found
+    return NoticeShown(
+        advance=told.advance,
+        hash=told.hash,
+        content=dict(told.content),
+        made_at=told.made_at,
+        shown_at=told.shown_at,
+        channel=told.channel,
+        acknowledged_at=told.acknowledged_at,
+    )
+
+
+def _tell(
+    services: Services, record: AdvanceRecord, caller: Caller, container: Container
+) -> NoticeRecord:
+    return tell_debtor(
+        services.books,
+        record,
+        now=container.clock.now(),
+        to=caller.account_id or caller.name,
+        channel="page" if caller.account_id else "api",
+    )
 
 
 @router.post("/{advance}/acknowledgement", status_code=202, response_model=Accepted)

@@ -231,6 +231,20 @@ class ApplicationList(Shown):
     data: list[ApplicationShown]
 
 
+class NoticeShown(Shown):
+    """A notice of assignment and the proof of its receipt."""
+
+    advance: HashText
+    hash: HashText = Field(description="of the content; it stands in the debtor's acknowledgement")
+    content: dict[str, Any]
+    made_at: Instant
+    shown_at: Instant | None = Field(description="when the debtor was first shown it")
+    channel: str = Field(description="the door it was shown through: page or api")
+    acknowledged_at: Instant | None = Field(
+        description="when the chain recorded the debtor's signature over the hash"
+    )
+
+
 class RedirectShown(Shown):
     """A payee's wish for another account, and what the custodian signs to agree."""
 

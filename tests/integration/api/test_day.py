@@ -20,6 +20,7 @@ from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt, PayoutReceipt
 from chain.clock import rfc3339
+from chain.document import document_hash
 from chain.ids import Hash32, PartyId
 from deploy.demo.roads import (
     CORRIDOR_M,
@@ -287,6 +288,24 @@ def test_what_is_owed_grows_by_the_day_and_the_books_agree(system, cast, day):
         assert services.finance.reconcile(system.container.find_handled_block()) == []
     assert lender.get("/v1/audit")["differences"] == []
     assert lender.get(f"/v1/lines/{day['line']}")["drawn_fen"] == 86_400
+
+
+def test_the_debtor_was_told_word_for_word_and_his_signature_proves_it(cast, day):
+    path = f"/v1/advances/{day['advance']}/notice"
+    told = cast["lender"].get(path)
+    assert told["hash"] == document_hash(told["content"])
+    assert told["content"]["assignee"] == str(cast["lender"].party)
+    assert told["content"]["debtor"] == str(cast["carrier"].party)
+    assert told["content"]["freight_fen"] > 0
+    assert told["content"]["payment_reference"].startswith("YD")
+    assert "546" in told["content"]["words"]["en"] or "545" in told["content"]["words"]["en"]
+    assert told["shown_at"] <= told["acknowledged_at"]
+    assert told["channel"] == "api"
+    assert cast["carrier"].get(path) == told  # seen again, nothing moves
+    for name in ("driver", "stranger"):
+        with pytest.raises(ClientError) as refused:
+            cast[name].get(path)
+        assert refused.value.status == 404
 
 
 def test_the_portfolio_is_told_by_debtor_and_by_lane_to_its_own_lender(cast, day):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from pathlib import Path
 
 import pytest
 
 from api.client import ClientError
 from chain.clock import beijing_day, rfc3339
 from chain.ids import LineId
+from finance import forests
+from finance.forests import PRESENT
 from finance.records import WarningRecord
 from finance.running import GIVES_UP, Act
 from finance.watch import Action
 from tests.integration.api.people import open_account, signed_in
+
+FORESTS = Path(forests.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,9 @@ def signed_line(system, two):
 @pytest.fixture(scope="module")
 def line(system, two):
     lender, borrower, _ = two
+    wish = {"lender": str(lender.party), "limit_fen": 10_000_000, "tenor_days": 60}
+    applied = borrower.post("/v1/line-applications", wish)
+    assert (applied["state"], applied["verdict"]) == ("offered", "review")  # net assets unknown
     signed = signed_line(system, two)
     assert second_person_needed(lambda: lender.post("/v1/lines", signed))
     # nor may the borrower hand in what one person of the lender has signed
@@ -73,6 +82,8 @@ def line(system, two):
     agreed(system, two, "/v1/lines", signed)
     made = lender.post("/v1/lines", signed)["id"]
     system.settle()
+    ended = borrower.get(f"/v1/line-applications/{applied['id']}")
+    assert (ended["state"], ended["line"]) == ("opened", made)
     return made
 
 
@@ -167,3 +178,57 @@ def test_warnings_and_the_earned_limit_through_the_doors(system, two, line):
     assert borrower.get("/v1/warnings")["data"] == []
     left = lender.post("/v1/warnings", {"borrower": str(borrower.party), "code": "LIMIT_FULL"})
     assert left["data"] == []
+
+
+def test_a_firm_applies_is_decided_on_at_once_and_reads_the_lenders_answer(system, two):
+    lender, _, _ = two
+    firm, stranger = system.party("applicant"), system.party("bystander")
+    wish = {"lender": str(lender.party), "limit_fen": 20_000_000, "tenor_days": 45}
+    for wrong in ({"limit_fen": 0}, {"limit_fen": -1}, {"limit_fen": 1.5}, {"tenor_days": 0}):
+        with pytest.raises(ClientError) as error:
+            firm.post("/v1/line-applications", wish | wrong)
+        assert error.value.status == 422
+    made = firm.post("/v1/line-applications", wish | {"note": "sugar to Suzhou"})
+    assert (made["asked_fen"], made["offered_fen"]) == (20_000_000, 5_000_000)
+    assert made["elapsed_us"] < 1_000_000
+    assert made["answers"]["admit-above-earned"] == "hit"
+    assert {"ABOVE_EARNED", "NEW_BORROWER"} <= {one["code"] for one in made["reasons"]}
+    path = f"/v1/line-applications/{made['id']}"
+    assert lender.get(path)["decision"] == made["decision"]
+    assert made["id"] in {one["id"] for one in lender.get("/v1/line-applications")["data"]}
+    for act in (
+        lambda: stranger.get(path),
+        lambda: stranger.post(f"{path}/refusal", {"reason": "x"}),
+        lambda: stranger.post(f"{path}/withdrawal"),
+    ):
+        with pytest.raises(ClientError) as error:
+            act()
+        assert error.value.status == 404
+    assert stranger.get("/v1/line-applications")["data"] == []
+    refused = lender.post(f"{path}/refusal", {"reason": "no lane we know"})
+    assert refused["state"] == "refused"
+    told = firm.get(path)
+    assert (told["state"], told["reason"], told["ended_by"]) == (
+        "refused", "no lane we know", "person",
+    )  # fmt: skip
+    with pytest.raises(ClientError) as error:
+        firm.post(f"{path}/withdrawal")
+    assert error.value.status == 409
+
+
+def test_rules_are_shown_and_tried_on_the_past_and_a_broken_one_is_refused_with_its_place(two):
+    lender, borrower, _ = two
+    rules = {one["id"]: one for one in lender.get("/v1/risk/forest")["rules"]}
+    assert rules["circular"]["stages"] == ["admit", "release"]
+    tried = lender.post("/v1/risk/backtests", {})
+    assert tried["decided"] == tried["agreed"] >= 1
+    assert borrower.post("/v1/risk/backtests", {})["decided"] == 0
+    document = json.loads((FORESTS / PRESENT).read_text("utf-8"))
+    for when in ("1 // 0 > 1", "(", "__import__('os')", "trade_cycles // (trade_cycles - 1) > 9"):
+        broken = json.loads(json.dumps(document))
+        (rule,) = [one for one in broken["rules"] if one["id"] == "circular"]
+        rule["when"] = when
+        with pytest.raises(ClientError) as error:
+            lender.post("/v1/risk/backtests", {"forest": broken})
+        assert (error.value.status, error.value.reason) == (422, "rule_invalid"), when
+        assert "circular" in error.value.problem["detail"]
