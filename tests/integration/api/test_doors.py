@@ -47,6 +47,7 @@ OF_TERMINALS = ("/v1/positions/", "/v1/osmand", "/v1/traccar")
 """Doors that a terminal's code or the operator's token opens, and no API key."""
 
 SAMPLE = {
+    "application": "0x" + "aa" * 32,
     "party": "77", "key_id": "00" * 8, "waybill": "0x" + "01" * 32, "trip": "0x" + "02" * 32,
     "member": "mem_" + "0" * 16, "invitation": "inv_" + "0" * 16, "session": "ses_" + "0" * 16,
     "consent": "con_" + "0" * 16, "passkey": "AAAA", "proposal": "pro_" + "0" * 16,
