@@ -295,7 +295,8 @@ class Container:
     def seal(self) -> RecordSeal:
         """Keeps account numbers unreadable at rest."""
         secret = self.settings.seal_key.get_secret_value()
-        return RecordSeal(bytes.fromhex(secret.removeprefix("0x")) or self.hash_key)
+        old = bytes.fromhex(secret.removeprefix("0x")) or self.hash_key
+        return RecordSeal(self.keyring, old if len(old) >= 32 else b"")
 
     # -- use cases ----------------------------------------------------------------------------
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -19,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from api.app import create_app
 from api.bootstrap import Container
 from api.jobs import JOBS, Job
+from api.settings import Settings
 from api.startup import configure_logs, load_settings
 from chain.errors import YundanError
 from chain.jobs import ChainLoop
@@ -76,6 +79,26 @@ class Worker:
         return run
 
 
+def bank_advice(settings: Settings) -> str:
+    """What to do so that payouts reach a bank; "" where one is joined and listens."""
+    if not settings.bank_url:
+        return (
+            "no bank is joined: payouts wait until the custodian says that they are paid; `yundan bank` starts a"
+            " sandbox bank, then set YUNDAN_BANK_URL=http://127.0.0.1:8100 and YUNDAN_HOUSE_HOLDER, _NUMBER and"
+            " _BANK"
+        )
+    parts = urlsplit(settings.bank_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=2).close()
+    except OSError:
+        return (
+            f"the bank at {settings.bank_url} does not listen: payouts are kept and asked about until it does;"
+            f" the sandbox bank is started by `yundan bank --port {port}`"
+        )
+    return ""
+
+
 def run_serve(*, api: bool = False, worker: bool = False, gateway: bool = False) -> None:
     """Runs the named parts in this process until it is told to end (SIGTERM, Ctrl-C).
 
@@ -89,6 +112,9 @@ def run_serve(*, api: bool = False, worker: bool = False, gateway: bool = False)
     container.check_chain()
     work = Worker(container) if worker else None
     if work is not None:
+        advice = bank_advice(settings)
+        if advice:
+            _log.warning("bank_missing", do=advice)
         work.start()
     try:
         asyncio.run(_serve(container, work, api=api, gateway=gateway))

@@ -59,8 +59,8 @@ class Settings(BaseSettings):
         house_bank: the bank's 12 CNAPS digits.
         custodian_key: the custodian's first signer; only in the process that signs for him.
         second_custodian_key: the custodian's second signer.
-        seal_key: secret under which account numbers are sealed, at least 32 bytes, as hex; empty means
-            that it is derived from hash_key.
+        seal_key: secret under which account numbers were sealed before the master keys seal everything; it only
+            opens those, at least 32 bytes, as hex; empty means that it was hash_key.
         relayer_key: key that sends transactions; it has no authority. 0x and 64 hex digits.
         relayer_keystore: instead of it, an encrypted key file; relayer_keystore_password opens it.
         relayer_signer_url: instead of both, a signing service that holds the key of relayer_address;

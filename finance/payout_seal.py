@@ -1,43 +1,55 @@
-"""Sealing of personal data: AES-256-GCM under a key per record, itself wrapped by one master key.
+"""Sealing of account numbers and orders: AES-256-GCM under a key per record, itself sealed by the system's keyring.
 
-Whoever erases a record's wrapped key has erased the record, wherever copies of its bytes still lie.
+Whoever erases a record's wrapped key has erased the record, wherever copies of its bytes still lie. There is one
+keyring for all personal data (``chain.sealing``); a secret of its own, as there was once, only opens what it sealed.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from chain.sealing import UnsealError
 from finance.payout_errors import AccountRefusedError
+
+if TYPE_CHECKING:
+    from chain.sealing import Keyring
 
 _NONCE: Final = 12
 _WRAP: Final = b"yundan record key"
+
+PLACE: Final = "payout_account.key"
+"""Where a record's key is sealed for."""
 
 
 class RecordSeal:
     """Seals and opens records.
 
     Args:
-        secret: at least 32 secret bytes; the wrapping key is derived from it (HKDF-SHA256).
+        keyring: seals the key of each new record.
+        old_secret: what keys were wrapped with before the keyring (HKDF-SHA256 of it); b"" if there is none.
     """
 
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) < 32:
-            raise ValueError("a sealing secret has at least 32 bytes")
-        derived = HKDF(SHA256(), 32, salt=None, info=b"yundan payout accounts").derive(secret)
-        self._master = AESGCM(derived)
+    def __init__(self, keyring: Keyring, old_secret: bytes = b"") -> None:
+        self._keyring = keyring
+        self._old = None
+        if old_secret:
+            if len(old_secret) < 32:
+                raise ValueError("a sealing secret has at least 32 bytes")
+            info = b"yundan payout accounts"
+            self._old = AESGCM(HKDF(SHA256(), 32, salt=None, info=info).derive(old_secret))
 
     def __repr__(self) -> str:
         return "RecordSeal()"
 
     def new_key(self) -> bytes:
         """A fresh record key, wrapped."""
-        return _seal(self._master, AESGCM.generate_key(256), _WRAP)
+        return self._keyring.seal(AESGCM.generate_key(256), PLACE)
 
     def seal(self, key: bytes, plain: bytes, about: str) -> bytes:
         """Seals bytes under a record's key; they open only for the same ``about``."""
@@ -54,7 +66,14 @@ class RecordSeal:
     def _opened(self, key: bytes) -> AESGCM:
         if not key:
             raise AccountRefusedError("the account was forgotten at its holder's wish")
-        return AESGCM(_open(self._master, key, _WRAP))
+        try:
+            return AESGCM(self._keyring.open(key, PLACE))
+        except UnsealError as error:
+            if self._old is None:
+                raise AccountRefusedError(
+                    "the record's key does not open: altered, or another master key"
+                ) from error
+            return AESGCM(_open(self._old, key, _WRAP))
 
 
 def _seal(cipher: AESGCM, plain: bytes, about: bytes) -> bytes:

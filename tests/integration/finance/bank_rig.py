@@ -107,7 +107,7 @@ class Rig:
         self.process = bank
         self.clock = clock or FixedClock(START)
         self.wall = SystemClock()
-        self.seal = RecordSeal(SECRET)
+        self.seal = RecordSeal(KEYRING)
         self.bank = HttpBank(bank.url, timeout_s=5)
         self.numbers = NUMBERS
         self.blocks = itertools.count(1)

@@ -23,7 +23,7 @@ from finance.payout_seal import RecordSeal
 from finance.payouts import Payout, PayoutState
 from finance.redirects import Redirects
 from finance.repository import SqlBooks
-from tests.integration.finance.bank_rig import BANK, CUSTODIAN, KEYRING, SECRET, START, Keys
+from tests.integration.finance.bank_rig import BANK, CUSTODIAN, KEYRING, START, Keys
 
 DRIVER, OTHER, HOUSE = PartyId(7), PartyId(8), PartyId(9)
 KEY = LocalSigner("0x" + "33" * 32)
@@ -54,7 +54,7 @@ class Desk:
                     )
                 )  # fmt: skip
             book = AccountBook(
-                desk=SqlPayoutDesk(session), parties=SqlRecords(session), seal=RecordSeal(SECRET),
+                desk=SqlPayoutDesk(session), parties=SqlRecords(session), seal=RecordSeal(KEYRING),
                 signatures=Keys(SqlRecords(session)), clock=CLOCK, links=SqlBooks(session),
                 blind=lambda text: hashlib.sha256(text.encode()).hexdigest(),
             )  # fmt: skip

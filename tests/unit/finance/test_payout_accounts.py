@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.ids import Address, Hash32, PartyId
 from chain.party import Party, PartyStage
+from chain.sealing import Keyring
 from finance.iso20022 import BankAccount
 from finance.payout_accounts import account_hash, is_name_of, pay_in_reference, references_in
 from finance.payout_errors import AccountRefusedError, MessageInvalidError
@@ -86,7 +90,7 @@ def test_what_is_no_reference_is_not_found():
 
 
 def test_a_sealed_record_opens_only_whole_and_for_what_it_was_sealed():
-    seal = RecordSeal(bytes(range(32)))
+    seal = RecordSeal(Keyring([bytes(range(32))]))
     key = seal.new_key()
     sealed = seal.seal(key, "账号 6222".encode(), "0xabc")
     assert seal.open(key, sealed, "0xabc") == "账号 6222".encode()
@@ -104,6 +108,20 @@ def test_a_sealed_record_opens_only_whole_and_for_what_it_was_sealed():
         with pytest.raises(AccountRefusedError):
             seal.open(bad_key, body, about)
     with pytest.raises(AccountRefusedError):
-        RecordSeal(bytes(range(1, 33))).open(key, sealed, "0xabc")
+        RecordSeal(Keyring([bytes(range(1, 33))])).open(key, sealed, "0xabc")
     with pytest.raises(ValueError, match="32"):
-        RecordSeal(b"short")
+        RecordSeal(Keyring([bytes(range(32))]), b"short")
+
+
+def test_what_was_sealed_before_the_keyring_still_opens_and_new_records_need_no_old_secret():
+    secret, ring = bytes(range(40)), Keyring([bytes(range(32))])
+    derived = HKDF(SHA256(), 32, salt=None, info=b"yundan payout accounts").derive(secret)
+    record, nonce = AESGCM.generate_key(256), bytes(12)
+    old_key = nonce + AESGCM(derived).encrypt(nonce, record, b"yundan record key")
+    body = nonce + AESGCM(record).encrypt(nonce, b"6222", b"0xabc")
+    both = RecordSeal(ring, secret)
+    assert both.open(old_key, body, "0xabc") == b"6222"
+    new_key = both.new_key()
+    assert RecordSeal(ring).open(new_key, both.seal(new_key, b"6223", "0xabd"), "0xabd") == b"6223"
+    with pytest.raises(AccountRefusedError):
+        RecordSeal(ring).open(old_key, body, "0xabc")
