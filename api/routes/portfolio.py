@@ -9,10 +9,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.auth import Caller
 from api.bulk.table import CSV, EXCEL
 from api.bulk.workbook import media_type_of
 from api.dependencies import Reader, Seen, TheContainer
 from api.fund_flow_files import ToldFlow, lanes_of, tell_flows, write_flows
+from api.portfolio_files import PortfolioTable, write_portfolio
+from api.ports import Container
 from api.schemas.portfolio import (
     FundFlowList,
     FundFlowShown,
@@ -22,7 +25,7 @@ from api.schemas.portfolio import (
 )
 from chain.clock import beijing_day
 from finance.accrual import date_of, day_number
-from finance.portfolio import Share
+from finance.portfolio import Portfolio, Share
 
 router = APIRouter(tags=["portfolio"])
 
@@ -39,11 +42,7 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
 @router.get("/portfolio")
 def get_portfolio(caller: Reader, container: TheContainer, day: Day = None) -> PortfolioShown:
     """What the caller has lent: outstanding, at risk, by age, class, debtor, lane, borrower and vintage."""
-    on = beijing_day(container.clock.now()) if day is None else day_number(day)
-    with container.read() as services:
-        found = services.finance.show_portfolio(
-            caller.require_self(), day=on, lanes_of=partial(lanes_of, services)
-        )
+    on, found = _portfolio(caller, container, day)
     return PortfolioShown(
         day=date_of(on),
         outstanding_fen=found.outstanding_fen,
@@ -60,6 +59,37 @@ def get_portfolio(caller: Reader, container: TheContainer, day: Day = None) -> P
         lanes=_shares(found.lanes),
         borrowers=_shares(found.borrowers),
         vintages=[VintageShown.model_validate(one) for one in found.vintages],
+    )
+
+
+def _portfolio(caller: Caller, container: Container, day: dt.date | None) -> tuple[int, Portfolio]:
+    on = beijing_day(container.clock.now()) if day is None else day_number(day)
+    with container.read() as services:
+        found = services.finance.show_portfolio(
+            caller.require_self(), day=on, lanes_of=partial(lanes_of, services)
+        )
+    return on, found
+
+
+@router.get(
+    "/portfolio/file",
+    response_class=Response,
+    responses={200: {"description": "One table", "content": {EXCEL: _FILE, CSV: _FILE}}},
+)
+def get_portfolio_file(
+    *,
+    caller: Reader,
+    container: TheContainer,
+    table: PortfolioTable,
+    day: Day = None,
+    format: Annotated[Literal["xlsx", "csv"], Query()] = "xlsx",  # noqa: A002  as people ask
+) -> Response:
+    """One table of the portfolio (ageing, classes, debtors, lanes, borrowers, vintages) as a workbook or CSV."""
+    on, found = _portfolio(caller, container, day)
+    name = f"portfolio-{table}-{date_of(on)}.{format}"
+    head = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(
+        write_portfolio(found, table, format), media_type=media_type_of(format), headers=head
     )
 
 

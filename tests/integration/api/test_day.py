@@ -322,6 +322,48 @@ def test_the_portfolio_is_told_by_debtor_and_by_lane_to_its_own_lender(cast, day
         assert (nothing["loans"], nothing["lanes"], nothing["vintages"]) == (0, [], [])
 
 
+def test_every_table_of_the_portfolio_is_a_workbook_and_a_csv_of_the_same_figures(
+    system, cast, day
+):
+    def file(table, form):
+        answer = system.http.get(
+            "/v1/portfolio/file",
+            params={"table": table, "format": form},
+            headers={"Authorization": f"Bearer {cast['lender']._token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        assert f"portfolio-{table}-" in answer.headers["content-disposition"]
+        return answer.content
+
+    for table, name in (
+        ("ageing", "current"), ("classes", "normal"), ("debtors", str(cast["carrier"].party)),
+        ("lanes", "码头堆场 → 西站货场"), ("borrowers", str(cast["haulier"].party)),
+        ("vintages", found_month(cast)),
+    ):  # fmt: skip
+        rows = list(csv.reader(io.StringIO(file(table, "csv").decode("utf-8-sig"))))
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(file(table, "xlsx")))
+        sheet = [[_as_told(cell) for cell in row] for row in book.get_sheet_by_index(0).to_python()]
+        assert len(rows) == len(sheet) >= 2, table
+        assert rows[0] == sheet[0]
+        (own,) = [row for row in rows[1:] if row[0] == name]
+        assert "864.00" in own, own
+    refused = system.http.get(
+        "/v1/portfolio/file",
+        params={"table": "secrets"},
+        headers={"Authorization": f"Bearer {cast['lender']._token}"},
+    )
+    assert refused.status_code == 422
+
+
+def _as_told(cell):
+    return str(int(cell)) if isinstance(cell, float) else str(cell)
+
+
+def found_month(cast):
+    (vintage,) = cast["lender"].get("/v1/portfolio")["vintages"]
+    return vintage["month"]
+
+
 def test_the_trip_was_told_while_it_drove(cast, day):
     live = cast["consignor"].get(f"/v1/trips/{day['trip']}/live")
     codes = [alert["code"] for alert in live["alerts"]]
