@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from sqlmodel import col, func, select
@@ -88,3 +89,21 @@ def test_a_slow_node_holds_the_queue_back_and_a_silent_one_stops_it_with_nothing
         signed = session.exec(select(func.count()).select_from(TransactionAttemptRow)).one()
         rows = session.exec(select(func.count()).select_from(OutgoingTransactionRow)).one()
     assert signed == rows  # one signature a call: lateness bumped and voided nothing
+
+
+def test_a_node_that_refuses_everything_for_a_while_is_outlasted(slow):
+    desk, proxy = slow
+    desk.queue(pay(1), "pay:1")
+    loop = ChainLoop(writers=[desk.make_writer()], every_s=0.01, patience=3)
+    for fault in ("item_error", "refuse", "hang_up"):
+        proxy.chaos = replace(QUIET, **{fault: 1.0})
+        before = proxy.done.get(fault, 0)
+        if not loop.is_running():
+            loop.start()
+        wait_for(lambda: proxy.done.get(fault, 0) > before + 12)  # noqa: B023  called at once
+        assert loop.is_running()
+        assert loop.failure is None
+        assert states(desk) == {"queued": 1}
+    proxy.chaos = QUIET
+    wait_for(lambda: states(desk) == {"final": 1})
+    loop.stop()
