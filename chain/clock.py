@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from chain.errors import ChainUnavailableError, UnexpectedStateError
+from chain.errors import ChainError, UnexpectedStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,16 +73,16 @@ class ChainClock:
         self._asked = float("-inf")
 
     def now(self) -> dt.datetime:
-        """The time of the latest block seen; what was seen last, while the node does not answer.
+        """The time of the latest block seen; what was seen last, while the node does not answer or refuses.
 
         Raises:
-            ChainUnavailableError: the node has never answered.
+            ChainError: the node has never answered.
         """
         with self._lock:
             if self._at is None or time.monotonic() - self._asked > self._every_s:
                 try:
                     self._move(self._fetch())
-                except ChainUnavailableError:
+                except ChainError:
                     if self._at is None:
                         raise
                 self._asked = time.monotonic()

@@ -160,8 +160,11 @@ class Indexer:
             tip = self._agree(tip, head, done)
         start = self._client.deployment.first_block if tip is None else tip.number + 1
         end = min(head.number, start + self._batch - 1)
-        up_to = head.number - self._confirmations
         seen = self._read(start, end, tip) if start <= end else []
+        # Deep is what lies below blocks that we have read and that are linked to it: a head alone, or a
+        # block out of somebody's cache, buries nothing.
+        top = seen[-1].block.number if seen else -1 if tip is None else tip.number
+        up_to = min(head.number, top) - self._confirmations
         if self._ask is not None:
             self._ask(self._list_due(seen, up_to))
         if seen:

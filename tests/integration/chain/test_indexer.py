@@ -267,6 +267,40 @@ def test_a_stale_head_takes_nothing_back(desk, monkeypatch):
     assert [amount for _, amount in seen(desk)] == [1, 2, 3]
 
 
+def test_a_block_out_of_a_cache_is_not_deep_because_the_head_is_far(desk, monkeypatch):
+    indexer = make(desk, confirmations=2)
+    desk.queue(pay(1, 1), "pay:1")
+    desk.run()
+    run(indexer)
+    desk.queue(pay(2, 2), "pay:2")
+    desk.run()
+    height = desk.client.fetch_head().number
+    questions = [
+        ("eth_getBlockByNumber", [hex(height), False]),
+        ("eth_getBlockReceipts", [hex(height)]),
+    ]
+    kept = {repr(one): desk.client.request(*one) for one in questions}
+    desk.client.request("anvil_reorg", [1, []])
+    desk.client.request("anvil_mine", ["0x8"])
+    real = desk.client.request_many
+
+    def remembering(questions):
+        """A node whose cache still has the block that was turned away."""
+        return [
+            kept.get(repr(one), answer)
+            for one, answer in zip(questions, real(questions), strict=True)
+        ]
+
+    monkeypatch.setattr(desk.client, "request_many", remembering)
+    indexer.index_once()
+    assert [amount for _, amount in seen(desk)] in ([], [1])
+    monkeypatch.undo()
+    desk.run()
+    desk.client.request("anvil_mine", ["0x8"])
+    run(indexer)
+    assert [amount for _, amount in seen(desk)] == [1, 2]
+
+
 def test_another_chain_is_refused(desk, tmp_path):
     indexer = make(desk)
     run(indexer)
