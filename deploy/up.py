@@ -400,6 +400,11 @@ def test_deep():
                 (f"contracts: {what}", [PYTHON, "-m", "tests.contracts.deep", what], {})
                 for what in ("proofs", "slither")
             ),
+            (
+                "money's core: mutation score",
+                [PYTHON, "-m", "tests.unit.finance.mutants"],
+                {},
+            ),
             ("Python: pytest, all", pytest_command(), {}),
         ]
     )
