@@ -38,8 +38,9 @@ def _faster_than_the_road(
     drive: Drive, corridor: Corridor, way: Journey, rule: Rule
 ) -> list[Finding]:
     """Stretches driven faster than their bends and a vehicle's forces allow."""
-    along, on_road = drive.match.along, drive.on_road
-    least = corridor.least_seconds(np.where(on_road, along, 0))
+    # How far it has come at most: where the road passes a place twice, a fix may be taken for the other pass.
+    along = np.maximum.accumulate(np.where(drive.on_road, drive.match.along, 0))
+    least = corridor.least_seconds(along)
     ahead = np.diff(along)
     # Only steps whose progress is what was driven: a cut corner of the plan is not speed.
     true = way.covered & (ahead * 10 <= drive.steps * 13 + 500_000)

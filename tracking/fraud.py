@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracking.compressed import check_compressed
+from tracking.corridor import geodesic_mm
 from tracking.datum import bd09_to_wgs84, gcj02_to_wgs84, in_china
 from tracking.drive import kmh, runs
 from tracking.findings import Finding, Severity
@@ -268,6 +269,7 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
     doubt = np.concatenate(
         ([0.0], np.cumsum(np.where(known, drive.gaps * rule["step_kmh"] / 3.6, 0.0) ** 2))
     )
+    coarse_sum = _coarse_way(drive, rule["coarse_s"])
     mask = np.zeros(len(drive), dtype=np.bool_)
     for window in (rule["window_s"], 2 * rule["window_s"], 4 * rule["window_s"]):
         until = np.searchsorted(spent_sum, spent_sum + window, side="left")
@@ -279,7 +281,10 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
         seconds = (spent_sum[ends] - spent_sum[rows]).astype(np.float64)
         allowed = np.maximum(said, done) * rule["off_permille"] / 1000.0
         allowed = allowed + 3.0 * np.sqrt(doubt[ends] - doubt[rows])
-        apart = np.abs(apart_sum[ends] - apart_sum[rows])
+        more = apart_sum[ends] - apart_sum[rows]
+        # Noise makes the way between fixes longer, never the way over half a minute.
+        fewer = np.minimum(-more, coarse_sum[ends] - coarse_sum[rows] - said)
+        apart = np.maximum(more, fewer)
         wrong = (apart > allowed) & (apart * 3.6 > rule["off_kmh"] * seconds)
         for at, end in zip(rows[wrong].tolist(), ends[wrong].tolist(), strict=True):
             mask[at : end + 1] = True
@@ -300,6 +305,16 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
             )
         )
     return out
+
+
+def _coarse_way(drive: Drive, apart_s: int) -> Floats:
+    """Metres driven up to each fix, measured from place to place half a minute apart."""
+    bucket = drive.time // apart_s
+    nodes = np.flatnonzero(np.concatenate(([True], np.diff(bucket) > 0)))
+    nodes = np.unique(np.concatenate((nodes, [len(drive) - 1])))
+    way = np.concatenate(([0], np.cumsum(geodesic_mm(drive.lon[nodes], drive.lat[nodes]))))
+    metres: Floats = np.interp(drive.time, drive.time[nodes], way / 1000.0)
+    return metres
 
 
 def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:

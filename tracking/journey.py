@@ -335,7 +335,9 @@ def _reversed(drive: Drive, policy: Policy, part: slice, findings: list[Finding]
     for first, last in runs(back):
         start, end = int(rows[first]), int(rows[last + 1])
         lost = int(drive.match.along[start] - drive.match.along[end])
-        if lost > rule["back_m"] * 1000:
+        # Where a road turns back on itself a fix may be taken for the other way; nobody loses more than he drives.
+        backed = lost <= 2 * int(drive.steps[start:end].sum())
+        if backed and lost > rule["back_m"] * 1000:
             findings.append(
                 Finding(
                     rule.code,

@@ -132,7 +132,8 @@ def there_and_back(d: Drawn):
     route = [*d.base.route, *d.base.route[-2::-1]]
     first = d.base.route[0]
     near = np.hypot(d.lat[-1] - first[1], (d.lon[-1] - first[0]) * np.cos(np.radians(first[1])))
-    return False, bool(near * 111_200 <= 300), d.plan(route), []
+    there = bool(near * 111_200 <= 250)
+    return (False, True, d.plan(route), []) if there else None
 
 
 ROUGH = (
