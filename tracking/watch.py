@@ -33,7 +33,7 @@ MOST_ALERTS = 200
 """Told of one trip; beyond it a device is broken, and a person has been called long before."""
 
 
-MOST_NEW = 20
+MOST_NEW = 50
 """Trips taken up in one look."""
 
 

@@ -49,6 +49,8 @@ class Score:
     def take(self, cases: Iterable[Case]) -> Score:
         """Judges cases."""
         for case in cases:
+            if not (case.flag or case.arrives):
+                continue  # a real record that ends before the gate is no honest delivery
             verdict = judge(case.plan, case.fixes, others=case.others)
             self.seen[verdict.outcome] += 1
             good = (verdict.outcome is not Outcome.PASS) == case.flag

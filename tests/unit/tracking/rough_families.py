@@ -62,7 +62,10 @@ def jam(d: Drawn):
     times = np.arange(inner[0], inner[-1], d.step)
     wave = 1 - np.cos((times - inner[0]) / d.rng.uniform(15, 40))
     ahead = np.cumsum(np.where(wave > 0.6, wave, 0.0)) + 1e-9 * np.arange(len(times))
-    part = inner[0] + (ahead - ahead[0]) / max(ahead[-1] - ahead[0], 1e-9) * (inner[-1] - inner[0])
+    whole = (
+        (ahead[-1] - ahead[0]) * len(times) / max(1, len(times) - 1)
+    )  # the last fix is still in it
+    part = inner[0] + (ahead - ahead[0]) / max(whole, 1e-9) * (inner[-1] - inner[0])
     columns = {
         name: np.interp(part, inner, getattr(d, name)[first : last + 1]) for name in ("lat", "lon")
     }
