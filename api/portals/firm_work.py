@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from api.auth import Scope
 from api.dependencies import TheContainer
 from api.portals.firm import FirmViewer, Purse
-from api.portals.lender import PartyNames
+from api.portals.lender import PartyNames, wishes_of
 from api.portals.shell import TheViewer, show
 from api.portals.words import word
 from api.ports import Services
@@ -77,6 +77,7 @@ SIGNED_FORM = re.compile(
 
 HISTORY_DAYS = 90
 KNOWN_WAYBILLS = 200
+KNOWN_APPLICATIONS = 20
 
 
 @router.get("/firm/import")
@@ -174,6 +175,8 @@ def credit(request: Request, viewer: FirmViewer, container: TheContainer) -> HTM
             limit=50,
         )
         decided = [services.books.find_decision(one.decision) for one in live[:5]]
+        applied = services.books.list_applications(borrower=own)[:KNOWN_APPLICATIONS] if own else []
+        wishes = wishes_of(services, applied, viewer.lang, lends=False)
         names = PartyNames(
             services,
             [*(str(line.lender) for line in lines), *(str(one.debtor) for one in receivables)],
@@ -182,6 +185,7 @@ def credit(request: Request, viewer: FirmViewer, container: TheContainer) -> HTM
     stories = [_line_story(line, receivables, names, day) for line in lines]
     return show(
         request, viewer.lang, "firm/credit.html", viewer=viewer, stories=stories,
+        wishes=wishes, may_ask=Scope.ADVANCES in viewer.caller.scopes and own is not None,
         purse=Purse.of(lines), live=live, decided=[one for one in decided if one], date_of=date_of,
     )  # fmt: skip
 

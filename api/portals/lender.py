@@ -27,10 +27,10 @@ from api.ports import Services
 from api.trip_stories import party_name, tell_briefly
 from chain.clock import beijing_day
 from chain.errors import NotFoundError
-from chain.ids import PartyId
+from chain.ids import Hash32, PartyId
 from finance.accrual import BPS, date_of
 from finance.advance import AdvanceState
-from finance.records import LineRecord
+from finance.records import DecisionRecord, LineApplication, LineRecord
 from finance.watch import SIGNALS, used_bps
 
 router = APIRouter(prefix="/lender", include_in_schema=False)
@@ -346,6 +346,30 @@ def shipping_notes(
     return {story.trip.id: pages.card(story, advance).note for story, advance in stories}
 
 
+# -- applications for a line --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An application for a line as a page shows it: with the decision, and who stands on the other side."""
+
+    application: LineApplication
+    decision: DecisionRecord | None
+    other: str
+
+
+def wishes_of(
+    services: Services, applications: Sequence[LineApplication], lang: str, *, lends: bool
+) -> list[Wish]:
+    """Applications with their decisions, in their order."""
+    others = [str(one.borrower if lends else one.lender) for one in applications]
+    names = PartyNames(services, others, lang)
+    return [
+        Wish(one, services.books.find_decision(Hash32(one.decision)), names(other))
+        for one, other in zip(applications, others, strict=True)
+    ]
+
+
 # -- lines, approvals, warnings -----------------------------------------------------------------------
 
 
@@ -368,8 +392,10 @@ def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HT
             record = services.books.find_advance(one.advance)
             decisions.append(record and services.books.find_decision(record.decision))
         notes = shipping_notes(services, asked, viewer.lang, demo=container.settings.demo)
+        applied = services.books.list_applications(lender=own)[:PAGE_ROWS]
+        wishes = wishes_of(services, applied, viewer.lang, lends=True)
     return show(
-        request, viewer.lang, "lender/lines.html",
+        request, viewer.lang, "lender/lines.html", wishes=wishes,
         viewer=viewer, names=names, day=day, notes=notes,
         lines=[
             (line, used_bps(line.limit_fen, line.reserved_fen + line.drawn_fen), date_of(beijing_day(line.valid_until)))

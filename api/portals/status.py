@@ -85,6 +85,12 @@ STATUSES: dict[str, dict[str, Status]] = {
         "cut": _PLAIN,
     },
     "line": {"submitted": _WAIT, "open": _GOOD, "frozen": _WARN, "ended": _PLAIN},
+    "application": {
+        "offered": _WAIT,
+        "refused": _BAD,
+        "withdrawn": _PLAIN,
+        "opened": _GOOD,
+    },
     "proposal": {
         "open": _WAIT,
         "approved": Status.of(Tone.GOOD, "eye"),
