@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -187,12 +187,17 @@ class Board:
             before: (loads_at, trip) of the last one of the page before.
             limit: most of them.
         """
-        query = sqlmodel.select(BoardRow).where(*_conditions(party, wanted))
-        if before is not None:
-            query = query.where(sa.tuple_(col(BoardRow.loads_at), col(BoardRow.trip)) < before)
-        rows = self._session.exec(
-            query.order_by(col(BoardRow.loads_at).desc(), col(BoardRow.trip).desc()).limit(limit)
-        )
+        if wanted.named:
+            # A question for each index in turn: in one, the order makes SQLite read the party's whole board.
+            bare, names = replace(wanted, named=()), list(wanted.named)
+            by_trip = {
+                row.trip: row
+                for column in (BoardRow.note, BoardRow.vehicle)
+                for row in self._rows(party, bare, before, limit, col(column).in_(names))
+            }
+            rows = sorted(by_trip.values(), key=lambda row: (row.loads_at, row.trip), reverse=True)
+        else:
+            rows = self._rows(party, wanted, before, limit)
         return [
             Noted(
                 trip=TripId(row.trip),
@@ -204,8 +209,25 @@ class Board:
                 waits_fen=row.waits_fen,
                 hold=row.hold,
             )
-            for row in rows
+            for row in rows[:limit]
         ]
+
+    def _rows(
+        self,
+        party: PartyId | None,
+        wanted: Wanted,
+        before: tuple[dt.datetime, str] | None,
+        limit: int,
+        *more: sa.ColumnElement[bool],
+    ) -> list[BoardRow]:
+        query = sqlmodel.select(BoardRow).where(*_conditions(party, wanted), *more)
+        if before is not None:
+            query = query.where(sa.tuple_(col(BoardRow.loads_at), col(BoardRow.trip)) < before)
+        loads_at: Any = col(BoardRow.loads_at)
+        if more:  # no bare column, or SQLite would walk the index of the order past the whole board
+            loads_at = sa.func.coalesce(loads_at, loads_at)
+        query = query.order_by(loads_at.desc(), col(BoardRow.trip).desc())
+        return list(self._session.exec(query.limit(limit)))
 
     def list_ids(
         self, party: PartyId | None, *, after: str = "", before: str = "", limit: int

@@ -82,4 +82,6 @@ class Terminals:
             leaving.result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        if not self._loop.is_running():
+            self._loop.close()
         self._open.clear()

@@ -50,14 +50,14 @@ class Served:
         """Signs a form on the signing page with the wallet of this page."""
         page.goto(f"/sign?form={form}")
         page.click("[data-wallet]:not([aria-disabled])")
-        page.wait_for_selector("[data-done]:not([hidden])", timeout=20_000)
+        page.wait_for_selector("[data-done]:not([hidden])", timeout=60_000)
 
     def give_wallet(self, page, handle: str) -> None:
         """A stand-in for a wallet's extension that really signs, with a party's own key."""
         account = Account.from_key("0x" + self.demo.keys.secret(handle))
         give_wallet(page, account, self.demo.chain.chain_id)
 
-    def wait(self, is_so, seconds: float = 60.0) -> None:
+    def wait(self, is_so, seconds: float = 120.0) -> None:
         """Waits until something is so."""
         end = time.monotonic() + seconds
         while not is_so():

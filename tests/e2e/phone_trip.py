@@ -75,4 +75,4 @@ def sign(page, pin: str = PIN) -> None:
 
 def await_step(page, step: str) -> None:
     """Waits until the task is at a step."""
-    page.wait_for_selector(f'article.task[data-step="{step}"]', timeout=20_000)
+    page.wait_for_selector(f'article.task[data-step="{step}"]', timeout=30_000)
