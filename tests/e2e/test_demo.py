@@ -56,7 +56,7 @@ def trips(var: Path) -> list[dict]:
         env=os.environ | {"YUNDAN_VAR": str(var)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return json.loads(told.stdout)
@@ -257,8 +257,10 @@ def test_one_trip_goes_through_all_four_faces_to_the_lenders_pack(served, watche
     lender.goto(f"/lender/loans/{advance}")
     assert "720.00" in lender.inner_text(".figures")
     lender.click(f"a[href='/trips/{trip}/evidence']")
+    lender.wait_for_url("**/evidence")
+    lender.wait_for_selector("[data-map][data-ready]", timeout=LONG_MS)
     lender.click("[data-run]")
-    lender.wait_for_selector("[data-path]:not([hidden])", timeout=30_000)
+    lender.wait_for_selector("[data-path]:not([hidden])", timeout=LONG_MS)
     assert lender.locator("ul.verify li[data-holds=false]").count() == 0
     assert lender.locator("ul.verify li[data-holds=true]").count() >= 6
     pack = tmp_path / "pack.zip"
