@@ -8,12 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import logging
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 from playwright.sync_api import sync_playwright
 
 from api.board import Board, Wanted
@@ -174,6 +176,8 @@ def _open(browser, day: Day, path: str, login: str) -> tuple[float, float]:
 
 
 def main() -> None:
+    # figures alone on standard output
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         lists(folder)
