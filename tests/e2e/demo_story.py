@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from deploy.demo.stages import World
 
-BREATH_S = 0.05
-"""Real seconds between two steps of a drive: a tenth of what a person watches."""
+BREATH_S = 0.15
+"""Real seconds between two steps of a drive: a third of what a person watches."""
 
 
 class Served:
