@@ -282,16 +282,23 @@ def work(place: tuple[Path, str, int, str], ready, ends, told) -> None:
     container = open_container(*place)
     loop = ChainLoop(writers=[container.writer()], indexer=container.indexer(), every_s=0.02)
     loop.start()
+    begun = _used_s()
     ready.set()
     memory = [_resident()]
     while not ends.wait(30) and loop.is_running():
         memory.append(_resident())
     memory.append(_resident())
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used_s = _used_s() - begun
     loop.stop()
     failure = None if loop.failure is None else str(loop.failure)
-    told.put((failure, memory, used.ru_utime + used.ru_stime))
+    told.put((failure, memory, used_s))
     container.close()
+
+
+def _used_s() -> float:
+    """Processor time this process has used, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 @dataclass(frozen=True)
@@ -328,7 +335,7 @@ def run_firms(
     try:
         ready.wait()
         desk = Desk(firms.container, firms)
-        before = resource.getrusage(resource.RUSAGE_SELF), _processor_s(node.process_id)
+        before = _used_s(), _processor_s(node.process_id)
         pace = run_trips(
             desk,
             iter(acts[latency:]),
@@ -336,7 +343,7 @@ def run_firms(
             until=lambda done, spent: not worker.is_alive() or until(done, spent),
         )
         _await_final(firms)
-        after = resource.getrusage(resource.RUSAGE_SELF), _processor_s(node.process_id)
+        after = _used_s(), _processor_s(node.process_id)
         calm = run_trips(desk, iter(acts[:latency]), together=1, until=lambda *_: False)
         ends.set()
         failure, memory, worker_s = told.get(timeout=60)
@@ -349,12 +356,11 @@ def run_firms(
         firms.close()
         node.stop()
     each = 1000 / max(pace.done, 1)
-    used = after[0].ru_utime + after[0].ru_stime - before[0].ru_utime - before[0].ru_stime
     run = Run(
         pace=pace,
         memory_mib=memory,
         worker_ms=worker_s * 1000 / max(pace.done + calm.done, 1),
-        desk_ms=used * each,
+        desk_ms=(after[0] - before[0]) * each,
         node_ms=(after[1] - before[1]) * each,
         calls=calls,
     )
