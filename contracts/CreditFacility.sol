@@ -11,7 +11,7 @@ import {Accrual} from "./libraries/Accrual.sol";
 import {Calendar} from "./libraries/Calendar.sol";
 import {CreditHash} from "./libraries/CreditHash.sol";
 import {Waterfall} from "./libraries/Waterfall.sol";
-import {CreditLine, Due, LineChange, VaultMove} from "./types/CreditForms.sol";
+import {ApprovalRule, CreditLine, Due, LineChange, VaultMove} from "./types/CreditForms.sol";
 import {AdvanceId, LineId, NOBODY, PartyId} from "./types/Ids.sol";
 
 /// @title Lenders' lines, vaults and the loans drawn on them
@@ -54,6 +54,14 @@ contract CreditFacility is ICreditFacility, EIP712 {
         uint128 ceilingNum;
     }
 
+    /// @dev One slot; see ApprovalRule.
+    struct Rule {
+        PartyId debtor;
+        uint64 most;
+        uint64 until;
+        uint32 validFor;
+    }
+
     uint256 private constant PPM = 1_000_000;
     uint256 private constant BPS = 10_000;
     uint256 private constant MAX_DAYS = 3650;
@@ -71,6 +79,7 @@ contract CreditFacility is ICreditFacility, EIP712 {
     /// @dev Cash of a lender that is not reserved; reserved cash lies with the line. Both on this contract's token account.
     mapping(PartyId lender => uint128) private _cash;
     mapping(AdvanceId loan => Loan) private _loans;
+    mapping(LineId line => Rule) private _rules;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(IPartyRegistry parties, ISettlementToken token, address advance)
@@ -133,6 +142,34 @@ contract CreditFacility is ICreditFacility, EIP712 {
         l.frozen = form.frozen;
         l.validUntil = form.validUntil;
         emit LineChanged(form.line, form.limit, form.frozen, form.validUntil);
+    }
+
+    /// @inheritdoc ICreditFacility
+    function setRule(ApprovalRule calldata form, bytes calldata lenderSignature) external {
+        Line storage l = _getLine(form.line);
+        _requireInTime(form.expires);
+        if (form.most > MAX_LIMIT) revert LineFieldInvalid("most");
+        if (form.most != 0 && form.validFor == 0) revert LineFieldInvalid("validFor");
+        bytes32 digest = _use(form.hash());
+        PARTIES.requireSignature(l.terms.lender, digest, lenderSignature);
+
+        _rules[form.line] = Rule({
+            debtor: form.debtor, most: uint64(form.most), until: form.until, validFor: form.validFor
+        });
+        emit LineRuleSet(form.line, form.debtor, form.most, form.until, form.validFor);
+    }
+
+    /// @inheritdoc ICreditFacility
+    function approvedByRule(LineId line, PartyId debtor, uint128 principal)
+        external
+        view
+        returns (uint64 until)
+    {
+        Rule memory r = _rules[line];
+        bool covered = principal <= r.most && block.timestamp <= r.until
+            && (r.debtor == NOBODY || r.debtor == debtor);
+        if (!covered) revert LineRuleRefuses(line, r.debtor, r.most, r.until);
+        return uint64(block.timestamp) + r.validFor;
     }
 
     function _requireFields(CreditLine calldata form) private view {
@@ -428,6 +465,16 @@ contract CreditFacility is ICreditFacility, EIP712 {
     {
         CreditLine storage terms = _getLine(line).terms;
         return (terms.lender, terms.borrower, terms.attestor, terms.advanceBps);
+    }
+
+    /// @inheritdoc ICreditFacility
+    function ruleOf(LineId line)
+        external
+        view
+        returns (PartyId debtor, uint128 most, uint64 until, uint32 validFor)
+    {
+        Rule storage r = _rules[line];
+        return (r.debtor, r.most, r.until, r.validFor);
     }
 
     /// @inheritdoc ICreditFacility

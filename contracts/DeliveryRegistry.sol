@@ -10,6 +10,7 @@ import {IDeliveryRegistry, TripRecord, Watch} from "./interfaces/IDeliveryRegist
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {IWaybillRegistry, LeafFacts} from "./interfaces/IWaybillRegistry.sol";
 import {DeliveryHash} from "./libraries/DeliveryHash.sol";
+import {Moves} from "./libraries/Moves.sol";
 import {
     Attestation,
     Confirmation,
@@ -149,7 +150,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         }
         PARTIES.requireSignature(leaf.performer, _hashTypedDataV4(form.hash()), driverSignature);
 
-        t.state = TripState.Loaded;
+        _move(t, TripState.Loaded);
         t.loaded = form.quantity;
         t.loadedAt = uint40(form.at);
         _tripOfVehicle[vehicle] = form.trip;
@@ -212,6 +213,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         _requireAttestor(form.trip, form.attestor);
         PARTIES.requireSignature(form.attestor, _hashTypedDataV4(form.hash()), signature);
 
+        _dropLapsed(form.trip, t);
         _outcomes[form.trip][form.attestor] = outcome;
         if (!fails) _keepRoot(t, outcome, form.root);
         _announce(form);
@@ -234,12 +236,18 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (reviewer == NOBODY) revert ReviewerNotAllowed(form.trip);
         PARTIES.requireSignature(reviewer, _hashTypedDataV4(form.hash()), signature);
 
+        _dropLapsed(form.trip, t);
         _accepted[form.trip] = mark;
         emit ReviewAccepted(form.trip, reviewer, form.root, form.findings);
         if (t.agreedAt == 0 && _agreedOutcome(form.trip) != 0) {
             t.agreedAt = uint40(block.timestamp);
         }
         _completeIfReady(form.trip, t);
+    }
+
+    /// @dev An agreement that ended since (an attestor was removed) counts no time for the one that comes now.
+    function _dropLapsed(TripId trip, Trip storage t) private {
+        if (t.agreedAt != 0 && _agreedOutcome(trip) == 0) t.agreedAt = 0;
     }
 
     /// @dev The trip keeps the root that was said first; one that differs stands with its outcome.
@@ -356,7 +364,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
 
         t.disputed = true;
         t.disputer = form.by;
-        if (!after_) t.state = TripState.Held;
+        if (!after_) _move(t, TripState.Held);
         emit DeliveryDisputed(form.trip, form.by, form.reason, after_);
     }
 
@@ -382,7 +390,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (voided) {
             _void(form.trip, t);
         } else if (t.state == TripState.Held) {
-            t.state = TripState.Loaded;
+            _move(t, TripState.Loaded);
             _completeIfReady(form.trip, t);
         }
     }
@@ -431,7 +439,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
         if (root == 0) root = t.root;
         else t.root = root;
         uint64 at = uint64(block.timestamp);
-        t.state = TripState.Delivered;
+        _move(t, TripState.Delivered);
         t.deliveredAt = uint40(at);
         _freeVehicle(trip);
         WAYBILLS.recordDelivery(trip, t.accepted, at);
@@ -497,7 +505,7 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     }
 
     function _void(TripId trip, Trip storage t) private {
-        t.state = TripState.Void;
+        _move(t, TripState.Void);
         t.disputed = false;
         _freeVehicle(trip);
         WAYBILLS.recordVoid(trip);
@@ -528,6 +536,11 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
             elsewhere: elsewhere
         });
         delete _accepted[trip];
+        // What is agreed for others may not be agreed for this lender: his silence is counted from now.
+        Trip storage t = _trips[trip];
+        if (t.agreedAt != 0) {
+            t.agreedAt = _agreedOutcome(trip) == 0 ? 0 : uint40(block.timestamp);
+        }
         emit TripWatched(trip, needs.listener, needs.attestor, needs.reviewer, needs.standIn);
     }
 
@@ -661,6 +674,12 @@ contract DeliveryRegistry is IDeliveryRegistry, EIP712, AccessManaged {
     }
 
     // -- inside -----------------------------------------------------------------------------------
+
+    /// @dev The only place where a state moves. What is not stored is open, which every caller has made sure of.
+    function _move(Trip storage t, TripState to) private {
+        assert(Moves.trip(t.state == TripState.None ? TripState.Open : t.state, to));
+        t.state = to;
+    }
 
     function _listenerOf(TripId trip) private view returns (address) {
         Needs storage n = _needs[trip];

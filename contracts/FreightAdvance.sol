@@ -17,6 +17,7 @@ import {Accounts} from "./libraries/Accounts.sol";
 import {AdvanceHash} from "./libraries/AdvanceHash.sol";
 import {AdvanceTerms} from "./libraries/AdvanceTerms.sol";
 import {Calendar} from "./libraries/Calendar.sol";
+import {Moves} from "./libraries/Moves.sol";
 import {Waterfall} from "./libraries/Waterfall.sol";
 import {
     Acknowledgement,
@@ -107,8 +108,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         if (_advances[advance].state != AdvanceState.None) revert AdvanceAlreadyRequested(advance);
         AdvanceTerms.Terms memory t = _checked(form);
         _requireSigned(t.borrower, form.expires, structHash, borrowerSignature);
-        _advances[advance].terms = AdvanceTerms.stored(t);
-        _advances[advance].state = AdvanceState.Requested;
+        Stored storage a = _advances[advance];
+        a.terms = AdvanceTerms.stored(t);
+        _move(a, AdvanceState.Requested);
         emit AdvanceRequested(
             advance, form.line, form.trip, form.waybill, t.borrower, form.principal, form.decision
         );
@@ -119,8 +121,8 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         view
         returns (AdvanceTerms.Terms memory t)
     {
-        if (form.principal == 0) revert AdvanceFieldInvalid("principal");
-        if (form.fingerprint == 0) revert AdvanceFieldInvalid("fingerprint");
+        if (form.principal == 0) _invalid("principal");
+        if (form.fingerprint == 0) _invalid("fingerprint");
         _requireUnpledged(form.fingerprint, form.trip);
         t.line = form.line;
         t.waybill = form.waybill;
@@ -133,11 +135,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         if (now_.creditor != t.borrower) revert AdvanceBorrowerDiffers(t.borrower, now_.creditor);
         if (now_.declared) revert AdvanceWaybillNotSigned(form.waybill);
         // The debtor is not the borrower (promise A: nobody stands twice); nor may he be who lends.
-        if (t.debtor == t.lender) revert AdvanceDebtorUnfit(form.waybill, t.debtor);
-        if (t.leafVersion == 0) revert AdvanceFieldInvalid("trip");
-        if (form.principal > now_.most) {
-            revert AdvanceExceedsReceivable(now_.most, form.principal);
-        }
+        if (t.debtor == t.lender) _debtorUnfit(form.waybill, t.debtor);
+        if (t.leafVersion == 0) _invalid("trip");
+        _requireWithin(now_.most, form.principal);
         t.principal = uint64(form.principal);
         _requirePayees(t);
     }
@@ -146,7 +146,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// the driver is first; nobody is asked for more than his freight for this trip, nor named twice.
     function _requirePayees(AdvanceTerms.Terms memory t) private view {
         Payee[] memory payees = t.payees;
-        if (payees.length == 0 || payees.length > MAX_PAYEES) revert AdvanceFieldInvalid("payees");
+        if (payees.length == 0 || payees.length > MAX_PAYEES) _invalid("payees");
         if (payees[0].waybill != WAYBILLS.leafOf(t.trip)) {
             revert AdvanceDriverNotFirst(t.trip, payees[0].party);
         }
@@ -158,7 +158,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             for (uint256 j = 0; j < i; j++) {
                 if (payees[j].party == payee.party) valid = false;
             }
-            if (!valid) revert AdvancePayeeInvalid(i, payee.party);
+            if (!valid) _payeeInvalid(i, payee.party);
             sum += payee.amount;
         }
         if (sum != t.principal) revert AdvancePayeesSum(sum, t.principal);
@@ -197,9 +197,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         if (a.acknowledged) return; // nothing more to say
         _requireState(form.advance, a, AdvanceState.Requested);
         AdvanceTerms.Terms memory t = _termsOf(a);
-        if (form.debtor != t.debtor) revert AdvanceDebtorUnfit(t.waybill, form.debtor);
-        if (form.waybill != t.waybill) revert AdvanceFieldInvalid("waybill");
-        if (form.trip != t.trip) revert AdvanceFieldInvalid("trip");
+        if (form.debtor != t.debtor) _debtorUnfit(t.waybill, form.debtor);
+        if (form.waybill != t.waybill) _invalid("waybill");
+        if (form.trip != t.trip) _invalid("trip");
         if (form.lender != t.lender) revert AdvanceLenderDiffers(t.lender, form.lender);
         _requireSigned(t.debtor, form.expires, form.hash(), debtorSignature);
 
@@ -213,7 +213,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         Payee[] memory payees = _termsOf(a).payees;
         for (uint256 i = 0; i < payees.length; i++) {
             if (payees[i].party != form.party) continue;
-            if (payees[i].account != form.account) revert AdvancePayeeInvalid(i, form.party);
+            if (payees[i].account != form.account) _payeeInvalid(i, form.party);
             if (_isIn(a.consented, i)) return; // nothing more to say
             _requireState(form.advance, a, AdvanceState.Requested);
             _requireSigned(form.party, form.expires, form.hash(), payeeSignature);
@@ -221,7 +221,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             emit PayeeConsented(form.advance, form.party, form.account);
             return;
         }
-        revert AdvancePayeeInvalid(payees.length, form.party);
+        _payeeInvalid(payees.length, form.party);
     }
 
     // -- approval ---------------------------------------------------------------------------------
@@ -240,17 +240,35 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         if (block.timestamp > form.approvedUntil) {
             revert AdvanceApprovalEnded(form.advance, form.approvedUntil);
         }
-        if (form.approvedUntil > type(uint48).max) revert AdvanceFieldInvalid("approvedUntil");
+        if (form.approvedUntil > type(uint48).max) _invalid("approvedUntil");
         PartyId attestor = _requireReady(form.advance, a, t);
         _requireSigned(t.lender, form.expires, form.hash(), lenderSignature);
+        _approve(form.advance, a, t, attestor, uint48(form.approvedUntil));
+    }
 
-        a.state = AdvanceState.Approved;
-        a.approvedUntil = uint48(form.approvedUntil);
+    /// @inheritdoc IFreightAdvance
+    function approveByRule(AdvanceId advance) external whenNotPaused nonReentrant {
+        Stored storage a = _getIn(advance, AdvanceState.Requested);
+        AdvanceTerms.Terms memory t = _termsOf(a);
+        PartyId attestor = _requireReady(advance, a, t);
+        uint64 until = FACILITY.approvedByRule(t.line, t.debtor, t.principal);
+        _approve(advance, a, t, attestor, uint48(until));
+    }
+
+    function _approve(
+        AdvanceId advance,
+        Stored storage a,
+        AdvanceTerms.Terms memory t,
+        PartyId attestor,
+        uint48 until
+    ) private {
+        _move(a, AdvanceState.Approved);
+        a.approvedUntil = until;
         _pledged[t.fingerprint] = true;
-        _advanceOf[t.trip] = form.advance;
-        _list(form.advance, t.waybill);
-        emit AdvanceApproved(form.advance, t.lender, form.principal, form.approvedUntil);
-        FACILITY.reserve(t.line, form.principal);
+        _advanceOf[t.trip] = advance;
+        _list(advance, t.waybill);
+        emit AdvanceApproved(advance, t.lender, t.principal, until);
+        FACILITY.reserve(t.line, t.principal);
         WAYBILLS.pledge(t.waybill, t.lender);
         DELIVERIES.watch(
             t.trip,
@@ -275,10 +293,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         }
         _requireUnpledged(t.fingerprint, t.trip);
         TripState trip = DELIVERIES.stateOf(t.trip);
-        if (trip != TripState.Open && trip != TripState.Loaded) revert AdvanceFieldInvalid("trip");
+        if (trip != TripState.Open && trip != TripState.Loaded) _invalid("trip");
         Standing memory now_ = _standingOf(t);
         if (now_.leafVersion != t.leafVersion) revert AdvanceAmended(advance);
-        if (t.principal > now_.most) revert AdvanceExceedsReceivable(now_.most, t.principal);
+        _requireWithin(now_.most, t.principal);
         return now_.attestor;
     }
 
@@ -289,9 +307,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         external
         nonReentrant
     {
-        if (msg.sender != address(DELIVERIES)) {
-            revert AdvanceCallerNotAllowed(msg.sender);
-        }
+        _only(address(DELIVERIES));
         AdvanceId advance = _advanceOf[trip];
         Stored storage a = _advances[advance];
         if (a.state != AdvanceState.Approved) return;
@@ -351,12 +367,12 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             } else if (trip != TripState.Delivered && block.timestamp > a.approvedUntil) {
                 _void(advance, a, t, "expired");
             } else {
-                revert AdvanceNotExpired(advance);
+                _notExpired(advance);
             }
             return;
         }
         _requireState(advance, a, AdvanceState.Releasable);
-        if (block.timestamp <= a.releasableAt + GATE_WAIT) revert AdvanceNotExpired(advance);
+        if (block.timestamp <= a.releasableAt + GATE_WAIT) _notExpired(advance);
         _void(advance, a, t, "unanswered");
     }
 
@@ -378,7 +394,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             _release(advance, a, t, accepted, loaded);
             return;
         }
-        a.state = AdvanceState.Releasable;
+        _move(a, AdvanceState.Releasable);
         a.releasableAt = uint48(block.timestamp);
         emit AdvanceReleasable(advance, held);
     }
@@ -415,7 +431,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             return;
         }
         uint32 day = Calendar.today();
-        a.state = AdvanceState.Released;
+        _move(a, AdvanceState.Released);
         emit AdvanceReleased(
             advance, uint128(granted), day, FACILITY.openLoan(advance, t.line, day)
         );
@@ -497,7 +513,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     /// @inheritdoc IFreightAdvance
     function payPayee(AdvanceId advance, uint256 index) external {
-        if (msg.sender != address(this)) revert AdvanceCallerNotAllowed(msg.sender);
+        _only(address(this));
         Stored storage a = _advances[advance];
         Payee memory p = _termsOf(a).payees[index];
         uint64 amount = _grantOf(advance, a, index, p.amount);
@@ -511,7 +527,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     function _void(AdvanceId advance, Stored storage a, AdvanceTerms.Terms memory t, bytes32 reason)
         private
     {
-        a.state = AdvanceState.Voided;
+        _move(a, AdvanceState.Voided);
         _pledged[t.fingerprint] = false;
         _advanceOf[t.trip] = NO_ADVANCE;
         emit AdvanceVoided(advance, reason);
@@ -528,7 +544,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     {
         Stored storage a = _get(form.advance);
         _requireOwing(form.advance, a);
-        if (form.amount == 0) revert AdvanceFieldInvalid("amount");
+        if (form.amount == 0) _invalid("amount");
         AdvanceTerms.Terms memory t = _termsOf(a);
         _requireSigned(t.borrower, form.expires, _use(form.hash()), borrowerSignature);
         _settle(form.advance, a, Accounts.ofParty(t.borrower), form.amount);
@@ -540,7 +556,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         nonReentrant
         returns (uint128 used)
     {
-        if (msg.sender != SETTLEMENT) revert AdvanceCallerNotAllowed(msg.sender);
+        _only(SETTLEMENT);
         Stored storage a = _get(advance);
         return _isOwing(a) ? _settle(advance, a, from, amount) : 0;
     }
@@ -563,7 +579,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             outstanding
         );
         if (closes) {
-            a.state = AdvanceState.Repaid;
+            _move(a, AdvanceState.Repaid);
             emit AdvanceClosed(advance);
             AdvanceTerms.Terms memory t = _termsOf(a);
             _unlist(advance, t.waybill, t.lender);
@@ -583,7 +599,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         else if (form.act == 3) _deferInterest(form.advance, a, form.value);
         else if (form.act == 4) _decline(form.advance, a);
         else if (form.act == 5) _waive(form.advance, a, form.value);
-        else revert AdvanceFieldInvalid("act");
+        else _invalid("act");
     }
 
     function _default(AdvanceId advance, Stored storage a, LineId line) private {
@@ -591,7 +607,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         uint32 day = Calendar.today();
         uint32 from = FACILITY.arrearsFrom(advance);
         if (day < from) revert AdvanceTooEarly(advance, day, from);
-        a.state = AdvanceState.Defaulted;
+        _move(a, AdvanceState.Defaulted);
         emit AdvanceDefaulted(advance, day);
         // A payee who could not be paid all this time is not paid any more: his part returns to the vault.
         uint64 unpaid = a.unpaid;
@@ -602,26 +618,26 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     function _writeOff(AdvanceId advance, Stored storage a) private {
         _requireState(advance, a, AdvanceState.Defaulted);
-        a.state = AdvanceState.WrittenOff;
+        _move(a, AdvanceState.WrittenOff);
         emit AdvanceWrittenOff(advance, FACILITY.writeOff(advance));
     }
 
     function _deferInterest(AdvanceId advance, Stored storage a, uint128 day) private {
         _requireState(advance, a, AdvanceState.Released);
-        if (!FACILITY.deferInterest(advance, day)) revert AdvanceFieldInvalid("value");
+        if (!FACILITY.deferInterest(advance, day)) _invalid("value");
         emit InterestDeferred(advance, uint32(day));
     }
 
     function _decline(AdvanceId advance, Stored storage a) private {
         _requireState(advance, a, AdvanceState.Requested);
-        a.state = AdvanceState.Declined;
+        _move(a, AdvanceState.Declined);
         emit AdvanceDeclined(advance);
     }
 
     /// @dev Charges only; principal is never waived but written off.
     function _waive(AdvanceId advance, Stored storage a, uint128 amount) private {
         _requireOwing(advance, a);
-        if (!FACILITY.waive(advance, amount)) revert AdvanceFieldInvalid("value");
+        if (!FACILITY.waive(advance, amount)) _invalid("value");
         emit AdvanceRepaid(advance, 0, 0, 0, 0, amount, FACILITY.outstandingOf(advance));
     }
 
@@ -737,6 +753,37 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             if (found) list[i] = list[i + 1];
         }
         if (list[0] == NO_ADVANCE) WAYBILLS.release(waybill, lender);
+    }
+
+    /// @dev Errors that many places throw are thrown here, so that the contract keeps within the size of EIP-170.
+    function _invalid(bytes32 field) private pure {
+        revert AdvanceFieldInvalid(field);
+    }
+
+    function _requireWithin(uint256 most, uint256 principal) private pure {
+        if (principal > most) revert AdvanceExceedsReceivable(most, principal);
+    }
+
+    function _debtorUnfit(WaybillId waybill, PartyId debtor) private pure {
+        revert AdvanceDebtorUnfit(waybill, debtor);
+    }
+
+    function _payeeInvalid(uint256 index, PartyId payee) private pure {
+        revert AdvancePayeeInvalid(index, payee);
+    }
+
+    function _notExpired(AdvanceId advance) private pure {
+        revert AdvanceNotExpired(advance);
+    }
+
+    function _only(address caller) private view {
+        if (msg.sender != caller) revert AdvanceCallerNotAllowed(msg.sender);
+    }
+
+    /// @dev The only place where a state moves.
+    function _move(Stored storage a, AdvanceState to) private {
+        assert(Moves.advance(a.state, to));
+        a.state = to;
     }
 
     function _termsOf(Stored storage a) private view returns (AdvanceTerms.Terms memory) {

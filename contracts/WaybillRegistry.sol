@@ -8,6 +8,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {IWaybillRegistry, LeafFacts, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
+import {Moves} from "./libraries/Moves.sol";
 import {WaybillHash} from "./libraries/WaybillHash.sol";
 import {NO_TRIP, NO_WAYBILL, NOBODY, PartyId, TripId, WaybillId} from "./types/Ids.sol";
 import {WaybillState} from "./types/States.sol";
@@ -678,6 +679,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     /// @dev The only function that moves a state.
     function _move(WaybillId waybill, Stored storage w, WaybillState to) private {
         WaybillState from = _stateOf(w);
+        assert(Moves.waybill(from, to));
         w.moved = to;
         emit WaybillMoved(waybill, from, to);
     }

@@ -383,22 +383,16 @@ def test():
 
 
 def test_deep():
-    """The long runs: more fuzzing, deeper invariants, proofs, Slither, and the tests marked deep."""
+    """The long runs: more fuzzing, deeper invariants, proofs, mutants, and the tests marked deep."""
     setup()
     ensure_deep()
-    forge = foundry("forge")
-    invariants = [forge, "test", "--match-test", "invariant"]
+    fuzz = [foundry("forge"), "test", "--no-match-test", "invariant"]
     run_gates(
         [
-            ("contracts: forge test, deep", [forge, "test"], {"FOUNDRY_PROFILE": "deep"}),
-            (
-                "contracts: invariants, reverts allowed",
-                invariants,
-                {"FOUNDRY_PROFILE": "deep_open"},
-            ),
+            ("contracts: forge test, deep", fuzz, {"FOUNDRY_PROFILE": "deep"}),
             *(
                 (f"contracts: {what}", [PYTHON, "-m", "tests.contracts.deep", what], {})
-                for what in ("proofs", "slither")
+                for what in ("invariants", "proofs", "slither", "echidna", "mutants", "peer")
             ),
             (
                 "money's core: mutation score",

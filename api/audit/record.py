@@ -103,7 +103,9 @@ class Recorder:
                 for log in self._logs(found, [None, advances])
                 if log["topics"][0] == _topic(events.PayeePaid)
             ]
-            kinds = [_topic(events.LineOpened), _topic(events.LineChanged)]
+            kinds = [
+                _topic(kind) for kind in (events.LineOpened, events.LineChanged, events.LineRuleSet)
+            ]
             self._logs(found, [kinds, lines])
             payouts = sorted({_payout(log) for log in paid})
             if payouts:

@@ -80,6 +80,7 @@ _ALL = (
     Door(_TRIPS, "dispute", structs.Dispute, ("form.by",)),
     Door(_LINES, "openLine", structs.CreditLine, ("form.lender", "form.borrower")),
     Door(_LINES, "changeLine", structs.LineChange, ("lender", "borrower?")),
+    Door(_LINES, "setRule", structs.ApprovalRule, ("lender",)),
     Door(_LINES, "moveVault", structs.VaultMove, ("form.lender",)),
     Door(_ADVANCES, "request", structs.AdvanceRequest, ("borrower",)),
     Door(_ADVANCES, "acknowledge", structs.Acknowledgement, ("form.debtor",)),

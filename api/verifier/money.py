@@ -122,6 +122,23 @@ def check_advances(section: Section, story: Story, chain: Chain, trip: TripId) -
     return loans
 
 
+def _covered_by_rule(story: Story, advance: AdvanceId, request: structs.AdvanceRequest) -> bool:
+    """Whether the line's rule, signed by its lender, covered the advance when it was approved."""
+    approved = next(one for one in story.of(events.AdvanceApproved) if one.event.advance == advance)
+    said: list[Any] = [one.form for one in story.forms(structs.Acknowledgement)]
+    debtors = {form.debtor for form in said if form.advance == advance}
+    rule: Any = None
+    for one in story.forms(structs.ApprovalRule):
+        form: Any = one.form
+        if form.line == request.line and one.place < approved.place:
+            rule = form  # a later one replaces it whole
+    return rule is not None and bool(
+        request.principal <= rule.most
+        and approved.at.timestamp() <= rule.until
+        and rule.debtor in {0, *debtors}
+    )
+
+
 def _check_consents(
     section: Section,
     story: Story,
@@ -165,6 +182,8 @@ def _check_consents(
     }
     if any(one.event.advance == advance for one in story.of(events.AdvanceApproved)):
         missing = {"Acknowledgement", "PayeeConsent", "Approval"} - said
+        if "Approval" in missing and _covered_by_rule(story, advance, request):
+            missing.remove("Approval")
         section.require(
             not missing,
             "advance.consents",

@@ -5,13 +5,28 @@ from __future__ import annotations
 from eth_abi.abi import decode, encode
 
 from chain.abi import ContractCall, Read, address, bytes32, hash32
-from chain.bindings.structs import CreditLine, Due, LineChange, LoanRecord, VaultMove
+from chain.bindings.structs import ApprovalRule, CreditLine, Due, LineChange, LoanRecord, VaultMove
 from chain.ids import Address, AdvanceId, Hash32, LineId, PartyId
 
 
 class CreditFacility:
     """Promise E: reserved + drawn <= limit at each approval and the cash is locked then. Knows
     nothing of waybills."""
+
+    @staticmethod
+    def approved_by_rule(line: LineId, debtor: PartyId, principal: int) -> Read[int]:
+        """Whether the line's rule covers an advance of this debtor and amount; reverts with the
+        rule if it does not."""
+        coded = bytes.fromhex("27004800") + encode(
+            ["bytes32", "uint64", "uint128"],
+            [bytes32(line), debtor, principal],
+        )
+        return Read(
+            "CreditFacility",
+            "approvedByRule",
+            coded,
+            lambda raw: decode(["uint64"], raw)[0],
+        )
 
     @staticmethod
     def arrears_from(loan: AdvanceId) -> Read[int]:
@@ -271,6 +286,25 @@ class CreditFacility:
         )
 
     @staticmethod
+    def rule_of(line: LineId) -> Read[tuple[PartyId, int, int, int]]:
+        """The rule by which advances on a line are approved; all zero if there is none."""
+        coded = bytes.fromhex("75f5632d") + encode(
+            ["bytes32"],
+            [bytes32(line)],
+        )
+
+        def understand(raw: bytes) -> tuple[PartyId, int, int, int]:
+            v = decode(["uint64", "uint128", "uint64", "uint32"], raw)
+            return (PartyId(v[0]), v[1], v[2], v[3])
+
+        return Read(
+            "CreditFacility",
+            "ruleOf",
+            coded,
+            understand,
+        )
+
+    @staticmethod
     def schedule_of(loan: AdvanceId) -> Read[tuple[int, int, int, int]]:
         """The part of loanOf that an advance shows."""
         coded = bytes.fromhex("ec2a7610") + encode(
@@ -288,6 +322,16 @@ class CreditFacility:
             coded,
             understand,
         )
+
+    @staticmethod
+    def set_rule(form: ApprovalRule, lender_signature: bytes) -> ContractCall:
+        """The lender's standing word on a line: what anybody may have approved within it. Replaces
+        the rule before it."""
+        coded = bytes.fromhex("e3ad3802") + encode(
+            ["(bytes32,uint64,uint128,uint64,uint32,bytes32,uint64,bytes32)", "bytes"],
+            [form.to_abi(), lender_signature],
+        )
+        return ContractCall("CreditFacility", "setRule", coded)
 
     @staticmethod
     def standing_of(line: LineId) -> Read[tuple[PartyId, PartyId, PartyId, int]]:

@@ -1534,6 +1534,31 @@ class LineHeadroomExceeded(Revert):
 
 
 @dataclass(frozen=True, slots=True)
+class LineRuleRefuses(Revert):
+    """Error ``LineRuleRefuses``."""
+
+    SIGNATURE: ClassVar[str] = "LineRuleRefuses(bytes32,uint64,uint128,uint64)"
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e0992f75")
+
+    line: LineId
+    debtor: PartyId
+    most: int
+    until: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        if data[:4] != cls.SELECTOR:
+            raise ValueError("the data is not of LineRuleRefuses")
+        values = decode(["bytes32", "uint64", "uint128", "uint64"], data[4:])
+        return cls(
+            line=LineId(hash32(values[0])),
+            debtor=PartyId(values[1]),
+            most=values[2],
+            until=values[3],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LineUnknown(Revert):
     """Error ``LineUnknown``."""
 
@@ -3135,6 +3160,7 @@ ERRORS: dict[bytes, type[Revert]] = {
         LineFieldInvalid,
         LineFrozen,
         LineHeadroomExceeded,
+        LineRuleRefuses,
         LineUnknown,
         PartyAlreadyRegistered,
         PartyFormExpired,

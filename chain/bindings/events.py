@@ -978,6 +978,35 @@ class LineReserved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LineRuleSet(Event):
+    """Event ``LineRuleSet``."""
+
+    SIGNATURE: ClassVar[str] = "LineRuleSet(bytes32,uint64,uint128,uint64,uint32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "c7f3442a688a331f99fb50b99115be3a7496cae2252916646b39d0a44c888c33"
+    )
+
+    line: LineId
+    debtor: PartyId
+    most: int
+    until: int
+    valid_for: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 3:
+            raise ValueError("the log is not of LineRuleSet")
+        values = decode(["uint128", "uint64", "uint32"], data)
+        return cls(
+            line=LineId(hash32(decode(["bytes32"], topics[1])[0])),
+            debtor=PartyId(decode(["uint64"], topics[2])[0]),
+            most=values[0],
+            until=values[1],
+            valid_for=values[2],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LineWrittenOff(Event):
     """Event ``LineWrittenOff``."""
 
@@ -2154,6 +2183,7 @@ EVENTS: dict[bytes, type[Event]] = {
         LineRepaid,
         LineReserveVoided,
         LineReserved,
+        LineRuleSet,
         LineWrittenOff,
         ListenerFailed,
         LoanSettled,

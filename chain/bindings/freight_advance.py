@@ -82,6 +82,15 @@ class FreightAdvance:
         return ContractCall("FreightAdvance", "approve", coded)
 
     @staticmethod
+    def approve_by_rule(advance: AdvanceId) -> ContractCall:
+        """Approves what the line's rule covers, with every check and effect of `approve`."""
+        coded = bytes.fromhex("c11aa82f") + encode(
+            ["bytes32"],
+            [bytes32(advance)],
+        )
+        return ContractCall("FreightAdvance", "approveByRule", coded)
+
+    @staticmethod
     def authority() -> Read[Address]:
         """``authority``."""
         coded = bytes.fromhex("bf7e214f")

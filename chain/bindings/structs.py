@@ -289,6 +289,51 @@ class Approval(Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRule(Struct):
+    """What the lender approves on a line without another word. Signed by the lender; a later rule
+    replaces it whole."""
+
+    EIP712: ClassVar[str] = (
+        "ApprovalRule(bytes32 line,uint64 debtor,uint128 most,uint64 until,uint32 valid"
+        "For,bytes32 document,uint64 expires,bytes32 salt)"
+    )
+
+    line: LineId
+    debtor: PartyId
+    most: int
+    until: int
+    valid_for: int
+    document: Hash32
+    expires: int
+    salt: Hash32
+
+    def to_abi(self) -> tuple[Any, ...]:
+        return (
+            bytes32(self.line),
+            self.debtor,
+            self.most,
+            self.until,
+            self.valid_for,
+            bytes32(self.document),
+            self.expires,
+            bytes32(self.salt),
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            line=LineId(hash32(values[0])),
+            debtor=PartyId(values[1]),
+            most=values[2],
+            until=values[3],
+            valid_for=values[4],
+            document=hash32(values[5]),
+            expires=values[6],
+            salt=hash32(values[7]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Attestation(Struct):
     """An attestor's signed verdict on the drive, recomputed by himself from the raw evidence."""
 

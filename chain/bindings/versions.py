@@ -5,11 +5,11 @@ from __future__ import annotations
 VERSIONS = {
     "AccessManager": "759534245e2584bb",
     "Council": "0ac3bac3aeb5c58e",
-    "CreditFacility": "88fc96a9f6836bda",
-    "DeliveryRegistry": "66f697cd621f0c9e",
-    "FreightAdvance": "3ec4808847e03ced",
+    "CreditFacility": "f49022871fb8d128",
+    "DeliveryRegistry": "43a8f2bb2255a1f6",
+    "FreightAdvance": "b88db6d84081b373",
     "FreightSettlement": "c68848ef2eb6e85d",
     "PartyRegistry": "3efb3ab669e95185",
     "SettlementToken": "841b85cc9788b223",
-    "WaybillRegistry": "16278dff04ec4484",
+    "WaybillRegistry": "9902a4b64570730d",
 }

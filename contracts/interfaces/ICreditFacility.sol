@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {Waterfall} from "../libraries/Waterfall.sol";
 import {AdvanceId, LineId, PartyId} from "../types/Ids.sol";
-import {CreditLine, Due, LineChange, VaultMove} from "../types/CreditForms.sol";
+import {ApprovalRule, CreditLine, Due, LineChange, VaultMove} from "../types/CreditForms.sol";
 
 /// @notice A loan as it stands now.
 /// @param drawn fen paid out so far. @param outstanding fen of principal still owed.
@@ -29,6 +29,9 @@ interface ICreditFacility {
         LineId indexed line, PartyId indexed lender, PartyId indexed borrower, uint128 limit
     );
     event LineChanged(LineId indexed line, uint128 limit, bool frozen, uint64 validUntil);
+    event LineRuleSet(
+        LineId indexed line, PartyId indexed debtor, uint128 most, uint64 until, uint32 validFor
+    );
     event VaultMoved(PartyId indexed lender, bool deposit, uint128 amount, uint128 cash);
     event LineReserved(LineId indexed line, uint128 amount, uint128 reserved, uint128 drawn);
     event LineReserveVoided(LineId indexed line, uint128 amount, uint128 reserved);
@@ -41,6 +44,7 @@ interface ICreditFacility {
     error LineFieldInvalid(bytes32 field);
     error LineFrozen(LineId line);
     error LineEnded(LineId line, uint64 validUntil);
+    error LineRuleRefuses(LineId line, PartyId debtor, uint128 most, uint64 until);
     error LineHeadroomExceeded(LineId line, uint256 headroom, uint256 amount);
     error VaultCashTooLow(PartyId lender, uint256 cash, uint256 amount);
     error CreditFormExpired(uint64 expires, uint64 nowAt);
@@ -63,6 +67,22 @@ interface ICreditFacility {
         bytes calldata lenderSignature,
         bytes calldata borrowerSignature
     ) external;
+    /// @notice The lender's standing word on a line: what anybody may have approved within it. Replaces the rule before it.
+    /// @dev Binds no advance approved already. Freezing the line, lowering its limit or a rule of zero ends what it lets through.
+    /// @custom:access Anyone; authority comes from the signatures.
+    function setRule(ApprovalRule calldata form, bytes calldata lenderSignature) external;
+    /// @notice Whether the line's rule covers an advance of this debtor and amount; reverts with the rule if it does not.
+    /// @return until the last second of an approval given by it now.
+    function approvedByRule(LineId line, PartyId debtor, uint128 principal)
+        external
+        view
+        returns (uint64 until);
+    /// @notice The rule by which advances on a line are approved; all zero if there is none.
+    function ruleOf(LineId line)
+        external
+        view
+        returns (PartyId debtor, uint128 most, uint64 until, uint32 validFor);
+
     /// @notice Moves a lender's own free money into his vault or out of it. Reserved money cannot be taken out.
     /// @custom:access Anyone; authority comes from the signatures.
     function moveVault(VaultMove calldata form, bytes calldata lenderSignature) external;

@@ -126,6 +126,9 @@ interface IFreightAdvance is IDeliveryListener {
     /// @dev Refused while paused, without acknowledgement or any payee's consent, and if the leaf was amended since the request.
     /// @custom:access Anyone; authority comes from the signatures.
     function approve(Approval calldata form, bytes calldata lenderSignature) external;
+    /// @notice Approves what the line's rule covers, with every check and effect of `approve`.
+    /// @custom:access Anyone; authority comes from the lender's signature on the rule.
+    function approveByRule(AdvanceId advance) external;
     /// @notice The lender's word on a RELEASABLE advance (gate, shortage beyond tolerance, dispute).
     /// @dev Open overrules gate, amendment and shortage; it does not overrule a dispute.
     /// @custom:access Anyone; authority comes from the signatures.

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 // Where a form lies in calldata only assembly can say; hashing it in place spares a copy to memory.
 /* solhint-disable no-inline-assembly */
 
-import {CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
+import {ApprovalRule, CreditLine, LineChange, VaultMove} from "../types/CreditForms.sol";
 
 import {FormHash} from "./FormHash.sol";
 
@@ -20,6 +20,11 @@ library CreditHash {
     bytes32 internal constant LINE_CHANGE = keccak256(
         "LineChange(bytes32 line,uint128 limit,bool frozen,uint64 validUntil,"
         "uint64 expires,bytes32 salt)"
+    );
+
+    bytes32 internal constant APPROVAL_RULE = keccak256(
+        "ApprovalRule(bytes32 line,uint64 debtor,uint128 most,uint64 until,uint32 validFor,"
+        "bytes32 document,uint64 expires,bytes32 salt)"
     );
 
     bytes32 internal constant VAULT_MOVE = keccak256(
@@ -40,6 +45,14 @@ library CreditHash {
             at := form
         }
         return FormHash.hashed(LINE_CHANGE, at, 6);
+    }
+
+    function hash(ApprovalRule calldata form) internal pure returns (bytes32) {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := form
+        }
+        return FormHash.hashed(APPROVAL_RULE, at, 8);
     }
 
     function hash(VaultMove calldata form) internal pure returns (bytes32) {

@@ -43,6 +43,21 @@ struct LineChange {
     bytes32 salt;
 }
 
+/// @notice What the lender approves on a line without another word. Signed by the lender; a later rule replaces it whole.
+/// @param debtor the only debtor whose debts it covers, nobody for any.
+/// @param most fen of one advance; zero ends the rule. @param until last second at which the rule approves.
+/// @param validFor seconds from an approval by the rule to its end.
+struct ApprovalRule {
+    LineId line;
+    PartyId debtor;
+    uint128 most;
+    uint64 until;
+    uint32 validFor;
+    bytes32 document;
+    uint64 expires;
+    bytes32 salt;
+}
+
 /// @notice Moves the lender's own money between his account and his vault. Signed by the lender.
 /// @param deposit true into the vault, false out of it.
 struct VaultMove {

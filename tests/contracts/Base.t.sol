@@ -151,6 +151,10 @@ abstract contract FormHashes {
         return keccak256(abi.encode(AdvanceHash.APPROVAL, f));
     }
 
+    function hash(ApprovalRule memory f) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CreditHash.APPROVAL_RULE, f));
+    }
+
     function hash(Gate memory f) internal pure returns (bytes32) {
         return keccak256(abi.encode(AdvanceHash.GATE, f));
     }
@@ -805,6 +809,27 @@ abstract contract Base is FormHashes, Test {
     function approve(Approval memory f) internal {
         bytes memory s = sign(advances.get(f.advance).lender, address(advances), hash(f));
         submit(address(advances), abi.encodeCall(advances.approve, (f, s)));
+    }
+
+    /// @dev Whatever debtor, up to the standard principal, for a month.
+    function ruleForm() internal returns (ApprovalRule memory f) {
+        f.line = line;
+        f.most = PRINCIPAL;
+        f.until = uint64(block.timestamp) + 30 days;
+        f.validFor = 5 days;
+        f.document = keccak256("rule of credit");
+        f.expires = soon();
+        f.salt = salt();
+    }
+
+    function setRule(ApprovalRule memory f) internal {
+        (CreditLine memory terms,,,) = facility.get(f.line);
+        bytes memory s = sign(terms.lender, address(facility), hash(f));
+        submit(address(facility), abi.encodeCall(facility.setRule, (f, s)));
+    }
+
+    function approveByRule(AdvanceId id) internal {
+        submit(address(advances), abi.encodeCall(advances.approveByRule, (id)));
     }
 
     function agree(AdvanceId id) internal {

@@ -37,6 +37,24 @@ def test_every_custom_error_is_thrown_by_a_contract() -> None:
     assert not dead, f"errors that nothing throws: {dead}"
 
 
+def test_the_promises_name_tests_and_functions_that_exist() -> None:
+    told = (ROOT / "contracts" / "PROMISES.md").read_text("utf-8")
+    tests = "\n".join(path.read_text("utf-8") for path in TESTS)
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "contracts").rglob("*.sol"))
+    named = set(re.findall(r"`(test_\w+)\*?`", told))
+    assert len(named) > 50, "no tests named: the reading is wrong"
+    lost = {name for name in named if f"function {name}" not in tests}
+    assert not lost, f"tests that PROMISES.md names and nobody wrote: {lost}"
+    kept = {
+        name
+        for line in told.splitlines()
+        if line.startswith("| ")
+        for name in re.findall(r"`(?:\w+\.)?([_a-z]\w+)`", line.split(" | ")[1])
+    }
+    gone = {name for name in kept if not re.search(rf"\b{name}\b", code)}
+    assert not gone, f"functions that PROMISES.md names and no contract has: {gone}"
+
+
 def _table(moves: object, order: list[object]) -> set[tuple[int, int]]:
     assert isinstance(moves, dict)
     return {(order.index(a), order.index(b)) for a, many in moves.items() for b in many}

@@ -1,6 +1,6 @@
-"""EIP-712: random values of every form hash in Python as in Solidity.
+"""EIP-712: every form has the same type string in Python as in Solidity, and random values hash alike.
 
-Both sides draw the same values from SHA-256; the folds stand in ``data/typed.json``, which
+The type strings are those that ``forge eip712`` reads off the Solidity structs. Both sides draw the same values from SHA-256; the folds stand in ``data/typed.json``, which
 ``unit/Typed.t.sol`` is held against with the contracts' own libraries. Here they are made anew.
 """
 
@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from chain.bindings import structs
 from chain.typed_data import struct_hash, struct_types
+from deploy import up
 
+ROOT = Path(__file__).resolve().parents[2]
+FORMS = sorted((ROOT / "contracts" / "types").glob("*Forms.sol"))
+#: Answered by a view, signed by nobody.
+UNSIGNED = {"Due"}
 DATA = json.loads((Path(__file__).parent / "data" / "typed.json").read_text("utf-8"))
 DRAWS = 1_000
 ORDER = ["line", "waybill", "trip", "principal", "fingerprint", "decision", "spare", "expires"]
@@ -78,3 +86,46 @@ def test_every_form_that_is_signed_is_drawn() -> None:
         if isinstance(kind, type) and getattr(kind, "EIP712", "") and "salt" in kind.EIP712
     }
     assert signed <= set(DATA), f"forms not drawn: {signed - set(DATA)}"
+
+
+def _types_by_forge(path: Path) -> dict[str, tuple[str, str]]:
+    """Name of each struct of a file -> its type string and type hash, as forge computes them."""
+    told = subprocess.run(
+        [up.foundry("forge"), "eip712", str(path.relative_to(ROOT))],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=300,
+    ).stdout
+    found = re.findall(r"^(\w+):\n - type: (.+)\n - hash: (0x\w+)$", told, re.MULTILINE)
+    return {name: (kind, digest) for name, kind, digest in found}
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_type_strings_are_those_that_forge_reads_off_the_structs(path: Path) -> None:
+    declared = set(re.findall(r"^struct (\w+)", path.read_text("utf-8"), re.MULTILINE)) - UNSIGNED
+    told = _types_by_forge(path)
+    assert declared <= set(told), f"forge says nothing of {declared - set(told)}"
+    for name in declared:
+        kind, digest = told[name]
+        assert kind == getattr(structs, name).EIP712
+        assert "0x" + keccak(text=kind).hex() == digest
+
+
+def test_the_hash_libraries_hold_the_type_strings_of_the_structs() -> None:
+    code = "".join(
+        path.read_text("utf-8") for path in (ROOT / "contracts" / "libraries").glob("*Hash.sol")
+    )
+    written = {
+        "".join(re.findall(r'"([^"]*)"', text))
+        for text in re.findall(r"keccak256\(\s*((?:\"[^\"]*\"\s*)+)\)", code)
+    }
+    signed = {
+        getattr(structs, name).EIP712
+        for path in FORMS
+        for name in re.findall(r"^struct (\w+)", path.read_text("utf-8"), re.MULTILINE)
+        if name not in UNSIGNED
+    }
+    assert len(signed) == len(DATA) + (0 if "AdvanceRequest" in DATA else 1)
+    assert written == signed

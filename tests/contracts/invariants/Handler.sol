@@ -64,6 +64,8 @@ contract Handler is Base {
     mapping(uint8 state => uint256) public tripsReached;
     mapping(uint8 state => uint256) public billsReached;
 
+    bytes4[] private _refused; // each once
+    bytes32[] private _actions; // accepted, each once
     bytes32 private _action;
     uint256 private _logs;
 
@@ -95,9 +97,73 @@ contract Handler is Base {
         return uint64(block.timestamp + 3650 days);
     }
 
+    uint256 private _steps;
+
+    /// @dev The only call that campaigns make: one action, the ones that lead far more often than the others. The seed is hashed
+    /// with the number of the step, because a fuzzer loves the same few values.
+    function step(uint256 seed) external {
+        bytes4[43] memory actions = [
+            this.lend.selector,
+            this.lend.selector,
+            this.lend.selector,
+            this.newChain.selector,
+            this.newChain.selector,
+            this.addLeaf.selector,
+            this.finance.selector,
+            this.finance.selector,
+            this.finance.selector,
+            this.ask.selector,
+            this.approveOne.selector,
+            this.carry.selector,
+            this.carry.selector,
+            this.loadOne.selector,
+            this.commitOne.selector,
+            this.attestOne.selector,
+            this.reviewOne.selector,
+            this.confirmOne.selector,
+            this.disputeOne.selector,
+            this.resolveOne.selector,
+            this.expireTrip.selector,
+            this.gateOne.selector,
+            this.retryOne.selector,
+            this.expireOne.selector,
+            this.payOne.selector,
+            this.payOne.selector,
+            this.repayOne.selector,
+            this.actOne.selector,
+            this.actOne.selector,
+            this.cascadeOne.selector,
+            this.lineOne.selector,
+            this.amendOne.selector,
+            this.cancelOne.selector,
+            this.wait.selector,
+            this.wait.selector,
+            this.replay.selector,
+            this.replay.selector,
+            this.forge.selector,
+            this.attestorOne.selector,
+            this.payoutOne.selector,
+            this.creditOne.selector,
+            this.vaultOne.selector,
+            this.pauseOne.selector
+        ];
+        uint256 dice = uint256(keccak256(abi.encode(seed, _steps++)));
+        (bool done, bytes memory why) =
+            address(this).call(abi.encodeWithSelector(actions[dice % actions.length], dice >> 16));
+        if (!done) {
+            assembly ("memory-safe") {
+                revert(add(why, 32), mload(why))
+            }
+        }
+    }
+
     // -- business ---------------------------------------------------------------------------------
 
     function newChain(uint256 seed) external action("newChain") {
+        _newChain(seed);
+    }
+
+    function _newChain(uint256 seed) internal {
         if (trips.length >= MOST_TRIPS) return;
         Waybill memory f = rootForm();
         f.expires = uint64(block.timestamp) + 1 days;
@@ -233,7 +299,12 @@ contract Handler is Base {
         Approval memory f = approvalOf(id);
         f.approvedUntil = uint64(block.timestamp + _in(seed, 1 days, 20 days));
         bytes memory s = sign(advances.get(id).lender, address(advances), hash(f));
-        if (!_play(address(advances), abi.encodeCall(advances.approve, (f, s)))) return;
+        bytes memory data = abi.encodeCall(advances.approve, (f, s));
+        if ((seed >> 16) % 4 == 0) {
+            _setRule(id, seed >> 24);
+            data = abi.encodeCall(advances.approveByRule, (id));
+        }
+        if (!_play(address(advances), data)) return;
         AdvanceRecord memory r = advances.get(id);
         (, uint128 limit,,) = facility.get(r.line);
         if (uint256(facility.reserved(r.line)) + facility.drawn(r.line) > limit) {
@@ -246,15 +317,46 @@ contract Handler is Base {
         reviewAccepted[r.trip] = false; // a new watch starts afresh
     }
 
+    /// @dev A rule of the line, sometimes too small, for somebody else or over at once.
+    function _setRule(AdvanceId id, uint256 seed) internal {
+        ApprovalRule memory f;
+        f.line = advances.get(id).line;
+        f.debtor = seed % 8 == 0 ? CONSIGNOR : seed % 2 == 0 ? CARRIER : NOBODY;
+        f.most = seed % 8 == 1 ? 1 : 50_000_00;
+        f.until = uint64(block.timestamp + 10 days);
+        f.validFor = 10 days;
+        (f.expires, f.salt) = (soon(), salt());
+        bytes memory s = sign(advances.get(id).lender, address(facility), hash(f));
+        _play(address(facility), abi.encodeCall(facility.setRule, (f, s)));
+    }
+
     // -- road -------------------------------------------------------------------------------------
 
     /// @dev Loaded, attested twice and received whole in one step, so that runs get far.
     function carry(uint256 seed) external action("carry") {
+        _carry(seed);
+    }
+
+    /// @dev From nothing to money: a chain, its advance, the drive, so that many loans are out and old.
+    function lend(uint256 seed) external action("lend") {
+        if (paused) _pauseOrNot();
+        _newChain(seed);
+        _ask(seed);
+        _approve(seed);
+        _carry(seed);
+    }
+
+    /// @dev A financed trip if there is one; now and then any.
+    function _carry(uint256 seed) internal {
         (bool found, TripId trip) = _pickTrip(seed, TripState.Open, TripState.Open);
-        (bool financed, AdvanceId id) = _pickLoan(seed, AdvanceState.Approved);
-        if (financed && deliveries.stateOf(advances.get(id).trip) == TripState.Open) {
-            (found, trip) = (true, advances.get(id).trip);
+        bool financed = false;
+        for (uint256 i = 0; i < loans.length && !financed; i++) {
+            AdvanceRecord memory a = advances.get(loans[i]);
+            financed =
+                a.state == AdvanceState.Approved && deliveries.stateOf(a.trip) == TripState.Open;
+            if (financed) trip = a.trip;
         }
+        if (!financed && (seed >> 32) % 4 != 0) return;
         if (!found) return;
         _load(trip);
         if (deliveries.stateOf(trip) != TripState.Loaded) return;
@@ -476,7 +578,7 @@ contract Handler is Base {
         WaybillRecord memory w = waybills.get(id);
         Amendment memory f;
         f.waybill = id;
-        f.version = w.version;
+        f.version = w.version + (seed % 8 == 5 ? 1 : 0);
         f.freight = uint128(
             _in(seed >> 8, uint256(w.freight) * 9 / 10 + 1, uint256(w.freight) * 11 / 10 + 1)
         );
@@ -541,7 +643,10 @@ contract Handler is Base {
 
     /// @dev Days pass; the ceiling runs on what is owed.
     function wait(uint256 seed) external action("wait") {
-        uint256 time = _in(seed, 1 hours, seed % 3 == 0 ? 26 days : 1 days);
+        // Long waits end approvals; where a loan is out they bring it into arrears, which is worth seeing more often.
+        (bool lent,) = _pickLoan(seed, AdvanceState.Released);
+        bool long = seed % 6 == 0 || (lent && seed % 2 == 0);
+        uint256 time = _in(seed, 1 hours, long ? 45 days : 1 days);
         uint32 before = advances.today();
         uint256 daysPassed = (block.timestamp + time + 8 hours) / 1 days - before;
         for (uint256 i = 0; i < loans.length; i++) {
@@ -610,10 +715,10 @@ contract Handler is Base {
         bytes memory why;
         (done, why) = to.call(data);
         if (!done) {
-            refusals[bytes4(why)]++;
+            if (refusals[bytes4(why)]++ == 0) _refused.push(bytes4(why));
             return false;
         }
-        accepted[_action]++;
+        if (accepted[_action]++ == 0) _actions.push(_action);
         if (spent.length < 64) {
             spent.push();
             spentAt.push();
@@ -857,9 +962,7 @@ contract Handler is Base {
             return to == WaybillState.InTransit || to == WaybillState.Cancelled;
         }
         if (from == WaybillState.InTransit) {
-            return
-                to == WaybillState.Delivered || to == WaybillState.Paid
-                    || to == WaybillState.Cancelled;
+            return to == WaybillState.Delivered || to == WaybillState.Cancelled;
         }
         if (from == WaybillState.Delivered) return to == WaybillState.Paid;
         return false;
@@ -892,8 +995,40 @@ contract Handler is Base {
         return (false, NO_ADVANCE);
     }
 
-    function counts() external view returns (uint256, uint256, uint256) {
-        return (trips.length, bills.length, loans.length);
+    function all() external view returns (TripId[] memory, WaybillId[] memory, AdvanceId[] memory) {
+        return (trips, bills, loans);
+    }
+
+    /// @return told `what,how often`: states reached, actions accepted, refusals met.
+    function reached() external view returns (string memory told) {
+        for (uint8 i = 1; i < 10; i++) {
+            told = _count(told, "advance ", vm.toString(i), advancesReached[i]);
+        }
+        for (uint8 i = 1; i < 6; i++) {
+            told = _count(told, "trip ", vm.toString(i), tripsReached[i]);
+            told = _count(told, "waybill ", vm.toString(i), billsReached[i]);
+        }
+        for (uint256 i = 0; i < _actions.length; i++) {
+            string memory name = string(bytes.concat(_actions[i]));
+            told = _count(told, "accepted ", name, accepted[_actions[i]]);
+        }
+        for (uint256 i = 0; i < _refused.length; i++) {
+            string memory name = vm.toString(abi.encodePacked(_refused[i]));
+            told = _count(told, "refused ", name, refusals[_refused[i]]);
+        }
+    }
+
+    function _count(string memory told, string memory kind, string memory name, uint256 times)
+        private
+        pure
+        returns (string memory)
+    {
+        if (times == 0) return told;
+        return string.concat(told, kind, name, ",", vm.toString(times), "\n");
+    }
+
+    function registry() external view returns (PartyRegistry) {
+        return parties;
     }
 
     function contracts()

@@ -2,7 +2,9 @@
 pragma solidity 0.8.30;
 
 import {Accrual} from "contracts/libraries/Accrual.sol";
+import {Moves} from "contracts/libraries/Moves.sol";
 import {Waterfall} from "contracts/libraries/Waterfall.sol";
+import {AdvanceState, TripState, WaybillState} from "contracts/types/States.sol";
 
 /// @title What halmos proves for all values, not for some
 /// @dev `python -m tests.contracts.deep proofs`; each check_ is one proof. A call that reverts proves nothing and is no
@@ -117,6 +119,30 @@ contract Proofs {
         assert(after_.interestNum == account.interestNum);
     }
 
+    function check_nothing_counted_ever_falls_with_time(
+        Accrual.Account memory account,
+        Accrual.Rates memory rates,
+        uint64 principal,
+        uint32 day
+    ) external pure {
+        Accrual.Account memory after_ = Accrual.accrued(account, rates, principal, day);
+        assert(after_.interestNum >= account.interestNum);
+        assert(after_.penaltyNum >= account.penaltyNum);
+        assert(after_.ceilingNum >= account.ceilingNum);
+    }
+
+    function check_what_is_waived_is_what_was_asked_above_the_ceiling(
+        uint128 interestNum,
+        uint128 penaltyNum,
+        uint128 ceilingNum,
+        uint64 fee
+    ) external pure {
+        Accrual.Account memory account = Accrual.Account(interestNum, penaltyNum, ceilingNum, 0);
+        uint128 waived = Accrual.waivedDown(account, Accrual.Rates(0, 0, 0, 0, fee));
+        uint256 asked = uint256(fee) * 365_000_000 + interestNum + penaltyNum;
+        assert(waived == (asked > ceilingNum ? (asked - ceilingNum) / 365_000_000 : 0));
+    }
+
     function check_with_no_ceiling_left_nothing_is_charged(
         uint128 interestNum,
         uint128 penaltyNum,
@@ -135,5 +161,82 @@ contract Proofs {
     function _same(Accrual.Account memory a, Accrual.Account memory b) private pure returns (bool) {
         return a.interestNum == b.interestNum && a.penaltyNum == b.penaltyNum
             && a.ceilingNum == b.ceilingNum && a.accruedTo == b.accruedTo;
+    }
+
+    // -- the state tables (promise J) -------------------------------------------------------------
+
+    /// @dev Written out beside the table of bits, move by move, for every pair of states.
+    function check_the_table_of_advances_is_the_published_one(uint8 from, uint8 to) external pure {
+        if (from > uint8(type(AdvanceState).max) || to > uint8(type(AdvanceState).max)) return;
+        (AdvanceState a, AdvanceState b) = (AdvanceState(from), AdvanceState(to));
+        bool published = (a == AdvanceState.None && b == AdvanceState.Requested)
+            || (a == AdvanceState.Requested && b == AdvanceState.Approved)
+            || (a == AdvanceState.Requested && b == AdvanceState.Declined)
+            || (a == AdvanceState.Approved && b == AdvanceState.Releasable)
+            || (a == AdvanceState.Approved && b == AdvanceState.Released)
+            || (a == AdvanceState.Approved && b == AdvanceState.Voided)
+            || (a == AdvanceState.Releasable && b == AdvanceState.Released)
+            || (a == AdvanceState.Releasable && b == AdvanceState.Voided)
+            || (a == AdvanceState.Released && b == AdvanceState.Repaid)
+            || (a == AdvanceState.Released && b == AdvanceState.Defaulted)
+            || (a == AdvanceState.Defaulted && b == AdvanceState.Repaid)
+            || (a == AdvanceState.Defaulted && b == AdvanceState.WrittenOff)
+            || (a == AdvanceState.WrittenOff && b == AdvanceState.Repaid);
+        assert(Moves.advance(a, b) == published);
+    }
+
+    function check_the_table_of_trips_is_the_published_one(uint8 from, uint8 to) external pure {
+        if (from > uint8(type(TripState).max) || to > uint8(type(TripState).max)) return;
+        (TripState a, TripState b) = (TripState(from), TripState(to));
+        bool published = (a == TripState.None && b == TripState.Open)
+            || (a == TripState.Open && b == TripState.Loaded)
+            || (a == TripState.Open && b == TripState.Void)
+            || (a == TripState.Loaded && b == TripState.Held)
+            || (a == TripState.Loaded && b == TripState.Delivered)
+            || (a == TripState.Loaded && b == TripState.Void)
+            || (a == TripState.Held && b == TripState.Loaded)
+            || (a == TripState.Held && b == TripState.Void);
+        assert(Moves.trip(a, b) == published);
+    }
+
+    function check_the_table_of_waybills_is_the_published_one(uint8 from, uint8 to) external pure {
+        if (from > uint8(type(WaybillState).max) || to > uint8(type(WaybillState).max)) return;
+        (WaybillState a, WaybillState b) = (WaybillState(from), WaybillState(to));
+        bool published = (a == WaybillState.None && b == WaybillState.Issued)
+            || (a == WaybillState.Issued && b == WaybillState.InTransit)
+            || (a == WaybillState.Issued && b == WaybillState.Cancelled)
+            || (a == WaybillState.InTransit && b == WaybillState.Delivered)
+            || (a == WaybillState.InTransit && b == WaybillState.Cancelled)
+            || (a == WaybillState.Delivered && b == WaybillState.Paid);
+        assert(Moves.waybill(a, b) == published);
+    }
+
+    /// @dev Money that is out comes back, or is lost and may come back: it is never out twice.
+    function check_an_advance_is_released_once_on_any_way(uint8 a, uint8 b, uint8 c, uint8 d)
+        external
+        pure
+    {
+        uint8 most = uint8(type(AdvanceState).max);
+        if (a > most || b > most || c > most || d > most) return;
+        AdvanceState released = AdvanceState.Released;
+        // After a release, through any three states that follow it, there is none again.
+        bool walked = Moves.advance(released, AdvanceState(a))
+            && Moves.advance(AdvanceState(a), AdvanceState(b))
+            && Moves.advance(AdvanceState(b), AdvanceState(c));
+        if (!walked) return;
+        assert(AdvanceState(a) != released && AdvanceState(b) != released);
+        assert(AdvanceState(c) != released && !Moves.advance(AdvanceState(c), AdvanceState(d)));
+    }
+
+    function check_what_has_ended_moves_no_more(uint8 to) external pure {
+        if (to > uint8(type(AdvanceState).max)) return;
+        assert(!Moves.advance(AdvanceState.Repaid, AdvanceState(to)));
+        assert(!Moves.advance(AdvanceState.Declined, AdvanceState(to)));
+        assert(!Moves.advance(AdvanceState.Voided, AdvanceState(to)));
+        if (to > uint8(type(TripState).max)) return;
+        assert(!Moves.trip(TripState.Delivered, TripState(to)));
+        assert(!Moves.trip(TripState.Void, TripState(to)));
+        assert(!Moves.waybill(WaybillState.Paid, WaybillState(to)));
+        assert(!Moves.waybill(WaybillState.Cancelled, WaybillState(to)));
     }
 }

@@ -403,6 +403,66 @@ contract DeliveryRegistryTest is Base {
         assertState(TRIP, TripState.Delivered);
     }
 
+    function _refusedAsNotSilentYet(Confirmation memory f, uint64 from) internal {
+        refused(
+            abi.encodeWithSelector(IDeliveryRegistry.TripConsigneeNotSilentYet.selector, TRIP, from)
+        );
+        confirm(f);
+    }
+
+    /// @dev Two agreed, one was removed, a third comes days later: nobody was silent for a day since these two agree.
+    function test_silence_is_counted_from_the_agreement_that_stands() public {
+        _watch(ATTESTOR1, LENDER, CARRIER);
+        load(loadingOf(TRIP));
+        drive(TRIP);
+        vm.prank(admin);
+        deliveries.removeAttestor(ATTESTOR2);
+        vm.warp(block.timestamp + 2 days);
+        Confirmation memory f = confirmationOf(TRIP);
+        f.by = CARRIER;
+        f.expires += 5 days;
+        _refusedAsNotSilentYet(f, type(uint64).max);
+        attest(attestationOf(TRIP, ATTESTOR3));
+        uint64 from = uint64(block.timestamp) + deliveries.CONSIGNEE_SILENCE();
+        _refusedAsNotSilentYet(f, from);
+        vm.warp(from);
+        confirm(f);
+        assertState(TRIP, TripState.Delivered);
+    }
+
+    /// @dev Two agreed before anybody lent on the trip: the new lender's attestor and his debtor's day begin with the watch.
+    function test_a_new_watch_counts_silence_anew() public {
+        load(loadingOf(TRIP));
+        attest(attestationOf(TRIP, ATTESTOR2));
+        attest(attestationOf(TRIP, ATTESTOR3));
+        vm.warp(block.timestamp + 2 days);
+        _watch(ATTESTOR1, LENDER, CARRIER);
+        Confirmation memory f = confirmationOf(TRIP);
+        f.by = CARRIER;
+        f.expires += 5 days;
+        _refusedAsNotSilentYet(f, type(uint64).max);
+        attest(attestationOf(TRIP, ATTESTOR1));
+        uint64 from = uint64(block.timestamp) + deliveries.CONSIGNEE_SILENCE();
+        _refusedAsNotSilentYet(f, from);
+        vm.warp(from);
+        confirm(f);
+        assertState(TRIP, TripState.Delivered);
+    }
+
+    function test_a_new_watch_that_its_lender_has_agreed_to_counts_from_now() public {
+        load(loadingOf(TRIP));
+        attest(attestationOf(TRIP, ATTESTOR1));
+        attest(attestationOf(TRIP, ATTESTOR2));
+        vm.warp(block.timestamp + 2 days);
+        _watch(ATTESTOR1, LENDER, CARRIER);
+        Confirmation memory f = confirmationOf(TRIP);
+        f.by = CARRIER;
+        _refusedAsNotSilentYet(f, uint64(block.timestamp) + deliveries.CONSIGNEE_SILENCE());
+        // The consignee himself waits for nothing.
+        confirm(confirmationOf(TRIP));
+        assertState(TRIP, TripState.Delivered);
+    }
+
     function test_completion_needs_the_lenders_attestor() public {
         _watch(ATTESTOR1, LENDER, CARRIER);
         load(loadingOf(TRIP));

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import "../Base.t.sol";
+import {Pure} from "./Pure.sol";
 import {IWaybillRegistry} from "contracts/interfaces/IWaybillRegistry.sol";
 
 /// @title Promise J: from every state every verb is tried; what moved is exactly the published table
@@ -34,6 +35,24 @@ contract StatesTest is Base {
         }
     }
 
+    /// @dev What the contracts assert before each move is the same table.
+    function test_the_tables_that_the_contracts_assert_are_the_published_ones() public {
+        Pure lib = Pure(deployCode("Pure.sol:Pure"));
+        bool[100] memory moved;
+        for (uint8 i = 0; i < 100; i++) {
+            moved[i] = lib.advanceMoves(AdvanceState(i / 10), AdvanceState(i % 10));
+        }
+        _compare("advance", 10, moved);
+        bool[100] memory trips;
+        bool[100] memory bills;
+        for (uint8 i = 0; i < 36; i++) {
+            trips[i / 6 * 10 + i % 6] = lib.tripMoves(TripState(i / 6), TripState(i % 6));
+            bills[i / 6 * 10 + i % 6] = lib.billMoves(WaybillState(i / 6), WaybillState(i % 6));
+        }
+        _compare("trip", 6, trips);
+        _compare("waybill", 6, bills);
+    }
+
     // -- advances ---------------------------------------------------------------------------------
 
     function test_every_verb_from_every_state_of_an_advance_keeps_the_table() public {
@@ -44,7 +63,7 @@ contract StatesTest is Base {
             AdvanceId id = _advanceIn(AdvanceState(from));
             assertState(id, AdvanceState(from));
             uint256 ready = vm.snapshotState();
-            for (uint8 verb = 0; verb < 14; verb++) {
+            for (uint8 verb = 0; verb < 15; verb++) {
                 for (uint256 later = 0; later < 3; later++) {
                     vm.warp(block.timestamp + [uint256(0), 10 days, 100 days][later]);
                     try this.tryAdvance(verb, id) {} catch {}
@@ -101,12 +120,19 @@ contract StatesTest is Base {
         else if (verb == 6) advances.retry(id);
         else if (verb == 7) advances.expire(id);
         else if (verb == 8) repay(id, 20_000_00);
+        else if (verb == 14) _agreeAndApproveByRule(id);
         else act(id, verb - 8, advances.today() + 1);
     }
 
     function _agreeAndApprove(AdvanceId id) internal {
         agree(id);
         approve(approvalOf(id));
+    }
+
+    function _agreeAndApproveByRule(AdvanceId id) internal {
+        setRule(ruleForm());
+        agree(id);
+        approveByRule(id);
     }
 
     // -- trips and waybills -----------------------------------------------------------------------

@@ -44,6 +44,7 @@ contract TypedTest is Base {
         _fold("Acknowledgement", hex"2008202008200820", this.acknowledgement);
         _fold("PayeeConsent", hex"2008200820", this.payeeConsent);
         _fold("Approval", hex"200810080820", this.approval);
+        _fold("ApprovalRule", hex"2008100804200820", this.approvalRule);
         _fold("Gate", hex"2000200820", this.gate);
         _fold("Repayment", hex"20100820", this.repayment);
         _fold("LenderAct", hex"200110200820", this.lenderAct);
@@ -221,6 +222,10 @@ contract TypedTest is Base {
 
     function payeeConsent(bytes memory words) external pure returns (bytes32) {
         return hash(abi.decode(words, (PayeeConsent)));
+    }
+
+    function approvalRule(bytes memory words) external pure returns (bytes32) {
+        return hash(abi.decode(words, (ApprovalRule)));
     }
 
     function approval(bytes memory words) external pure returns (bytes32) {
