@@ -93,7 +93,7 @@ STATES = {
 
 def errors() -> dict[str, str]:
     """Selector and name of every custom error of the interfaces."""
-    found = {}
+    found = {"0xd93c0665": "EnforcedPause"}  # OpenZeppelin's
     types = {"PartyId": "uint64", "address": "address"}
     for name in ("WaybillId", "TripId", "AdvanceId", "LineId"):
         types[name] = "bytes32"

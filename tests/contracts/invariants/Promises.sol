@@ -7,8 +7,8 @@ import {AdvanceRecord, Due} from "contracts/interfaces/IFreightAdvance.sol";
 import {WaybillRecord} from "contracts/interfaces/IWaybillRegistry.sol";
 
 /// @title The lettered promises of DESIGN section 5, each as a function that a campaign calls
-/// @dev What exists is read once into memory and every letter is held against that: reading it anew for each letter (and for
-/// each pair of waybills) took 30 times as long, and was why no long run ever ended.
+/// @dev What exists is read once into memory and every letter is held against that, not read anew for each letter and each pair
+/// of waybills.
 abstract contract Promises is Base {
     /// @dev Everything that random play has made, as the contracts tell it now.
     struct World {
