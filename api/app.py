@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import errors, openapi
 from api.meter import Meter
 from api.metrics import RequestMetrics
+from api.patience import Patience
 from api.portals import (
     assets,
     door,
@@ -34,6 +35,7 @@ from api.portals import (
 from api.ports import Container
 from api.routes import ALL_ROUTERS, system
 from api.settings import Settings
+from api.validators import Tags
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Room for 20,000 waybills as CSV; anything larger is refused while it is read."""
@@ -49,7 +51,8 @@ SECURITY_HEADERS = {
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Same-origin, so that a browser says "Origin" with our forms where it says no Sec-Fetch-Site (plain http).
+    "Referrer-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
@@ -162,6 +165,8 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(lender.router)
     app.include_router(loans.router)
     app.include_router(drive_pages.router)
+    app.add_middleware(Tags)
+    app.add_middleware(Patience)
     app.add_middleware(Meter, per_minute=container.settings.rate_per_minute)
     mode = {"Yundan-Mode": container.settings.mode_name}
     app.add_middleware(

@@ -23,7 +23,7 @@ from api.bulk.jobs import Jobs
 from api.documents import Documents
 from api.idempotency import KeptAnswers
 from api.identity.attempts import Attempts
-from api.identity.codes import Codes, CodeSender, NoSender, SandboxSender
+from api.identity.codes import Codes, CodeSender, HttpSender, NoSender, SandboxSender
 from api.identity.door import Door
 from api.identity.factors import Factors
 from api.identity.notices import Notices
@@ -231,6 +231,9 @@ class Container:
         """Sends one-time codes to phones; a demo writes them into a file of its run."""
         if self.settings.demo:
             return SandboxSender(self.settings.var / "sandbox-sms.jsonl")
+        if self.settings.sms_url:
+            token = self.settings.sms_token.get_secret_value()
+            return HttpSender(self.settings.sms_url, token)
         return NoSender()
 
     @cached_property
@@ -251,7 +254,7 @@ class Container:
     @cached_property
     def sealer(self) -> Sealer:
         """Seals the signing secrets of webhooks."""
-        return Sealer(self.hash_key)
+        return Sealer(self.keyring, self.hash_key)
 
     @cached_property
     def webhooks(self) -> Sender:

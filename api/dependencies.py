@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from api.auth import Caller, Scope
 from api.errors import UnauthenticatedError
 from api.idempotency import request_hash, require_key
-from api.identity.errors import CsrfRefusedError, ProofTooOldError, RoleRefusedError
+from api.identity.errors import CsrfRefusedError, PlainHttpError, ProofTooOldError, RoleRefusedError
 from api.identity.roles import Role
 from api.identity.sessions import csrf_token
 from api.ports import Container, Services
+from chain.errors import YundanError
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="yk_...", description="API key of a party")
 
@@ -43,14 +44,15 @@ FRESH = dt.timedelta(minutes=10)
 def require_same_origin(request: Request) -> None:
     """Passes a write that a page of ours sends; a program that signs in says ``Sec-Fetch-Site: none``.
 
+    Browsers tell the site over https and on this machine; over plain http from elsewhere they tell the origin.
+
     Raises:
         CsrfRefusedError: a page of another site sends it, or nothing says who does.
     """
     if request.method in SAFE:
         return
-    # Our pages send no referrer, so a browser says "null" as the origin of their forms; it tells the site all
-    # the same, and no page can forge that. Where it is not told, the origin must be ours; an origin that is
-    # named must be ours in any case.
+    # No page can forge either. Where the site is not told, the origin must be ours; an origin that is named must
+    # be ours in any case ("null" is said by pages of no origin, and by ours under an older policy).
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin", "null")
     host = request.headers.get("host")
@@ -63,6 +65,20 @@ def require_same_origin(request: Request) -> None:
             "this write was sent by a page of another site, or does not say which; reload our page and send it "
             "again (a program uses an API key, or says Sec-Fetch-Site: none)"
         )
+
+
+def require_tls(request: Request, container: TheContainer) -> None:
+    """Passes a sign-in whose cookie will come back: outside a demo it travels over TLS alone.
+
+    Raises:
+        PlainHttpError: this page came over plain http from another machine, so the browser would drop the cookie.
+    """
+    settings = container.settings
+    host = (request.url.hostname or "").lower()
+    near = host == "localhost" or host.endswith(".localhost") or host in {"127.0.0.1", "::1"}
+    told_https = settings.public_url.startswith("https://")
+    if settings.secure_cookies and request.url.scheme == "http" and not near and not told_https:
+        raise PlainHttpError
 
 
 async def _csrf_given(request: Request) -> str:
@@ -210,6 +226,9 @@ RawBody = Annotated[bytes, Depends(_body)]
 class Once:
     """A write under an Idempotency-Key: the first request does it, a repetition gets its answer."""
 
+    is_asked_for = True
+    """Whether a request without the key is refused."""
+
     def __init__(
         self,
         request: Request,
@@ -221,32 +240,61 @@ class Once:
         ] = None,
     ) -> None:
         self._container = container
-        self.key = require_key(idempotency_key)
+        self.key = ""
+        if idempotency_key is not None or self.is_asked_for:
+            self.key = require_key(idempotency_key)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         content_type = request.headers.get("content-type", "")
-        self._request = request_hash(request.method, path, content_type, body)
+        self._request = request_hash(
+            request.method, path, content_type, body, key=container.hash_key
+        )
 
     def run(
         self,
         caller: str,
-        work: Callable[[Services], BaseModel],
+        work: Callable[[Services], BaseModel | YundanError],
         status: int = HTTPStatus.CREATED,
+        *,
+        secret: bool = False,
     ) -> Response:
         """Does the work and keeps its answer in one transaction, or gives the kept answer.
 
         Args:
             caller: name of the caller; the same key of two callers is two keys.
-            work: the use case; what it gives is the answer.
+            work: the use case; what it gives is the answer. An error that it gives, not raises, is raised
+                once the transaction has committed: the try is counted, the key is free again.
             status: HTTP status of the answer.
+            secret: whether the answer shows a secret; it is then kept for a day only.
         """
         with self._container.write() as services:
-            kept = services.answers.begin(caller, self.key, self._request)
+            kept = services.answers.begin(caller, self.key, self._request) if self.key else None
             if kept is not None:
                 headers = {"Idempotent-Replayed": "true"}
                 return Response(kept.body, kept.status, headers, media_type="application/json")
-            body = work(services).model_dump_json(by_alias=True)
-            services.answers.keep(caller, self.key, int(status), body)
+            done = work(services)
+            if isinstance(done, YundanError):
+                if self.key:
+                    services.answers.give_back(caller, self.key)
+            else:
+                body = done.model_dump_json(by_alias=True)
+                if self.key:
+                    services.answers.keep(caller, self.key, int(status), body, secret=secret)
+        if isinstance(done, YundanError):
+            raise done
         return Response(body, status, media_type="application/json")
+
+    def show(self, caller: str, prepared: BaseModel) -> Response:
+        """Answers with what was prepared and is kept nowhere; under a key a repetition gets the same."""
+        if not self.key:
+            return Response(prepared.model_dump_json(by_alias=True), media_type="application/json")
+        return self.run(caller, lambda _: prepared, HTTPStatus.OK)
+
+
+class OnceWhereNamed(Once):
+    """The same where the key may be left out: nothing is kept, or a repetition changes nothing anyhow."""
+
+    is_asked_for = False
 
 
 OnceOnly = Annotated[Once, Depends()]
+OnceIfNamed = Annotated[OnceWhereNamed, Depends()]

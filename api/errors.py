@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
+from api.problem_words import ZH, detail_zh, rule_zh, title_zh, wants_chinese
 from chain.errors import YundanError
 
 _log = structlog.get_logger()
@@ -68,10 +69,13 @@ STATUS_BY_CODE: dict[str, int] = {
     "self_custody": 409,
     "code_refused": 422,
     "passkey_refused": 401,
+    "plain_http": 403,
     "no_sender": 503,
+    "sms_failed": 503,
     "keyring_missing": 503,
     "idempotency_key_missing": 400,
     "idempotency_key_reused": 422,
+    "secret_gone": 410,
 }
 """Statuses of codes that are not simply a value at fault (422)."""
 
@@ -109,6 +113,12 @@ class IdempotencyKeyReusedError(ApiError):
     code = "idempotency_key_reused"
 
 
+class SecretGoneError(ApiError):
+    """The answer under this Idempotency-Key showed a secret and was forgotten after a day; make a new one."""
+
+    code = "secret_gone"
+
+
 class BusyError(ApiError):
     """The database is busy; the same request may be sent again."""
 
@@ -133,21 +143,27 @@ class Problem(JSONResponse):
 
 def problem(request: Request, status: int, code: str, detail: str, **members: Any) -> Response:
     """A problem as a response; members without a value are left out."""
+    chinese = reads_chinese(request)
     body: dict[str, Any] = {
         "type": f"urn:yundan:error:{code}",
-        "title": code.replace("_", " "),
+        "title": title_zh(code) if chinese else code.replace("_", " "),
         "status": status,
         "code": code,
         "detail": detail,
         "request_id": getattr(request.state, "request_id", ""),
     }
     body |= {name: value for name, value in members.items() if value not in ("", None, {}, [])}
-    headers = {}
+    headers = {"Content-Language": "zh" if chinese else "en", "Vary": "Accept-Language"}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="yundan"'
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return Problem(body, status, headers)
+
+
+def reads_chinese(request: Request) -> bool:
+    """Whether the reader asks for Chinese before any other language."""
+    return wants_chinese(request.headers.get("accept-language", ""))
 
 
 def status_of(error: YundanError) -> int:
@@ -165,7 +181,7 @@ def problem_of(request: Request, error: YundanError) -> Response:
         request,
         status_of(error),
         error.code,
-        str(error),
+        detail_zh(error) if reads_chinese(request) else str(error),
         field=error.field,
         facts=error.facts,
         rows=getattr(error, "rows", None),
@@ -178,12 +194,15 @@ def _on_yundan_error(request: Request, error: Exception) -> Response:
 
 
 def _on_invalid_body(request: Request, error: Exception) -> Response:
+    chinese = reads_chinese(request)
     found = [
         {
             "field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
             "in": str(item["loc"][0]),
             "rule": item["type"],
-            "message": item["msg"],
+            "message": rule_zh(item["type"], item.get("ctx", {}), item["msg"])
+            if chinese
+            else item["msg"],
         }
         for item in cast("RequestValidationError", error).errors()
     ]
@@ -206,7 +225,8 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     if page is not None:
         return page
     code = HTTPStatus(known.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem(request, known.status_code, code, str(known.detail))
+    detail = ZH[code][1] if code in ZH and reads_chinese(request) else str(known.detail)
+    return problem(request, known.status_code, code, detail)
 
 
 def _on_database_error(request: Request, error: Exception) -> Response:
@@ -234,7 +254,9 @@ def _on_anything(request: Request, error: Exception) -> Response:
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal_error",
-        "something went wrong here; quote the request id when you write to us",
+        ZH["internal_error"][1]
+        if reads_chinese(request)
+        else "something went wrong here; quote the request id when you write to us",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from api.errors import IdempotencyKeyMissingError, IdempotencyKeyReusedError
+from api.errors import IdempotencyKeyMissingError, IdempotencyKeyReusedError, SecretGoneError
 from api.tables import KeptAnswerRow
 from chain.clock import Clock
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+SECRETS_KEPT = dt.timedelta(hours=24)
+"""How long an answer that shows a secret can be had again; the key stays taken, the secret is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,12 @@ def require_key(given: str | None) -> str:
     return given
 
 
-def request_hash(method: str, path: str, content_type: str, body: bytes) -> str:
-    """What makes two requests the same: method, path with query, content type, and body to the byte."""
-    total = hashlib.sha256()
+def request_hash(method: str, path: str, content_type: str, body: bytes, *, key: bytes) -> str:
+    """What makes two requests the same: method, path with query, content type, and body to the byte.
+
+    Keyed, since a body may hold a password or a code that its bare hash would let somebody guess.
+    """
+    total = hmac.new(key, b"yundan request", hashlib.sha256)
     for part in (method.encode(), path.encode(), content_type.encode(), body):
         total.update(len(part).to_bytes(8, "big") + part)
     return total.hexdigest()
@@ -97,14 +104,41 @@ class KeptAnswers:
                 "this Idempotency-Key was used for another request; take a new one",
                 field="Idempotency-Key",
             )
+        if not row.body:
+            raise SecretGoneError(field="Idempotency-Key")
         return KeptAnswer(row.status, row.body)
 
-    def keep(self, caller: str, key: str, status: int, body: str) -> None:
-        """Stores the answer under a key claimed in this transaction."""
+    def keep(self, caller: str, key: str, status: int, body: str, *, secret: bool = False) -> None:
+        """Stores the answer under a key claimed in this transaction.
+
+        Args:
+            caller: as it was claimed.
+            key: as it was claimed.
+            status: HTTP status of the answer.
+            body: the answer.
+            secret: whether it shows a secret, and is to be forgotten after a day.
+        """
         row = self._session.get_one(KeptAnswerRow, (caller, key))
-        row.status, row.body = status, body
+        row.status, row.body, row.secret = status, body, secret
         self._session.add(row)
         self._session.flush()
+
+    def give_back(self, caller: str, key: str) -> None:
+        """Frees a key claimed in this transaction: the request was refused and may be sent again."""
+        self._session.delete(self._session.get_one(KeptAnswerRow, (caller, key)))
+        self._session.flush()
+
+    def forget_secrets(self) -> int:
+        """Takes the secrets out of answers a day old; how many."""
+        due = (
+            sa.update(KeptAnswerRow)
+            .where(
+                col(KeptAnswerRow.secret).is_(True),
+                col(KeptAnswerRow.created_at) < self._clock.now() - SECRETS_KEPT,
+            )
+            .values(body="", secret=False)
+        )
+        return int(self._session.connection().execute(due).rowcount)
 
     def list_last(self, callers: Sequence[str], *, limit: int) -> list[Written]:
         """The last writes of some callers, newest first: when, by whom, and what they were answered."""

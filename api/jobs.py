@@ -308,6 +308,7 @@ def forget_stale(container: Container) -> int:
         return (
             services.papers.forget_unsigned()
             + services.codes.forget_old()
+            + services.answers.forget_secrets()
             + services.persons.forget_stale(container.settings.keep_stale_days)
         )
 

@@ -20,6 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import PROBLEM_TYPE
+from api.problem_words import title_zh, wants_chinese
 
 MOST_REFUSED = 600
 """Answers of 401 a minute to one address before it is asked to wait."""
@@ -83,15 +84,19 @@ def _caller(headers: Headers, address: str) -> str:
 
 
 async def _refuse(scope: Scope, send: Send, wait: int) -> None:
+    chinese = wants_chinese(Headers(scope=scope).get("accept-language", ""))
     body = json.dumps(
         {
             "type": "urn:yundan:error:too_many_requests",
-            "title": "too many requests",
+            "title": title_zh("too_many_requests") if chinese else "too many requests",
             "status": 429,
             "code": "too_many_requests",
-            "detail": f"too many requests in this minute; wait {wait} s (Retry-After)",
+            "detail": f"请求过于频繁，请等待 {wait} 秒（Retry-After）。"
+            if chinese
+            else f"too many requests in this minute; wait {wait} s (Retry-After)",
             "request_id": scope.get("state", {}).get("request_id", ""),
-        }
+        },
+        ensure_ascii=False,
     ).encode()
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 429, "headers": headers})

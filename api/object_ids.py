@@ -1,8 +1,9 @@
 """Ids of what this platform names, and the prefixed spelling of ids that stand on chain.
 
-A party, waybill, trip, line or advance is named by what was signed (a number, a hash): that name is in
-every signature, event and pack, so it is what answers show. Wherever an id is taken, its prefixed
-spelling (``wb_`` and the same 64 digits) is taken too, and an id of another kind is told by its prefix.
+A party, waybill, trip, line, advance or payout is named on chain by what was signed (a number, a hash). Answers
+show it with the prefix of its kind (``wb_`` and the same 64 digits), which says what it is; wherever an id is
+taken, both spellings are, and an id of another kind is told by its prefix. What is signed or hashed (``to_sign``,
+evidence, receipts, a driver's tasks) speaks the chain's names, since signatures are over those.
 """
 
 from __future__ import annotations
@@ -77,10 +78,27 @@ def plain_party(value: str) -> str:
 
 
 def prefixed(kind: str, value: str) -> str:
-    """The prefixed spelling of an id."""
+    """The prefixed spelling of an id; what has its prefix, or is no id, stays as it is."""
     if kind == "party":
-        return f"pty_{value}"
-    return f"{HASHES[kind]}_{value.removeprefix('0x')}" if kind in HASHES else value
+        return f"pty_{value}" if value.isdigit() else value
+    return f"{HASHES[kind]}_{value[2:]}" if kind in HASHES and value[:2] == "0x" else value
+
+
+def shown(kind: str) -> Callable[[str], str]:
+    """A writer of ids of one kind, for a field of a schema."""
+
+    def write(value: str) -> str:
+        return prefixed(kind, value)
+
+    return write
+
+
+def plain(value: str) -> str:
+    """The name on chain of an id that was given plain or prefixed: a hash, or a party's number."""
+    match = _PREFIXED.fullmatch(value)
+    if match is None or KIND_OF.get(match[1]) in OWN:
+        return value
+    return match[2] if match[1] == "pty" else f"0x{match[2]}"
 
 
 def read_about(value: str) -> About:

@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from api.app import create_app
 from api.bootstrap import Container
 from api.jobs import JOBS, Job
+from api.patience import PatientProtocol
 from api.settings import Settings
 from api.startup import configure_logs, load_settings
 from chain.errors import YundanError
@@ -144,6 +145,9 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
             port=settings.port,
             log_config=None,
             access_log=False,
+            http=PatientProtocol,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
             timeout_graceful_shutdown=10,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,

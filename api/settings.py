@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         master_key: wraps the data keys of personal data; 32 bytes as hex. After a change: new,old.
         master_key_file: a file that holds it instead, outside the database and its backups.
         metrics_token: who shows it may read /metrics from another machine.
+        tls_cert: certificate chain (PEM) to serve https with; empty where a proxy in front does it.
+        tls_key: its key.
+        sms_url: the operator's gateway for short messages, which takes JSON {"phone", "text"} by POST; a demo
+            writes them into a file. Empty outside a demo means that no codes are sent.
+        sms_token: shown to it as Authorization: Bearer.
         trusted_proxies: addresses, separated by commas, whose X-Forwarded-For is believed.
         mode: test or live; which API keys are made and taken here. A demo is test, all else live unless named.
         rate_per_minute: requests to /v1 of one key, session or address.
@@ -146,6 +151,10 @@ class Settings(BaseSettings):
     master_key: SecretStr = SecretStr("")
     master_key_file: Path | None = None
     metrics_token: SecretStr = SecretStr("")
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    sms_url: str = ""
+    sms_token: SecretStr = SecretStr("")
     trusted_proxies: str = ""
     webhook_networks: str = ""
     mode: Literal["", "test", "live"] = ""

@@ -42,6 +42,7 @@ class KeptAnswerRow(Row, table=True):
     request_hash: str = Field(max_length=64)
     status: int
     body: str = Field(sa_type=SealedText("kept_answer.body"))
+    secret: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     created_at: dt.datetime
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from api.client.session import ClientError, YundanClient
+from api.object_ids import plain
 
-__all__ = ["ClientError", "YundanClient"]
+__all__ = ["ClientError", "YundanClient", "plain"]

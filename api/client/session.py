@@ -125,13 +125,13 @@ class YundanClient:
             once=once or secrets.token_hex(16),
         )
 
-    def patch(self, path: str, body: Any) -> dict[str, Any]:
-        """Changes what stands at a path."""
-        return self._send("PATCH", path, json=body)
+    def patch(self, path: str, body: Any, *, once: str = "") -> dict[str, Any]:
+        """Changes what stands at a path, under an Idempotency-Key as every write."""
+        return self._send("PATCH", path, json=body, once=once or secrets.token_hex(16))
 
-    def delete(self, path: str) -> dict[str, Any]:
-        """Ends what stands at a path."""
-        return self._send("DELETE", path)
+    def delete(self, path: str, *, once: str = "") -> dict[str, Any]:
+        """Ends what stands at a path, under an Idempotency-Key as every write."""
+        return self._send("DELETE", path, once=once or secrets.token_hex(16))
 
     def _send(
         self, method: str, path: str, *, once: str = "", content_type: str = "", **options: Any
@@ -238,7 +238,7 @@ class YundanClient:
             "salt": message["salt"],
             "signature": signed["signature"],
         }
-        self._token = str(self._send("POST", "/v1/keys", json=body)["token"])
+        self._token = str(self.post("/v1/keys", body)["token"])
         return self._token
 
     def sign_waybill(self, waybill: str, *, once: str = "") -> dict[str, Any]:

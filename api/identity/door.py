@@ -74,9 +74,10 @@ class Door:
         right = verify_password(account.password_hash if account else None, password)
         if account is None or not right or account.closed_at is not None:
             return self._refuse(known, place)
-        if self._factors.has_totp(account.account_id):
+        needed = self._factors.list_needed(account.account_id)
+        if needed:
             if not code:
-                raise SecondFactorNeededError(field="code")
+                raise SecondFactorNeededError(field="code", any_of=needed)
             if not self._factors.check(account.account_id, code):
                 return self._refuse(known, place)
         self._attempts.forget("login", known)

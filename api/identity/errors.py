@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.errors import ApiError, ForbiddenScopeError
+from chain.errors import YundanError
 
 
 class SignInRefusedError(ApiError):
@@ -12,7 +13,7 @@ class SignInRefusedError(ApiError):
 
 
 class SecondFactorNeededError(ApiError):
-    """This account has a second factor: send its code as well."""
+    """This account has a second factor: send its code as well, or sign in with the passkey."""
 
     code = "second_factor_needed"
 
@@ -77,7 +78,19 @@ class PasskeyRefusedError(ApiError):
     code = "passkey_refused"
 
 
+class PlainHttpError(YundanError):  # no page of the door words it: the refusal does
+    """Sign in over https: the cookie of a session does not travel over plain http (YUNDAN_TLS_CERT, or a proxy)."""
+
+    code = "plain_http"
+
+
 class NoSenderError(ApiError):
-    """This system was not told how to send texts to phones (YUNDAN_SMS)."""
+    """This system was not told how to send texts to phones: its operator sets YUNDAN_SMS_URL."""
 
     code = "no_sender"
+
+
+class SmsFailedError(ApiError):
+    """The gateway for short messages did not take the text; try again in a while."""
+
+    code = "sms_failed"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from api.identity.errors import CodeRefusedError
-from api.identity.tables import AccountRow, RecoveryCodeRow
+from api.identity.tables import AccountRow, PasskeyRow, RecoveryCodeRow
 from chain.clock import Clock
 
 STEP_S = 30
@@ -37,6 +37,23 @@ class Factors:
     def has_totp(self, account: str) -> bool:
         """Whether sign-in asks for a code."""
         return self._account(account).totp_confirmed_at is not None
+
+    def has_passkey(self, account: str) -> bool:
+        """Whether the person has a passkey: a password alone then opens nothing."""
+        held = select(PasskeyRow.credential_id).where(col(PasskeyRow.account_id) == account)
+        return self._session.exec(held.limit(1)).first() is not None
+
+    def list_needed(self, account: str) -> list[str]:
+        """What a person shows beside his password, any of these: ``totp``, ``passkey``; nothing if empty."""
+        found = {"totp": self.has_totp(account), "passkey": self.has_passkey(account)}
+        return [name for name, has in found.items() if has]
+
+    def make_first_recovery_codes(self, account: str) -> list[str]:
+        """Recovery codes for a person who has none yet, shown once; none for another."""
+        held = select(RecoveryCodeRow.code_hash).where(col(RecoveryCodeRow.account_id) == account)
+        if self._session.exec(held.limit(1)).first() is not None:
+            return []
+        return self._make_codes(account)
 
     def start_totp(self, account: str) -> TotpStart:
         """A new secret; one that counts already is not replaced.
@@ -67,6 +84,9 @@ class Factors:
         self._session.execute(
             sa.delete(RecoveryCodeRow).where(col(RecoveryCodeRow.account_id) == account)
         )
+        return self._make_codes(account)
+
+    def _make_codes(self, account: str) -> list[str]:
         codes = [f"{secrets.token_hex(5)}-{secrets.token_hex(5)}" for _ in range(RECOVERY_CODES)]
         for one in codes:
             self._session.add(RecoveryCodeRow(account_id=account, code_hash=_hash(one)))
@@ -74,11 +94,14 @@ class Factors:
         return codes
 
     def check(self, account: str, code: str) -> bool:
-        """Whether a code opens: of the authenticator, or a recovery code; each opens once."""
-        row = self._account(account)
-        if row.totp_confirmed_at is None:
+        """Whether a code opens: of the authenticator, or a recovery code; each opens once.
+
+        Who has neither authenticator nor passkey needs none.
+        """
+        if not self.list_needed(account):
             return True
-        if self._use(row, code):
+        row = self._account(account)
+        if row.totp_confirmed_at is not None and self._use(row, code):
             return True
         used = (
             sa.delete(RecoveryCodeRow)

@@ -20,6 +20,7 @@ from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import render
 from api.portals.words import choose_language, word
 from api.ports import Container
+from api.problem_words import detail_zh
 from chain.errors import NotFoundError, YundanError
 from chain.party import Party
 
@@ -225,6 +226,12 @@ def _name(viewer: Viewer | None, lang: str) -> str:
     return viewer.party.name_zh if lang == "zh" else viewer.party.name_en
 
 
+def _detail(error: YundanError | None, lang: str) -> str:
+    if error is None:
+        return ""
+    return detail_zh(error) if lang == "zh" else str(error)
+
+
 def refusal(request: Request, status: int, error: YundanError | None = None) -> HTMLResponse:
     """What a person sees instead of a problem document: what is wrong, where, and what to do.
 
@@ -242,7 +249,7 @@ def refusal(request: Request, status: int, error: YundanError | None = None) -> 
         status=status,
         title=word(f"refusal_{known}", lang),
         line=word(f"refusal_{known}_line", lang),
-        detail="" if error is None or known in {404, 500} else str(error),
+        detail=_detail(error, lang) if known not in {404, 500} else "",
         field="" if error is None else error.field,
         request_id=getattr(request.state, "request_id", ""),
     )

@@ -6,12 +6,13 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Annotated, TypedDict
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import Once, OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.naming import Names
+from api.object_ids import prefixed
 from api.ports import Container, Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.schemas.deliveries import Accepted, FormToSign
@@ -28,6 +29,7 @@ from api.schemas.money import (
 )
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import AdvanceText, Instant
+from api.validators import IfMatch, require_match, tagged
 from chain.abi import Struct
 from chain.bindings.structs import (
     Acknowledgement,
@@ -255,18 +257,26 @@ def list_advances(
     )
 
 
-@router.get("/{advance}")
+@router.get("/{advance}", response_model=AdvanceTold)
 def get_advance(
     advance: AdvanceText,
+    request: Request,
     caller: Reader,
     container: TheContainer,
     day: Annotated[dt.date | None, Query(description="Beijing day; today unless given")] = None,
-) -> AdvanceTold:
+) -> Response:
     """An advance and what is owed on a day."""
     with container.read() as services:
         record, payees = get_visible(services, advance, caller)
         on = beijing_day(container.clock.now()) if day is None else _day_number(day)
-        position = services.finance.show_advance(record.advance, day=on)
+        return tagged(request, _tell(services, record, payees, on))
+
+
+def _tell(
+    services: Services, record: AdvanceRecord, payees: list[PayeeRecord], on: int
+) -> AdvanceTold:
+    """An advance and what is owed on a Beijing day, by its number."""
+    position = services.finance.show_advance(record.advance, day=on)
     return AdvanceTold(
         **show_advance(record, payees).model_dump(),
         day=date_of(on),
@@ -292,18 +302,37 @@ def _to_sign(container: Container, form: Struct) -> FormToSign:
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("FreightAdvance")))
 
 
-def _accept(
-    once: Once, caller: Caller, advance: str, given: str, work: Callable[[Services], None]
-) -> Response:
+class Act:
+    """An act on an advance: who, under which Idempotency-Key, and the state he has seen (If-Match)."""
+
+    def __init__(
+        self,
+        caller: MoneyMover,
+        once: OnceOnly,
+        container: TheContainer,
+        if_match: IfMatch = None,
+    ) -> None:
+        self.caller = caller
+        self.once = once
+        self.if_match = if_match
+        self.today = beijing_day(container.clock.now())
+
+
+TheAct = Annotated[Act, Depends()]
+
+
+def _accept(act: Act, advance: str, given: str, work: Callable[[Services], None]) -> Response:
     if given != advance:
         raise InvalidValueError("the form is about another advance", field="message.advance")
 
     def accept(services: Services) -> Accepted:
-        get_visible(services, advance, caller)
+        record, payees = get_visible(services, advance, act.caller)
+        if act.if_match is not None:
+            require_match(act.if_match, _tell(services, record, payees, act.today))
         work(services)
-        return Accepted(about=advance, status=f"/v1/advances/{advance}")
+        return Accepted(about=prefixed("advance", advance), status=f"/v1/advances/{advance}")
 
-    return once.run(caller.name, accept, 202)
+    return act.once.run(act.caller.name, accept, 202)
 
 
 @router.get("/{advance}/acknowledgement")
@@ -360,15 +389,12 @@ def _tell(
 
 
 @router.post("/{advance}/acknowledgement", status_code=202, response_model=Accepted)
-def acknowledge(
-    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
-) -> Response:
+def acknowledge(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes the debtor's acknowledgement; without it nothing is approved."""
     form = read_message(Acknowledgement, given.message)
-    caller.require_party(form.debtor, "message.debtor")
+    act.caller.require_party(form.debtor, "message.debtor")
     return _accept(
-        once,
-        caller,
+        act,
         advance,
         form.advance,
         lambda to: to.finance.acknowledge_debt(form, given.signature_bytes),
@@ -385,15 +411,12 @@ def consent_form(advance: AdvanceText, caller: MoneyMover, container: TheContain
 
 
 @router.post("/{advance}/consent", status_code=202, response_model=Accepted)
-def consent(
-    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
-) -> Response:
+def consent(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes a payee's consent; without it nothing is approved."""
     form = read_message(PayeeConsent, given.message)
-    caller.require_party(form.party, "message.party")
+    act.caller.require_party(form.party, "message.party")
     return _accept(
-        once,
-        caller,
+        act,
         advance,
         form.advance,
         lambda to: to.finance.consent_payee(form, given.signature_bytes),
@@ -421,18 +444,16 @@ def approval_form(
 @router.post(
     "/{advance}/approval", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
 )
-def approve(
-    advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly
-) -> Response:
+def approve(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes the lender's approval: the chain locks the cash and freezes the payees."""
     form = read_message(Approval, given.message)
 
     def work(services: Services) -> None:
-        record, _ = get_visible(services, advance, caller)
-        require_own_word(services, record.lender, caller)
+        record, _ = get_visible(services, advance, act.caller)
+        require_own_word(services, record.lender, act.caller)
         services.finance.approve_advance(form, given.signature_bytes)
 
-    return _accept(once, caller, advance, form.advance, work)
+    return _accept(act, advance, form.advance, work)
 
 
 @router.get("/{advance}/gate")
@@ -459,24 +480,22 @@ def gate_form(
 
 
 @router.post("/{advance}/gate", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
-def gate(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def gate(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Opens or closes the gate of an advance that waits."""
     form = read_message(Gate, given.message)
 
     def work(services: Services) -> None:
-        record, _ = get_visible(services, advance, caller)
-        require_own_word(services, record.lender, caller)
+        record, _ = get_visible(services, advance, act.caller)
+        require_own_word(services, record.lender, act.caller)
         services.finance.gate_advance(form, given.signature_bytes)
 
-    return _accept(once, caller, advance, form.advance, work)
+    return _accept(act, advance, form.advance, work)
 
 
 @router.post("/{advance}/retry", status_code=202, response_model=Accepted)
-def retry(advance: AdvanceText, caller: MoneyMover, once: OnceOnly) -> Response:
+def retry(advance: AdvanceText, act: TheAct) -> Response:
     """Tries a waiting release, or an unpaid payee, again; every check runs again."""
-    return _accept(
-        once, caller, advance, advance, lambda to: to.finance.retry_advance(AdvanceId(advance))
-    )
+    return _accept(act, advance, advance, lambda to: to.finance.retry_advance(AdvanceId(advance)))
 
 
 @router.get("/{advance}/repayment")
@@ -502,12 +521,11 @@ def repayment_form(
 @router.post(
     "/{advance}/repayment", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted
 )
-def repay(advance: AdvanceText, given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Response:
+def repay(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes a repayment: fees, penalty, interest, principal, in that order."""
     form = read_message(Repayment, given.message)
     return _accept(
-        once,
-        caller,
+        act,
         advance,
         form.advance,
         lambda to: to.finance.repay_advance(form, given.signature_bytes),

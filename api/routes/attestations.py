@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Requires, Seen, TheContainer
 from api.errors import ForbiddenScopeError
+from api.object_ids import prefixed
 from api.ports import Services
 from api.schemas.deliveries import (
     Accepted,
@@ -74,6 +75,6 @@ def attest(trip: TripText, given: SignedForm, caller: Attestor, once: OnceOnly) 
 
     def work(services: Services) -> Accepted:
         services.tracking.take_attestation(form, given.signature_bytes)
-        return Accepted(about=trip, status=f"/v1/trips/{trip}")
+        return Accepted(about=prefixed("trip", trip), status=f"/v1/trips/{trip}")
 
     return once.run(caller.name, work, 202)

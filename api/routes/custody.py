@@ -10,6 +10,7 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Requires, TheContainer
 from api.errors import ForbiddenScopeError
 from api.four_eyes import TWO_PEOPLE
+from api.object_ids import prefixed
 from api.ports import Services
 from api.routes.payouts import show_account
 from api.schemas.deliveries import Accepted
@@ -27,7 +28,7 @@ from api.schemas.money import (
     SubjectNamed,
 )
 from api.schemas.signing import TypedData, read_message
-from api.schemas.values import HashText
+from api.schemas.values import HashText, PayoutText
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import MintReceipt, PayoutReceipt
 from chain.ids import Hash32, PartyId, WaybillId
@@ -77,7 +78,7 @@ def confirm_payout(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> R
     def work(services: Services) -> Accepted:
         services.payouts.require_bank_word(form.payout, form.sequence, form.value_day)
         services.custody.confirm_payout(form, given.first, given.second)
-        return Accepted(about=form.payout, status="/v1/custody/payouts")
+        return Accepted(about=prefixed("payout", form.payout), status="/v1/custody/payouts")
 
     return once.run(caller.name, work, 202)
 
@@ -149,7 +150,7 @@ def close_question(
 @router.post(
     "/payouts/{payout}/leg", dependencies=[TWO_PEOPLE], status_code=201, response_model=OpenPayout
 )
-def begin_leg(payout: HashText, caller: Custodian, once: OnceOnly) -> Response:
+def begin_leg(payout: PayoutText, caller: Custodian, once: OnceOnly) -> Response:
     """Lets a payout that the bank rejected be tried once more, under a new leg and sequence."""
 
     def work(services: Services) -> OpenPayout:

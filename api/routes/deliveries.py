@@ -10,12 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import Once, OnceOnly, Requires, TheContainer
+from api.dependencies import OnceOnly, Requires, TheContainer
+from api.object_ids import prefixed
 from api.ports import Container, Services
+from api.routes.trips import show_story
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import NoteText, TripText
-from api.trip_stories import get_trip
+from api.trip_stories import get_trip, tell
+from api.validators import IfMatch, require_match
 from chain.abi import Struct
 from chain.bindings.structs import Confirmation, Dispute, Loading
 from chain.errors import InvalidValueError
@@ -38,9 +41,20 @@ def _to_sign(container: Container, form: Struct) -> FormToSign:
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("DeliveryRegistry")))
 
 
+class Act:
+    """An act on a trip: who, under which Idempotency-Key, and the state he has seen (If-Match)."""
+
+    def __init__(self, caller: Deliverer, once: OnceOnly, if_match: IfMatch = None) -> None:
+        self.caller = caller
+        self.once = once
+        self.if_match = if_match
+
+
+TheAct = Annotated[Act, Depends()]
+
+
 def _accept(
-    once: Once,
-    caller: Caller,
+    act: Act,
     trip: str,
     form: Loading | Confirmation | Dispute,
     work: Callable[[Services], None],
@@ -49,12 +63,14 @@ def _accept(
         raise InvalidValueError("the form is about another trip", field="message.trip")
 
     def accept(services: Services) -> Accepted:
-        get_trip(services, trip, caller)
+        held, leaf = get_trip(services, trip, act.caller)
+        if act.if_match is not None:
+            require_match(act.if_match, show_story(tell(services, held, leaf)))
         work(services)
         services.papers.note_signed(form.reason if isinstance(form, Dispute) else form.document)
-        return Accepted(about=trip, status=f"/v1/trips/{trip}")
+        return Accepted(about=prefixed("trip", trip), status=f"/v1/trips/{trip}")
 
-    return once.run(caller.name, accept, 202)
+    return act.once.run(act.caller.name, accept, 202)
 
 
 @router.get("/{trip}/loading")
@@ -79,12 +95,10 @@ def loading_form(trip: TripText, caller: Deliverer, container: TheContainer) -> 
 
 
 @router.post("/{trip}/loading", status_code=202, response_model=Accepted)
-def load(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def load(trip: TripText, given: SignedForm, act: TheAct) -> Response:
     """Takes the driver's word that the truck is loaded."""
     form = read_message(Loading, given.message)
-    return _accept(
-        once, caller, trip, form, lambda to: to.registry.load(form, given.signature_bytes)
-    )
+    return _accept(act, trip, form, lambda to: to.registry.load(form, given.signature_bytes))
 
 
 @router.get("/{trip}/confirmation")
@@ -128,13 +142,12 @@ def confirmation_form(
 
 
 @router.post("/{trip}/confirmation", status_code=202, response_model=Accepted)
-def confirm(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def confirm(trip: TripText, given: SignedForm, act: TheAct) -> Response:
     """Takes the consignee's signed receipt; whichever of it and the attestations lands last releases."""
     form = read_message(Confirmation, given.message)
-    caller.require_party(form.by, "message.by")
+    act.caller.require_party(form.by, "message.by")
     return _accept(
-        once,
-        caller,
+        act,
         trip,
         form,
         lambda to: to.registry.confirm_delivery(form, given.signature_bytes),
@@ -163,10 +176,8 @@ def dispute_form(
 
 
 @router.post("/{trip}/dispute", status_code=202, response_model=Accepted)
-def dispute(trip: TripText, given: SignedForm, caller: Deliverer, once: OnceOnly) -> Response:
+def dispute(trip: TripText, given: SignedForm, act: TheAct) -> Response:
     """Holds a delivery before completion; after it only the receivable is marked."""
     form = read_message(Dispute, given.message)
-    caller.require_party(form.by, "message.by")
-    return _accept(
-        once, caller, trip, form, lambda to: to.registry.dispute(form, given.signature_bytes)
-    )
+    act.caller.require_party(form.by, "message.by")
+    return _accept(act, trip, form, lambda to: to.registry.dispute(form, given.signature_bytes))

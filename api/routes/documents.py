@@ -197,8 +197,11 @@ def get_content(document: DocumentText, caller: Reader, container: TheContainer)
     )
 
 
-@router.delete("/{document}")
-def erase(document: DocumentText, caller: Sender, container: TheContainer) -> DocumentShown:
+@router.delete("/{document}", response_model=DocumentShown)
+def erase(document: DocumentText, caller: Sender, once: OnceOnly) -> Response:
     """Takes the content away for ever, for its owner alone; its hash, size and type stand."""
-    with container.write() as services:
+
+    def work(services: Services) -> DocumentShown:
         return show_document(services.documents.erase(document, caller.require_self()))
+
+    return once.run(caller.name, work, 200)

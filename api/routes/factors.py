@@ -7,18 +7,26 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller
-from api.dependencies import RequiresRole, TheContainer, require_same_origin
+from api.dependencies import (
+    OnceIfNamed,
+    OnceOnly,
+    RequiresRole,
+    TheContainer,
+    require_same_origin,
+    require_tls,
+)
 from api.identity.codes import CodePurpose
 from api.identity.door import Entered
 from api.identity.errors import CodeRefusedError, SignInRefusedError
 from api.identity.passkeys import Asked, Passkey, Site
 from api.identity.sessions import csrf_token
-from api.ports import Container
+from api.ports import Container, Services
 from api.routes.organisations import show_member
 from api.routes.sessions import place_of, set_session_cookie
 from api.schemas.factors import (
     CodeGiven,
     CodeSent,
+    PasskeyAdded,
     PasskeyAsked,
     PasskeyList,
     PasskeyMade,
@@ -34,12 +42,14 @@ from api.schemas.factors import (
     TotpShown,
 )
 from api.schemas.identity import SignedIn
+from chain.errors import YundanError
 
 router = APIRouter(tags=["sessions"])
 
 Person = Annotated[Caller, Depends(RequiresRole())]
 FreshPerson = Annotated[Caller, Depends(RequiresRole(fresh=True))]
 OursOnly = Depends(require_same_origin)
+OverTls = Depends(require_tls)
 
 
 def site_of(request: Request, container: Container) -> Site:
@@ -65,87 +75,118 @@ def _entered(
 # -- password and proof -------------------------------------------------------------------------------
 
 
-@router.post("/sessions/proof")
-def prove(given: Proof, caller: Person, request: Request, container: TheContainer) -> Proved:
+@router.post("/sessions/proof", response_model=Proved)
+def prove(
+    given: Proof, caller: Person, request: Request, container: TheContainer, once: OnceOnly
+) -> Response:
     """The person shows again who he is; for ten minutes he may do what is grave."""
-    with container.write() as services:
+
+    def work(services: Services) -> Proved | YundanError:
         refused = services.door.prove(
             caller.account_id, given.password, given.code or "", place=place_of(request)
         )
         if refused is None:
             services.sessions.note_proved(caller.session_id)
-    if refused is not None:
-        raise refused
-    return Proved(at=container.wall.now())
+        return refused or Proved(at=container.wall.now())
+
+    return once.run(caller.session_id, work, 200)
 
 
-@router.post("/me/password")
+@router.post("/me/password", response_model=Proved)
 def change_password(
-    given: PasswordChanged, caller: Person, request: Request, container: TheContainer
-) -> Proved:
+    given: PasswordChanged,
+    caller: Person,
+    request: Request,
+    container: TheContainer,
+    once: OnceOnly,
+) -> Response:
     """A new password; every other session of this person ends."""
-    with container.write() as services:
+
+    def work(services: Services) -> Proved | YundanError:
         refused = services.door.change_password(
             caller.account_id, given.old, given.new, place=place_of(request)
         )
         if refused is None:
             services.sessions.revoke_all(caller.account_id, but=caller.session_id)
-    if refused is not None:
-        raise refused
-    return Proved(at=container.wall.now())
+        return refused or Proved(at=container.wall.now())
+
+    return once.run(caller.name, work, 200)
 
 
 # -- authenticator ------------------------------------------------------------------------------------
 
 
-@router.post("/me/totp", status_code=201)
-def start_totp(caller: FreshPerson, container: TheContainer) -> TotpShown:
+@router.post("/me/totp", status_code=201, response_model=TotpShown)
+def start_totp(caller: FreshPerson, once: OnceOnly) -> Response:
     """A new secret for an authenticator."""
-    with container.write() as services:
+
+    def work(services: Services) -> TotpShown:
         started = services.factors.start_totp(caller.account_id)
-    return TotpShown(secret=started.secret, uri=started.uri)
+        return TotpShown(secret=started.secret, uri=started.uri)
+
+    return once.run(caller.name, work, secret=True)
 
 
-@router.post("/me/totp/confirmation")
-def confirm_totp(given: CodeGiven, caller: Person, container: TheContainer) -> RecoveryCodes:
+@router.post("/me/totp/confirmation", response_model=RecoveryCodes)
+def confirm_totp(given: CodeGiven, caller: Person, once: OnceOnly) -> Response:
     """The authenticator shows its first code; from now on sign-in asks for one."""
-    with container.write() as services:
+
+    def work(services: Services) -> RecoveryCodes:
         return RecoveryCodes(codes=services.factors.confirm_totp(caller.account_id, given.code))
 
+    return once.run(caller.name, work, 200, secret=True)
 
-@router.delete("/me/totp")
-def end_totp(given: CodeGiven, caller: FreshPerson, container: TheContainer) -> Proved:
+
+@router.delete("/me/totp", response_model=Proved)
+def end_totp(
+    given: CodeGiven, caller: FreshPerson, container: TheContainer, once: OnceOnly
+) -> Response:
     """Takes the second factor away, for who shows a code of it."""
-    with container.write() as services:
+
+    def work(services: Services) -> Proved:
         services.factors.end_totp(caller.account_id, given.code)
-    return Proved(at=container.wall.now())
+        return Proved(at=container.wall.now())
+
+    return once.run(caller.name, work, 200)
 
 
 # -- passkeys -----------------------------------------------------------------------------------------
 
 
-@router.post("/me/passkeys/options")
-def ask_new_passkey(caller: FreshPerson, request: Request, container: TheContainer) -> PasskeyAsked:
+@router.post("/me/passkeys/options", response_model=PasskeyAsked)
+def ask_new_passkey(
+    caller: FreshPerson, request: Request, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What the browser is asked to make a passkey."""
-    with container.write() as services:
+
+    def work(services: Services) -> PasskeyAsked:
         return _asked(services.passkeys.ask_new(caller.account_id, site_of(request, container)))
 
+    return once.run(caller.name, work, 200)
 
-@router.post("/me/passkeys", status_code=201)
+
+@router.post("/me/passkeys", status_code=201, response_model=PasskeyAdded)
 def add_passkey(
-    given: PasskeyMade, caller: FreshPerson, request: Request, container: TheContainer
-) -> PasskeyShown:
-    """Keeps the public half of a passkey."""
-    with container.write() as services:
-        return _passkey(
-            services.passkeys.add(
-                caller.account_id,
-                given.challenge,
-                given.answer,
-                given.label,
-                site_of(request, container),
-            )
+    given: PasskeyMade,
+    caller: FreshPerson,
+    request: Request,
+    container: TheContainer,
+    once: OnceOnly,
+) -> Response:
+    """Keeps the public half of a passkey; from now on the password alone opens nothing."""
+
+    def work(services: Services) -> PasskeyAdded:
+        made = services.passkeys.add(
+            caller.account_id,
+            given.challenge,
+            given.answer,
+            given.label,
+            site_of(request, container),
         )
+        codes = services.factors.make_first_recovery_codes(caller.account_id)
+        return PasskeyAdded(**_passkey(made).model_dump(), recovery_codes=codes)
+
+    return once.run(caller.name, work, secret=True)
 
 
 @router.get("/me/passkeys")
@@ -156,22 +197,27 @@ def list_passkeys(caller: Person, container: TheContainer) -> PasskeyList:
     return PasskeyList(data=[_passkey(one) for one in found])
 
 
-@router.delete("/me/passkeys/{passkey}")
-def remove_passkey(passkey: PasskeyText, caller: FreshPerson, container: TheContainer) -> Proved:
+@router.delete("/me/passkeys/{passkey}", response_model=Proved)
+def remove_passkey(
+    passkey: PasskeyText, caller: FreshPerson, container: TheContainer, once: OnceOnly
+) -> Response:
     """Takes a passkey out of use."""
-    with container.write() as services:
+
+    def work(services: Services) -> Proved:
         services.passkeys.remove(caller.account_id, passkey)
-    return Proved(at=container.wall.now())
+        return Proved(at=container.wall.now())
+
+    return once.run(caller.name, work, 200)
 
 
-@router.post("/sessions/passkey/options", dependencies=[OursOnly])
+@router.post("/sessions/passkey/options", dependencies=[OursOnly, OverTls])
 def ask_passkey(request: Request, container: TheContainer) -> PasskeyAsked:
     """What the browser is asked to show a passkey."""
     with container.write() as services:
         return _asked(services.passkeys.ask_sign_in(site_of(request, container)))
 
 
-@router.post("/sessions/passkey", status_code=201, dependencies=[OursOnly])
+@router.post("/sessions/passkey", status_code=201, dependencies=[OursOnly, OverTls])
 def sign_in_by_passkey(
     given: PasskeyUsed, request: Request, response: Response, container: TheContainer
 ) -> SignedIn:
@@ -189,7 +235,7 @@ def sign_in_by_passkey(
 # -- phone --------------------------------------------------------------------------------------------
 
 
-@router.post("/sessions/phone/code", status_code=202, dependencies=[OursOnly])
+@router.post("/sessions/phone/code", status_code=202, dependencies=[OursOnly, OverTls])
 def ask_sign_in_code(asked: PhoneAsked, request: Request, container: TheContainer) -> CodeSent:
     """Sends a code to a phone that somebody here has; the answer is the same where nobody has."""
     with container.write() as services:
@@ -197,7 +243,7 @@ def ask_sign_in_code(asked: PhoneAsked, request: Request, container: TheContaine
     return CodeSent()
 
 
-@router.post("/sessions/phone", status_code=201, dependencies=[OursOnly])
+@router.post("/sessions/phone", status_code=201, dependencies=[OursOnly, OverTls])
 def sign_in_by_phone(
     given: PhoneProved, request: Request, response: Response, container: TheContainer
 ) -> SignedIn:
@@ -208,8 +254,8 @@ def sign_in_by_phone(
         account = services.codes.find_account(given.phone)
         if refused is not None:
             entered = refused
-        elif account is None or services.factors.has_totp(account):
-            entered = CodeRefusedError("sign in with your password and authenticator")
+        elif account is None or services.factors.list_needed(account):
+            entered = CodeRefusedError("sign in with your passkey, or password and authenticator")
         else:
             entered = services.door.enter(
                 account, method="phone", agent=request.headers.get("user-agent", "")
@@ -219,26 +265,30 @@ def sign_in_by_phone(
     return _entered(entered, response, container)
 
 
-@router.post("/me/phone/code", status_code=202)
-def ask_phone_code(
-    asked: PhoneAsked, _: Person, request: Request, container: TheContainer
-) -> CodeSent:
+@router.post("/me/phone/code", status_code=202, response_model=CodeSent)
+def ask_phone_code(asked: PhoneAsked, caller: Person, request: Request, once: OnceOnly) -> Response:
     """Sends a code to a phone that the person says is his."""
-    with container.write() as services:
+
+    def work(services: Services) -> CodeSent:
         services.codes.ask(asked.phone, CodePurpose.PHONE, place=place_of(request))
-    return CodeSent()
+        return CodeSent()
+
+    return once.run(caller.name, work, 202)
 
 
-@router.post("/me/phone")
-def set_phone(given: PhoneProved, caller: FreshPerson, container: TheContainer) -> Proved:
+@router.post("/me/phone", response_model=Proved)
+def set_phone(
+    given: PhoneProved, caller: FreshPerson, container: TheContainer, once: OnceOnly
+) -> Response:
     """The person's phone, once the code that came to it is right."""
-    with container.write() as services:
+
+    def work(services: Services) -> Proved | YundanError:
         refused = services.codes.check(given.phone, CodePurpose.PHONE, given.code)
         if refused is None:
             services.codes.set_phone(caller.account_id, given.phone)
-    if refused is not None:
-        raise refused
-    return Proved(at=container.wall.now())
+        return refused or Proved(at=container.wall.now())
+
+    return once.run(caller.name, work, 200)
 
 
 def _asked(asked: Asked) -> PasskeyAsked:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from api.auth import ApiKey, Caller, Scope, check_key_request, read_scopes
-from api.dependencies import Requires, RequiresRole, TheContainer, require_fresh
+from api.dependencies import OnceOnly, Requires, RequiresRole, TheContainer, require_fresh
 from api.identity.roles import Role
 from api.key_request import ApiKeyRequest
+from api.ports import Services
 from api.schemas.deliveries import FormToSign
 from api.schemas.parties import (
     KeyAsked,
@@ -21,7 +22,7 @@ from api.schemas.parties import (
     OwnKeyAsked,
 )
 from api.schemas.signing import TypedData
-from api.schemas.values import PartyText
+from api.schemas.values import KeyText, PartyText
 from chain.ids import Hash32, PartyId
 
 router = APIRouter(prefix="/keys", tags=["keys"])
@@ -49,9 +50,12 @@ def prepare(
     return FormToSign(to_sign=TypedData.of(form, container.reader.domain("PartyRegistry")))
 
 
-@router.post("", status_code=201)
-def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
-    """A new API key. The signature is used once, so a repetition is refused, never answered twice."""
+@router.post("", status_code=201, response_model=KeyOpened)
+def open_key(asked: KeyAsked, container: TheContainer, once: OnceOnly) -> Response:
+    """A new API key. The signature is used once: a repetition under another Idempotency-Key is refused.
+
+    Under the same one the token can be had again for a day, by who holds the very same request.
+    """
     form = ApiKeyRequest(
         party=PartyId(int(asked.party)),
         scopes=asked.scopes,
@@ -60,7 +64,8 @@ def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
         salt=Hash32(asked.salt),
     )
     domain = container.reader.domain("PartyRegistry")
-    with container.write() as services:
+
+    def work(services: Services) -> KeyOpened:
         party = services.records.find_party(form.party)
         scopes = check_key_request(
             form,
@@ -72,14 +77,17 @@ def open_key(asked: KeyAsked, container: TheContainer) -> KeyOpened:
         key, token = services.keys.open(
             form, domain, scopes, allowed_from=asked.allowed_from, expires_at=asked.expires_at
         )
-    return _opened(key, token)
+        return _opened(key, token)
+
+    return once.run(f"party:{form.party}", work, secret=True)
 
 
-@router.post("/own", status_code=201)
-def open_own(asked: OwnKeyAsked, caller: FreshKeyKeeper, container: TheContainer) -> KeyOpened:
+@router.post("/own", status_code=201, response_model=KeyOpened)
+def open_own(asked: OwnKeyAsked, caller: FreshKeyKeeper, once: OnceOnly) -> Response:
     """A new API key by an owner who has just shown who he is; shown this once."""
     scopes = read_scopes(asked.scopes)
-    with container.write() as services:
+
+    def work(services: Services) -> KeyOpened:
         key, token = services.keys.open_for(
             caller,
             asked.label,
@@ -87,17 +95,22 @@ def open_own(asked: OwnKeyAsked, caller: FreshKeyKeeper, container: TheContainer
             allowed_from=asked.allowed_from,
             expires_at=asked.expires_at,
         )
-    return _opened(key, token)
+        return _opened(key, token)
+
+    return once.run(caller.name, work, secret=True)
 
 
-@router.patch("/{key_id}")
+@router.patch("/{key_id}", response_model=KeyShown)
 def allow_from(
-    key_id: str, given: KeyChanged, caller: KeyKeeper, container: TheContainer
-) -> KeyShown:
+    key_id: KeyText, given: KeyChanged, caller: KeyKeeper, container: TheContainer, once: OnceOnly
+) -> Response:
     """Other networks for a key."""
     require_fresh(caller, container)
-    with container.write() as services:
+
+    def work(services: Services) -> KeyShown:
         return _show(services.keys.allow_from(key_id, caller.require_self(), given.allowed_from))
+
+    return once.run(caller.name, work, 200)
 
 
 def _opened(key: ApiKey, token: str) -> KeyOpened:
@@ -117,11 +130,14 @@ def list_keys(caller: KeyKeeper, container: TheContainer) -> KeyList:
         return KeyList(data=[_show(key) for key in services.keys.list_of(caller.require_self())])
 
 
-@router.delete("/{key_id}")
-def revoke(key_id: str, caller: KeyKeeper, container: TheContainer) -> KeyShown:
+@router.delete("/{key_id}", response_model=KeyShown)
+def revoke(key_id: KeyText, caller: KeyKeeper, once: OnceOnly) -> Response:
     """Takes a key out of use, at once and for ever."""
-    with container.write() as services:
+
+    def work(services: Services) -> KeyShown:
         return _show(services.keys.revoke(key_id, caller.require_self()))
+
+    return once.run(caller.name, work, 200)
 
 
 def _show(key: ApiKey) -> KeyShown:

@@ -6,16 +6,18 @@ import datetime as dt
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
+from api.object_ids import prefixed
 from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import LineText
+from api.validators import tagged
 from chain.bindings.structs import CreditLine, VaultMove
 from chain.errors import NotFoundError
 from chain.ids import Hash32, LineId, PartyId
@@ -57,8 +59,10 @@ def show_line(line: LineRecord) -> LineShown:
     )
 
 
-@router.post("/lines/form")
-def prepare(asked: LineAsked, _: MoneyMover, container: TheContainer) -> FormToSign:
+@router.post("/lines/form", response_model=FormToSign)
+def prepare(
+    asked: LineAsked, caller: MoneyMover, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What lender and borrower sign for a credit line; nothing is kept."""
     form = CreditLine(
         lender=PartyId(int(asked.lender)),
@@ -79,7 +83,8 @@ def prepare(asked: LineAsked, _: MoneyMover, container: TheContainer) -> FormToS
         expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
         salt=new_salt(),
     )
-    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+    prepared = FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+    return once.show(caller.name, prepared)
 
 
 @router.post("/lines", dependencies=[TWO_PEOPLE], status_code=202, response_model=LineShown)
@@ -111,19 +116,21 @@ def list_lines(caller: Reader, container: TheContainer) -> LineList:
     return LineList(data=[show_line(line) for line in (*lent, *borrowed)])
 
 
-@router.get("/lines/{line}")
-def get_line(line: LineText, caller: Reader, container: TheContainer) -> LineShown:
+@router.get("/lines/{line}", response_model=LineShown)
+def get_line(line: LineText, request: Request, caller: Reader, container: TheContainer) -> Response:
     """A line, for its lender and its borrower."""
     with container.read() as services:
         found = services.books.find_line(LineId(line))
     if found is None:
         raise NotFoundError("there is no such line")
     caller.require_sight((found.lender, found.borrower), "line")
-    return show_line(found)
+    return tagged(request, show_line(found))
 
 
-@router.post("/vault/form")
-def prepare_vault(asked: VaultAsked, caller: MoneyMover, container: TheContainer) -> FormToSign:
+@router.post("/vault/form", response_model=FormToSign)
+def prepare_vault(
+    asked: VaultAsked, caller: MoneyMover, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What a lender signs to move his own money into or out of his vault."""
     form = VaultMove(
         lender=caller.require_self(),
@@ -132,7 +139,8 @@ def prepare_vault(asked: VaultAsked, caller: MoneyMover, container: TheContainer
         expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
         salt=new_salt(),
     )
-    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+    prepared = FormToSign(to_sign=TypedData.of(form, container.reader.domain("CreditFacility")))
+    return once.show(caller.name, prepared)
 
 
 @router.post("/vault", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
@@ -143,6 +151,8 @@ def move_vault(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Respons
 
     def work(services: Services) -> Accepted:
         services.finance.move_vault(form, given.signature_bytes)
-        return Accepted(about=f"lender:{form.lender}", status="/v1/ledger/trial-balance")
+        return Accepted(
+            about=prefixed("party", str(form.lender)), status="/v1/ledger/trial-balance"
+        )
 
     return once.run(caller.name, work, 202)

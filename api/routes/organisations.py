@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller, Scope, check_key_request
-from api.dependencies import Reader, Requires, RequiresRole, TheContainer, require_fresh
+from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer, require_fresh
 from api.four_eyes import TWO_PEOPLE
 from api.identity.people import Invitation, Member, Organisation
 from api.identity.roles import Role
@@ -29,6 +30,7 @@ from api.schemas.identity import (
     RoleGiven,
 )
 from api.schemas.parties import KeyAsked
+from api.validators import IfMatch, require_match, tagged
 from chain.errors import NotFoundError
 from chain.ids import Hash32, PartyId
 
@@ -91,35 +93,41 @@ def show_invitation(invitation: Invitation) -> InvitationShown:
     )
 
 
-@router.post("/organisation", status_code=201)
-def found(
-    asked: OrganisationAsked, caller: MemberKeeper, container: TheContainer
-) -> OrganisationFounded:
+@router.post("/organisation", status_code=201, response_model=OrganisationFounded)
+def found(asked: OrganisationAsked, caller: MemberKeeper, once: OnceOnly) -> Response:
     """Founds the organisation of the caller's party; its first owner comes in by the invitation."""
     party = caller.require_self()
-    with container.write() as services:
+
+    def work(services: Services) -> OrganisationFounded:
         organisation = services.people.found(asked.name, party)
         members = services.people.list_members(organisation.id)
         token = None
         if not any(member.role is Role.OWNER and not member.left_at for member in members):
             _, token = services.people.invite(organisation.id, Role.OWNER, caller.name)
-    return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
+        return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
+
+    return once.run(caller.name, work, secret=True)
 
 
-@router.post("/organisations", status_code=201)
+@router.post("/organisations", status_code=201, response_model=OrganisationFounded)
 def found_without_party(
-    asked: OrganisationAsked, request: Request, container: TheContainer
-) -> OrganisationFounded:
+    asked: OrganisationAsked, request: Request, container: TheContainer, once: OnceOnly
+) -> Response:
     """An organisation that has no key yet, by the operator, once its people are identified."""
     require_enroller(request, container)
-    with container.write() as services:
+
+    def work(services: Services) -> OrganisationFounded:
         organisation = services.people.found(asked.name, None)
         _, token = services.people.invite(organisation.id, Role.OWNER, "operator")
-    return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
+        return OrganisationFounded(organisation=show_organisation(organisation), invitation=token)
+
+    return once.run("operator", work, secret=True)
 
 
-@router.post("/organisation/party")
-def bind_party(given: KeyAsked, caller: FreshOwner, container: TheContainer) -> OrganisationShown:
+@router.post("/organisation/party", response_model=OrganisationShown)
+def bind_party(
+    given: KeyAsked, caller: FreshOwner, container: TheContainer, once: OnceOnly
+) -> Response:
     """The caller's organisation speaks for a party from now on; the party's own key has signed (``GET /v1/keys/form``)."""
     form = ApiKeyRequest(
         party=PartyId(int(given.party)),
@@ -128,7 +136,8 @@ def bind_party(given: KeyAsked, caller: FreshOwner, container: TheContainer) -> 
         issued_at=given.issued_at,
         salt=Hash32(given.salt),
     )
-    with container.write() as services:
+
+    def work(services: Services) -> OrganisationShown:
         party = services.records.find_party(form.party)
         check_key_request(
             form,
@@ -139,27 +148,37 @@ def bind_party(given: KeyAsked, caller: FreshOwner, container: TheContainer) -> 
         )
         return show_organisation(services.people.bind_party(caller.org_id, form.party))
 
+    return once.run(caller.name, work, 200)
 
-@router.get("/organisation")
-def get_own(caller: Reader, container: TheContainer) -> OrganisationShown:
+
+@router.get("/organisation", response_model=OrganisationShown)
+def get_own(request: Request, caller: Reader, container: TheContainer) -> Response:
     """The caller's organisation."""
     with container.read() as services:
-        return show_organisation(own_organisation(services, caller))
+        return tagged(request, show_organisation(own_organisation(services, caller)))
 
 
-@router.patch("/organisation", dependencies=[TWO_PEOPLE])
+@router.patch("/organisation", dependencies=[TWO_PEOPLE], response_model=OrganisationShown)
 def change(
-    asked: OrganisationChanged, caller: MemberKeeper, container: TheContainer
-) -> OrganisationShown:
+    asked: OrganisationChanged,
+    caller: MemberKeeper,
+    container: TheContainer,
+    once: OnceOnly,
+    if_match: IfMatch = None,
+) -> Response:
     """Changes how the caller's organisation works."""
     require_fresh(caller, container)
-    with container.write() as services:
+
+    def work(services: Services) -> OrganisationShown:
         organisation = own_organisation(services, caller)
+        require_match(if_match, show_organisation(organisation))
         if asked.four_eyes is not None:
             organisation = services.people.set_four_eyes(organisation.id, wanted=asked.four_eyes)
         if asked.guardian is not None:
             organisation = services.people.set_guardian(organisation.id, asked.guardian)
-    return show_organisation(organisation)
+        return show_organisation(organisation)
+
+    return once.run(caller.name, work, 200)
 
 
 @router.get("/members")
@@ -170,23 +189,29 @@ def list_members(caller: Reader, container: TheContainer) -> MemberList:
     return MemberList(data=[show_member(member) for member in members])
 
 
-@router.patch("/members/{member}")
+@router.patch("/members/{member}", response_model=MemberShown)
 def give_role(
-    member: str, given: RoleGiven, caller: MemberKeeper, container: TheContainer
-) -> MemberShown:
+    member: str, given: RoleGiven, caller: MemberKeeper, container: TheContainer, once: OnceOnly
+) -> Response:
     """Another role for a member; his sessions end."""
     require_fresh(caller, container)
-    with container.write() as services:
+
+    def work(services: Services) -> MemberShown:
         org = own_organisation(services, caller).id
         return show_member(services.people.give_role(org, member, given.role))
 
+    return once.run(caller.name, work, 200)
 
-@router.delete("/members/{member}")
-def remove(member: str, caller: MemberKeeper, container: TheContainer) -> MemberShown:
+
+@router.delete("/members/{member}", response_model=MemberShown)
+def remove(member: str, caller: MemberKeeper, once: OnceOnly) -> Response:
     """A member leaves; his sessions end at once."""
-    with container.write() as services:
+
+    def work(services: Services) -> MemberShown:
         org = own_organisation(services, caller).id
         return show_member(services.people.remove(org, member))
+
+    return once.run(caller.name, work, 200)
 
 
 @router.get("/invitations")
@@ -197,29 +222,39 @@ def list_invitations(caller: MemberKeeper, container: TheContainer) -> Invitatio
     return InvitationList(data=[show_invitation(one) for one in found])
 
 
-@router.post("/invitations", status_code=201)
-def invite(asked: InvitationAsked, caller: MemberKeeper, container: TheContainer) -> InvitationMade:
+@router.post("/invitations", status_code=201, response_model=InvitationMade)
+def invite(asked: InvitationAsked, caller: MemberKeeper, once: OnceOnly) -> Response:
     """A new invitation; hand its token to the one you mean."""
-    with container.write() as services:
+
+    def work(services: Services) -> InvitationMade:
         org = own_organisation(services, caller).id
         made, token = services.people.invite(org, asked.role, caller.name)
-    return InvitationMade(**show_invitation(made).model_dump(), token=token)
+        return InvitationMade(**show_invitation(made).model_dump(), token=token)
+
+    return once.run(caller.name, work, secret=True)
 
 
-@router.delete("/invitations/{invitation}")
-def withdraw(invitation: str, caller: MemberKeeper, container: TheContainer) -> InvitationShown:
+@router.delete("/invitations/{invitation}", response_model=InvitationShown)
+def withdraw(invitation: str, caller: MemberKeeper, once: OnceOnly) -> Response:
     """Takes an invitation back."""
-    with container.write() as services:
+
+    def work(services: Services) -> InvitationShown:
         org = own_organisation(services, caller).id
         return show_invitation(services.people.withdraw(org, invitation))
 
+    return once.run(caller.name, work, 200)
 
-@router.post("/invitations/acceptance", status_code=201)
-def accept(given: InvitationAccepted, container: TheContainer) -> MemberShown:
+
+@router.post("/invitations/acceptance", status_code=201, response_model=MemberShown)
+def accept(given: InvitationAccepted, once: OnceOnly) -> Response:
     """The bearer of an invitation makes himself an account and becomes a member."""
-    with container.write() as services:
+
+    def work(services: Services) -> MemberShown:
         return show_member(
             services.people.accept(
                 given.token, login=given.login, name=given.name, password=given.password
             )
         )
+
+    named = hashlib.sha256(given.token.encode()).hexdigest()
+    return once.run(f"invited:{named[:24]}", work)

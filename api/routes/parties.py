@@ -8,7 +8,7 @@ import secrets
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import OnceOnly, Reader, TheContainer
+from api.dependencies import OnceIfNamed, OnceOnly, Reader, TheContainer
 from api.errors import ForbiddenScopeError
 from api.ports import Container, Services
 from api.schemas.parties import PartyForm, PartyFormAsked, PartyGiven, PartyShown
@@ -59,8 +59,8 @@ def require_enroller(request: Request, container: Container) -> None:
         )
 
 
-@router.post("/form")
-def prepare(asked: PartyFormAsked, container: TheContainer) -> PartyForm:
+@router.post("/form", response_model=PartyForm)
+def prepare(asked: PartyFormAsked, container: TheContainer, once: OnceIfNamed) -> Response:
     """What a new party's key is to sign; nothing is kept."""
     salt = "0x" + secrets.token_hex(32)
     form = PartyRegistration(
@@ -71,7 +71,10 @@ def prepare(asked: PartyFormAsked, container: TheContainer) -> PartyForm:
         salt=Hash32("0x" + secrets.token_hex(32)),
     )
     domain = container.reader.domain("PartyRegistry")
-    return PartyForm(party=str(form.party), to_sign=TypedData.of(form, domain), profile_salt=salt)
+    prepared = PartyForm(
+        party=str(form.party), to_sign=TypedData.of(form, domain), profile_salt=salt
+    )
+    return once.show("enrol", prepared)
 
 
 @router.post("", status_code=202, response_model=PartyShown)

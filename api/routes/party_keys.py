@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.identity.roles import Role
+from api.object_ids import prefixed
 from api.ports import Container, Services
 from api.privacy.consents import Purpose
 from api.routes.parties import require_enroller, show_party
@@ -63,14 +64,15 @@ def _expires(container: Container) -> int:
 # -- custody by the platform --------------------------------------------------------------------------
 
 
-@router.post("/party-keys/platform", status_code=202)
+@router.post("/party-keys/platform", status_code=202, response_model=PartyShown)
 def choose_custody(
-    asked: CustodyChosen, request: Request, caller: Owner, container: TheContainer
-) -> PartyShown:
+    asked: CustodyChosen, request: Request, caller: Owner, container: TheContainer, once: OnceOnly
+) -> Response:
     """The caller's organisation becomes a party whose key the platform holds; the record says so for ever."""
     require_enroller(request, container)
     domain = container.reader.domain("PartyRegistry")
-    with container.write() as services:
+
+    def work(services: Services) -> PartyShown:
         organisation = services.people.get(caller.org_id)
         if organisation.party is not None:
             raise UnexpectedStateError("your organisation speaks for a party already")
@@ -99,15 +101,21 @@ def choose_custody(
         services.consents.give(caller.account_id, Purpose.CUSTODY, asked.text_hash, caller.name)
         return show_party(made, held_by_platform=True)
 
+    return once.run(caller.name, work, 202)
 
-@router.post("/party-keys/platform/signatures", status_code=201)
-def sign(given: ToSign, caller: Owner, container: TheContainer) -> Signed:
+
+@router.post("/party-keys/platform/signatures", status_code=201, response_model=Signed)
+def sign(given: ToSign, caller: Owner, container: TheContainer, once: OnceOnly) -> Response:
     """Signs a prepared form for a party whose key the platform holds; for any other there is no key here."""
     form, domain = _read_form(given.to_sign, container)
-    with container.write() as services:
+
+    def work(services: Services) -> Signed:
         party = services.records.get_party(caller.require_self())
         signature = services.platform_keys.sign(party, form, domain, caller)
-    return Signed(message=typed_message(form, domain)["message"], signature="0x" + signature.hex())
+        message = typed_message(form, domain)["message"]
+        return Signed(message=message, signature="0x" + signature.hex())
+
+    return once.run(caller.name, work)
 
 
 @router.get("/party-keys/platform/signatures")
@@ -242,7 +250,7 @@ def propose_recovery(
             "运单 Yundan: 有人申请更换您的签名钥匙, 三天后生效; 如非本人请立即在旧手机上取消。"
             " A new key was asked for; stop it on the old phone within three days if it was not you.",
         )
-        return Accepted(about=party, status=f"/v1/parties/{party}/recovery")
+        return Accepted(about=prefixed("party", str(party)), status=f"/v1/parties/{party}/recovery")
 
     return once.run(caller.name, work, 202)
 
@@ -323,4 +331,4 @@ def _require_about(party: PartyId, path: str) -> None:
 
 
 def _accepted(party: str) -> Accepted:
-    return Accepted(about=party, status=f"/v1/parties/{party}")
+    return Accepted(about=prefixed("party", str(party)), status=f"/v1/parties/{party}")

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.payout_stories import PayoutStory, tell_payout, tell_payouts_of
 from api.ports import Services
@@ -27,7 +27,7 @@ from api.schemas.money import (
     StageShown,
 )
 from api.schemas.signing import SignedForm, TypedData, read_message
-from api.schemas.values import HashText, WaybillText
+from api.schemas.values import HashText, PayoutText, WaybillText
 from api.waybill_forms import parties_of
 from chain.bindings.structs import PayoutRedirect
 from chain.errors import InvalidValueError, NotFoundError
@@ -62,7 +62,7 @@ def list_payouts(caller: Reader, container: TheContainer) -> PayoutList:
 
 
 @router.get("/payouts/{payout}")
-def get_payout(payout: HashText, caller: Reader, container: TheContainer) -> PayoutShown:
+def get_payout(payout: PayoutText, caller: Reader, container: TheContainer) -> PayoutShown:
     """One payout, for its payee and for lender and borrower of its advance."""
     with container.read() as services:
         told = tell_payout(services, Hash32(payout))
@@ -138,10 +138,10 @@ def show_payout(told: PayoutStory) -> PayoutShown:
 # -- accounts -------------------------------------------------------------------------------------
 
 
-@router.post("/payout-accounts/form")
+@router.post("/payout-accounts/form", response_model=AccountForm)
 def prepare_account(
-    asked: AccountNamed, caller: MoneyMover, container: TheContainer
-) -> AccountForm:
+    asked: AccountNamed, caller: MoneyMover, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What a payee signs so that an account is used to pay him; nothing is kept."""
     hashed = account_hash(_account(asked), Hash32(asked.salt))
     form = AccountConsent(
@@ -153,7 +153,8 @@ def prepare_account(
         salt=Hash32("0x" + secrets.token_hex(32)),
     )
     to_sign = TypedData.of(form, container.reader.domain(CONTRACT))
-    return AccountForm(account=hashed, consent=CONSENT, to_sign=to_sign)
+    prepared = AccountForm(account=hashed, consent=CONSENT, to_sign=to_sign)
+    return once.show(caller.name, prepared)
 
 
 @router.post(
@@ -184,14 +185,17 @@ def list_accounts(caller: Reader, container: TheContainer) -> AccountList:
     return AccountList(data=[show_account(held, tail) for held, tail in found])
 
 
-@router.delete("/payout-accounts/{account}")
-def forget_account(account: HashText, caller: MoneyMover, container: TheContainer) -> AccountShown:
+@router.delete("/payout-accounts/{account}", response_model=AccountShown)
+def forget_account(account: HashText, caller: MoneyMover, once: OnceOnly) -> Response:
     """Makes the caller's account unreadable for ever; refused while a payout to it is on its way."""
-    with container.write() as services:
+
+    def work(services: Services) -> AccountShown:
         held = services.accounts.get(Hash32(account))
         caller.require_sight((held.party,), "account")
         services.accounts.forget_account(held.account)
         return show_account(services.accounts.get(held.account), "")
+
+    return once.run(caller.name, work, 200)
 
 
 def show_account(held: PayoutAccount, tail: str) -> AccountShown:

@@ -10,14 +10,14 @@ import hmac
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from api.auth import Caller, Scope
-from api.dependencies import RawBody, Requires, TheContainer
+from api.dependencies import Once, OnceIfNamed, OnceOnly, RawBody, Requires, TheContainer
 from api.errors import UnauthenticatedError
 from api.naming import Names
-from api.ports import Container
+from api.ports import Container, Services
 from api.schemas.deliveries import (
     PositionsForwarded,
     PositionsGiven,
@@ -43,10 +43,10 @@ AHEAD_S = 300
 """How far a device's clock may run ahead of ours."""
 
 
-@router.post("/terminals", status_code=201)
+@router.post("/terminals", status_code=201, response_model=TerminalShown)
 def register(
-    given: TerminalGiven, caller: PositionSender, container: TheContainer
-) -> TerminalShown:
+    given: TerminalGiven, caller: PositionSender, container: TheContainer, once: OnceOnly
+) -> Response:
     """Registers a terminal that sends over HTTP and fixes it to a vehicle.
 
     The first party that asks has it from then on; once waybills name it, only one that issues or performs
@@ -56,7 +56,8 @@ def register(
     party = caller.require_self()
     vehicle = Names(container.hash_key).vehicle(given.plate)
     code = secrets.token_urlsafe(24)
-    with container.write() as services:
+
+    def work(services: Services) -> TerminalShown:
         naming = services.tracking.list_trips_naming(given.terminal)
         runs = any(
             party in {leaf.form.issuer, leaf.form.performer}
@@ -65,7 +66,9 @@ def register(
         known = services.tracking.issue_code(
             given.terminal, vehicle, code, party=party, may_own=runs or not naming
         )
-    return TerminalShown(terminal=known.terminal, code=code)
+        return TerminalShown(terminal=known.terminal, code=code)
+
+    return once.run(caller.name, work, secret=True)
 
 
 def _terminal(
@@ -93,30 +96,31 @@ def _speaks_for(container: Container, terminal: str, code: str) -> str:
     return name
 
 
-@router.post("/positions/{terminal}", status_code=202)
+@router.post("/positions/{terminal}", status_code=202, response_model=PositionsTaken)
 def take(
     terminal: TerminalText,
     given: PositionsGiven,
     sender: Annotated[str, Depends(_terminal)],
     container: TheContainer,
-) -> PositionsTaken:
+    once: OnceIfNamed,
+) -> Response:
     """Takes positions, oldest first, all or none; what was sent before changes nothing."""
     if normal_terminal(terminal) != sender:
         raise UnauthenticatedError("a terminal speaks for itself alone")
     fixes = _read(given, int(container.clock.now().timestamp()))
-    with container.write() as services:
-        new = services.tracking.take_fixes(sender, fixes)
-    return PositionsTaken(taken=len(fixes), new=new)
+    return _take(once, sender, fixes)
 
 
-@router.post("/positions/{terminal}/recording", status_code=202)
+@router.post("/positions/{terminal}/recording", status_code=202, response_model=PositionsTaken)
 def take_recording(
+    *,
     terminal: TerminalText,
     form: Annotated[Recording, Query(alias="format", description="what the body is")],
     body: RawBody,
     sender: Annotated[str, Depends(_terminal)],
     container: TheContainer,
-) -> PositionsTaken:
+    once: OnceIfNamed,
+) -> Response:
     """Takes the file of a recorder: CSV as for `yundan track check`, a GPX track or an NMEA log.
 
     All or none; its fixes count as sent late, and what was sent before changes nothing.
@@ -130,55 +134,64 @@ def take_recording(
         raise FixInvalidError(
             "the file holds a position from the future", field="time", now=now, given=ahead.time
         )
-    with container.write() as services:
-        new = services.tracking.take_fixes(sender, fixes)
-    return PositionsTaken(taken=len(fixes), new=new)
+    return _take(once, sender, fixes)
 
 
-@router.get("/osmand")
-@router.post("/osmand")
+def _take(once: Once, sender: str, fixes: list[Fix]) -> Response:
+    def work(services: Services) -> PositionsTaken:
+        return PositionsTaken(taken=len(fixes), new=services.tracking.take_fixes(sender, fixes))
+
+    return once.run(f"terminal:{sender}", work, 202)
+
+
+@router.get("/osmand", response_model=ReportTaken)
+@router.post("/osmand", response_model=ReportTaken)
 def take_report(
     request: Request,
     body: RawBody,
     sender: Annotated[str, Depends(_terminal)],
-    container: TheContainer,
-) -> ReportTaken:
+    once: OnceIfNamed,
+) -> Response:
     """Takes a phone's report in OsmAnd's form (query, form or JSON), under Basic authentication."""
-    return _take_report(container, sender, _report_text(request, body))
+    return _take_report(once, sender, _report_text(request, body))
 
 
-@router.get("/osmand/{code}")
-@router.post("/osmand/{code}")
+@router.get("/osmand/{code}", response_model=ReportTaken)
+@router.post("/osmand/{code}", response_model=ReportTaken)
 def take_report_by_code(
-    code: str, request: Request, body: RawBody, container: TheContainer
-) -> ReportTaken:
+    code: str, request: Request, body: RawBody, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """The same for an application that knows nothing but an address: the terminal's code is part of it."""
     text = _report_text(request, body)
     report = read_report(text)
     device = "" if isinstance(report, ReportRefusal) else report.device
-    return _take_report(container, _speaks_for(container, device, code), text)
+    return _take_report(once, _speaks_for(container, device, code), text)
 
 
 def _report_text(request: Request, body: bytes) -> str:
     return body.decode("utf-8", "replace") if body.strip() else request.url.query
 
 
-def _take_report(container: Container, sender: str, text: str) -> ReportTaken:
+def _take_report(once: Once, sender: str, text: str) -> Response:
     """Keeps a report, or says why it is none; a phone that were told 4xx would send it for ever."""
-    try:
-        with container.write() as services:
+
+    def work(services: Services) -> ReportTaken:
+        try:
             return ReportTaken(taken=1, new=services.tracking.take_osmand(sender, text))
-    except FixInvalidError as wrong:
-        refused = str(wrong.facts.get("reason") or wrong.code)
-        return ReportTaken(taken=0, new=0, refused=refused, field=wrong.field)
+        except FixInvalidError as wrong:  # read before anything is written
+            refused = str(wrong.facts.get("reason") or wrong.code)
+            return ReportTaken(taken=0, new=0, refused=refused, field=wrong.field)
+
+    return once.run(f"terminal:{sender}", work, 200)
 
 
-@router.post("/traccar", status_code=202)
+@router.post("/traccar", status_code=202, response_model=PositionsForwarded)
 def take_forwarded(
     body: RawBody,
     container: TheContainer,
+    once: OnceIfNamed,
     authorization: Annotated[str | None, Header(max_length=400)] = None,
-) -> PositionsForwarded:
+) -> Response:
     """Takes what the operator's own Traccar server forwards (`forward.type=json`).
 
     Set there `forward.header=Authorization: Bearer ...` with this system's `YUNDAN_FORWARD_TOKEN`; without
@@ -188,9 +201,12 @@ def take_forwarded(
     given = (authorization or "").removeprefix("Bearer ").strip()
     if not token or not hmac.compare_digest(given.encode(), token.encode()):
         raise UnauthenticatedError("positions are forwarded under the operator's token")
-    with container.write() as services:
+
+    def work(services: Services) -> PositionsForwarded:
         told = services.tracking.take_forwarded(body)
-    return PositionsForwarded(taken=told.taken, new=told.new, refused=list(told.refused))
+        return PositionsForwarded(taken=told.taken, new=told.new, refused=list(told.refused))
+
+    return once.run("traccar", work, 202)
 
 
 def _read(given: PositionsGiven, now: int) -> list[Fix]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import Reader, TheCaller, TheContainer, require_fresh
+from api.dependencies import OnceOnly, Reader, TheCaller, TheContainer, require_fresh
 from api.errors import ForbiddenScopeError
 from api.identity.roles import Role
 from api.ports import Services
@@ -44,15 +44,18 @@ def export(caller: Reader, container: TheContainer) -> PersonalData:
         return PersonalData(data=services.persons.export(subject))
 
 
-@router.delete("/personal-data")
-def erase(caller: TheCaller, container: TheContainer) -> Erased:
+@router.delete("/personal-data", response_model=Erased)
+def erase(caller: TheCaller, container: TheContainer, once: OnceOnly) -> Response:
     """Erases the caller's data: names, logins, plates, receipts' words, photos. The trail of hashes stands."""
     caller.require(Scope.READ)
     require_fresh(caller, container)
-    with container.write() as services:
+
+    def work(services: Services) -> Erased:
         subject = _subject(services, caller)
         services.access.note(caller, "erase", subject.account or str(subject.party))
         return Erased(counts=services.persons.erase(subject, caller.name))
+
+    return once.run(caller.name, work, 200)
 
 
 @router.get("/consents")
@@ -63,19 +66,25 @@ def list_consents(caller: Reader, container: TheContainer) -> ConsentList:
     return ConsentList(data=[_show(one) for one in found])
 
 
-@router.post("/consents", status_code=201)
-def give(given: ConsentGiven, caller: Reader, container: TheContainer) -> ConsentShown:
+@router.post("/consents", status_code=201, response_model=ConsentShown)
+def give(given: ConsentGiven, caller: Reader, once: OnceOnly) -> Response:
     """The caller agrees to a purpose, in the words whose hash he sends."""
-    with container.write() as services:
+
+    def work(services: Services) -> ConsentShown:
         name = _name(services, caller)
         return _show(services.consents.give(name, given.purpose, given.text_hash, caller.name))
 
+    return once.run(caller.name, work)
 
-@router.delete("/consents/{consent}")
-def withdraw(consent: str, caller: Reader, container: TheContainer) -> ConsentShown:
+
+@router.delete("/consents/{consent}", response_model=ConsentShown)
+def withdraw(consent: str, caller: Reader, once: OnceOnly) -> Response:
     """The caller takes a consent back, for the future."""
-    with container.write() as services:
+
+    def work(services: Services) -> ConsentShown:
         return _show(services.consents.withdraw(_name(services, caller), consent))
+
+    return once.run(caller.name, work, 200)
 
 
 def _show(consent: Consent) -> ConsentShown:

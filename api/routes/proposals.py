@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import Reader, Requires, RequiresRole, TheContainer
+from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.identity.proposals import Proposal
 from api.identity.roles import Role
+from api.ports import Services
 from api.routes.organisations import own_organisation
 from api.schemas.custody_keys import Decision, ProposalAsked, ProposalList, ProposalShown
 
@@ -19,12 +20,15 @@ Maker = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 Checker = Annotated[Caller, Depends(RequiresRole(Role.APPROVER, Role.OWNER, fresh=True))]
 
 
-@router.post("", status_code=201)
-def propose(asked: ProposalAsked, caller: Maker, container: TheContainer) -> ProposalShown:
+@router.post("", status_code=201, response_model=ProposalShown)
+def propose(asked: ProposalAsked, caller: Maker, once: OnceOnly) -> Response:
     """Keeps a request for a second person of the caller's organisation."""
-    with container.write() as services:
+
+    def work(services: Services) -> ProposalShown:
         org = own_organisation(services, caller).id
         return _show(services.proposals.make(org, caller, asked.method, asked.path, asked.body))
+
+    return once.run(caller.name, work)
 
 
 @router.get("")
@@ -35,24 +39,28 @@ def list_proposals(caller: Reader, container: TheContainer) -> ProposalList:
     return ProposalList(data=[_show(one) for one in found])
 
 
-@router.post("/{proposal}/approval")
-def approve(proposal: str, caller: Checker, container: TheContainer) -> ProposalShown:
+@router.post("/{proposal}/approval", response_model=ProposalShown)
+def approve(proposal: str, caller: Checker, once: OnceOnly) -> Response:
     """A second person, who has just shown who he is, approves; the maker may now send the request."""
-    with container.write() as services:
+
+    def work(services: Services) -> ProposalShown:
         return _show(services.proposals.decide(caller.org_id, proposal, caller, approve=True))
 
+    return once.run(caller.name, work, 200)
 
-@router.post("/{proposal}/refusal")
-def refuse(
-    proposal: str, given: Decision, caller: Checker, container: TheContainer
-) -> ProposalShown:
+
+@router.post("/{proposal}/refusal", response_model=ProposalShown)
+def refuse(proposal: str, given: Decision, caller: Checker, once: OnceOnly) -> Response:
     """Refuses a proposal, with the reason; also one's own, and one that was approved and not yet used."""
-    with container.write() as services:
+
+    def work(services: Services) -> ProposalShown:
         return _show(
             services.proposals.decide(
                 caller.org_id, proposal, caller, approve=False, reason=given.reason
             )
         )
+
+    return once.run(caller.name, work, 200)
 
 
 def _show(proposal: Proposal) -> ProposalShown:

@@ -11,13 +11,13 @@ import segno
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.auth import Caller
-from api.dependencies import OnceOnly, RawBody, Requires, TheContainer
+from api.dependencies import OnceIfNamed, OnceOnly, RawBody, Requires, TheContainer
 from api.documents import Purpose
 from api.errors import ForbiddenScopeError
 from api.key_request import Scope
 from api.media import MediaRefusedError, sniff
 from api.naming import Names
-from api.object_ids import About
+from api.object_ids import About, prefixed
 from api.ports import Container, Services
 from api.rate import Knocks
 from api.receipts.errors import OtherKeyError
@@ -140,8 +140,10 @@ def look(token: Token, container: TheContainer) -> ReceiptShown:
         return show_receipt(services, token, container)
 
 
-@router.post("/receipts/{token}/forms", dependencies=[_signing])
-def prepare(token: Token, asked: ReceiptAsked, container: TheContainer) -> ReceiptForms:
+@router.post("/receipts/{token}/forms", response_model=ReceiptForms, dependencies=[_signing])
+def prepare(
+    token: Token, asked: ReceiptAsked, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What the consignee's key is to sign; nothing is kept."""
     now = container.clock.now()
     at, expires = int(now.timestamp()), int((now + SIGNING_TIME).timestamp())
@@ -190,13 +192,14 @@ def prepare(token: Token, asked: ReceiptAsked, container: TheContainer) -> Recei
         enrolment = TypedData.of(registration, container.reader.domain("PartyRegistry"))
     elif consignee.key != key:
         raise OtherKeyError(consignee=str(consignee.id))
-    return ReceiptForms(
+    prepared = ReceiptForms(
         content=content,
         salt="0x" + salt.hex(),
         to_sign=TypedData.of(form, container.reader.domain("DeliveryRegistry")),
         enrolment=enrolment,
         profile_salt=profile_salt,
     )
+    return once.show(f"receipt:{token_hash(token)[:24]}", prepared)
 
 
 @router.post(
@@ -249,7 +252,7 @@ def sign(token: Token, given: ReceiptSigned, container: TheContainer, once: Once
             signed_at=dt.datetime.fromtimestamp(given.content["at"], dt.UTC),
         )
         services.receipts.use(token, paper)
-        return Accepted(about=trip.id, status=f"/v1/receipts/{token}")
+        return Accepted(about=prefixed("trip", trip.id), status=f"/v1/receipts/{token}")
 
     return once.run(f"receipt:{link.token_hash[:24]}", work, 202)
 

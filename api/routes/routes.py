@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
 from api.planned_routes import PlannedRoute
 from api.ports import Services
 from api.schemas.deliveries import RouteGiven, RouteList, RouteShown
+from api.schemas.values import NameText
+from api.validators import IfMatch, require_match, tagged
 from tracking.plan import Plan
 
 router = APIRouter(prefix="/routes", tags=["routes"])
@@ -19,8 +21,11 @@ Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 
 
 @router.post("", status_code=201, response_model=RouteShown)
-def save(given: RouteGiven, caller: Drafter, once: OnceOnly) -> Response:
-    """Keeps a route; one of the same name is replaced, signed waybills keep the old one."""
+def save(given: RouteGiven, caller: Drafter, once: OnceOnly, if_match: IfMatch = None) -> Response:
+    """Keeps a route; one of the same name is replaced, signed waybills keep the old one.
+
+    With If-Match it is replaced only where it is as you have read it.
+    """
     form = Plan.from_json(given.plan).to_json()
     plan = {name: form[name] for name in ("planned_route", "corridor_half_width_m")}
     for place in ("pickup", "delivery"):
@@ -30,9 +35,23 @@ def save(given: RouteGiven, caller: Drafter, once: OnceOnly) -> Response:
     route = PlannedRoute(given.name, plan, given.origin, given.destination)
 
     def work(services: Services) -> RouteShown:
-        return RouteShown.model_validate(services.routes.save(caller.require_self(), route))
+        own = caller.require_self()
+        if if_match is not None:
+            held = services.routes.get(own, given.name)
+            require_match(if_match, RouteShown.model_validate(held))
+        return RouteShown.model_validate(services.routes.save(own, route))
 
     return once.run(caller.name, work)
+
+
+@router.get("/{name}", response_model=RouteShown)
+def get_route(
+    name: NameText, request: Request, caller: Reader, container: TheContainer
+) -> Response:
+    """One of the caller's routes."""
+    with container.read() as services:
+        held = services.routes.get(caller.require_self(), name)
+    return tagged(request, RouteShown.model_validate(held))
 
 
 @router.get("")

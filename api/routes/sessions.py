@@ -7,11 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller
-from api.dependencies import Reader, RequiresRole, TheContainer, require_same_origin
+from api.dependencies import (
+    OnceOnly,
+    Reader,
+    RequiresRole,
+    TheContainer,
+    require_same_origin,
+    require_tls,
+)
 from api.identity.door import Entered
 from api.identity.errors import SignInRefusedError
 from api.identity.sessions import LIVES, OpenSession, csrf_token
-from api.ports import Container
+from api.ports import Container, Services
 from api.routes.organisations import show_member
 from api.schemas.identity import Me, SessionList, SessionShown, SignedIn, SignIn
 
@@ -46,7 +53,9 @@ def sign_in(
     Raises:
         SignInRefusedError: login or proof is wrong.
         ShutDoorError: too many attempts.
+        PlainHttpError: the browser would not keep the session.
     """
+    require_tls(request, container)
     with container.write() as services:
         entered = services.door.knock(
             login,
@@ -83,11 +92,14 @@ def list_sessions(caller: Person, container: TheContainer) -> SessionList:
     return SessionList(data=[_show(one, caller) for one in found])
 
 
-@router.delete("/sessions/{session}")
-def end_session(session: str, caller: Person, container: TheContainer) -> SessionShown:
+@router.delete("/sessions/{session}", response_model=SessionShown)
+def end_session(session: str, caller: Person, once: OnceOnly) -> Response:
     """Ends one of the caller's sessions, at once."""
-    with container.write() as services:
+
+    def work(services: Services) -> SessionShown:
         return _show(services.sessions.revoke(caller.account_id, session), caller)
+
+    return once.run(caller.name, work, 200)
 
 
 @router.get("/me")

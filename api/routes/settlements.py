@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE
+from api.object_ids import prefixed
 from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.routes.waybills import get_visible
@@ -39,7 +40,9 @@ def settle(
     def work(services: Services) -> Accepted:
         found = get_visible(services, waybill, caller)
         services.finance.settle_waybill(found.id, reference=asked.reference)
-        return Accepted(about=waybill, status=f"/v1/waybills/{waybill}/settlements")
+        return Accepted(
+            about=prefixed("waybill", waybill), status=f"/v1/waybills/{waybill}/settlements"
+        )
 
     return once.run(caller.name, work, 202)
 
@@ -96,13 +99,17 @@ def sign_cascade(
         found = get_visible(services, waybill, caller)
         caller.require_party(found.form.performer, "waybill")
         services.finance.sign_cascade(form, found.form.performer, given.signature_bytes)
-        return Accepted(about=waybill, status=f"/v1/waybills/{waybill}/settlements")
+        return Accepted(
+            about=prefixed("waybill", waybill), status=f"/v1/waybills/{waybill}/settlements"
+        )
 
     return once.run(caller.name, work, 202)
 
 
-@router.post("/payouts/form")
-def prepare_payout(asked: PayoutAsked, caller: MoneyMover, container: TheContainer) -> FormToSign:
+@router.post("/payouts/form", response_model=FormToSign)
+def prepare_payout(
+    asked: PayoutAsked, caller: MoneyMover, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """What a party signs to have money paid to its bank account."""
     form = PayoutRequest(
         party=caller.require_self(),
@@ -111,7 +118,8 @@ def prepare_payout(asked: PayoutAsked, caller: MoneyMover, container: TheContain
         expires=int((container.clock.now() + SIGNING_TIME).timestamp()),
         salt=new_salt(),
     )
-    return FormToSign(to_sign=TypedData.of(form, container.reader.domain("SettlementToken")))
+    prepared = FormToSign(to_sign=TypedData.of(form, container.reader.domain("SettlementToken")))
+    return once.show(caller.name, prepared)
 
 
 @router.post("/payouts", dependencies=[TWO_PEOPLE], status_code=202, response_model=Accepted)
@@ -122,6 +130,8 @@ def request_payout(given: SignedForm, caller: MoneyMover, once: OnceOnly) -> Res
 
     def work(services: Services) -> Accepted:
         services.finance.request_payout(form, given.signature_bytes)
-        return Accepted(about=f"party:{form.party}", status=f"/v1/parties/{form.party}")
+        return Accepted(
+            about=prefixed("party", str(form.party)), status=f"/v1/parties/{form.party}"
+        )
 
     return once.run(caller.name, work, 202)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
 from api.dependencies import Reader, TheContainer
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
@@ -12,6 +12,7 @@ from api.schemas.live import AlertShown, ProgressShown, TripLive
 from api.schemas.records import AttestationList, AttestationShown
 from api.schemas.values import Instant, TripText
 from api.trip_stories import TripStory, get_trip, list_visible, tell
+from api.validators import tagged
 from chain.delivery import HeldTrip
 from chain.ports import Outgoing
 from chain.waybill import HeldWaybill
@@ -73,13 +74,13 @@ def list_trips(
     )
 
 
-@router.get("/{trip}")
-def get_one(trip: TripText, caller: Reader, container: TheContainer) -> TripTold:
+@router.get("/{trip}", response_model=TripTold)
+def get_one(trip: TripText, request: Request, caller: Reader, container: TheContainer) -> Response:
     """A trip with its waybills, the judge's word, the attestations and the chain's story of it."""
     with container.read() as services:
         held, leaf = get_trip(services, trip, caller)
         story = tell(services, held, leaf)
-    return show_story(story)
+    return tagged(request, show_story(story))
 
 
 @router.get("/{trip}/live")

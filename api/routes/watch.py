@@ -10,7 +10,17 @@ from pydantic import Field
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
 from api.ports import Services
-from api.schemas.values import AmountFen, Given, HashText, Instant, PartyText, Shown
+from api.schemas.values import (
+    AdvanceRef,
+    AdvanceText,
+    AmountFen,
+    Given,
+    Instant,
+    LineRef,
+    LineText,
+    PartyRef,
+    Shown,
+)
 from chain.errors import NotFoundError
 from chain.ids import AdvanceId, LineId, PartyId
 from finance.accrual import date_of
@@ -27,7 +37,7 @@ _STEPS = {one.code: one for one in PLAN}
 class WarningShown(Shown):
     """An early warning: its owner acts by the due day."""
 
-    borrower: PartyText
+    borrower: PartyRef
     code: str
     zh: str
     en: str
@@ -47,7 +57,7 @@ class WarningList(Shown):
 class WarningClosed(Given):
     """Which warning its owner has acted on."""
 
-    borrower: PartyText
+    borrower: PartyRef
     code: Annotated[str, Field(pattern=r"^[A-Z_]{1,24}$")]
 
 
@@ -61,7 +71,7 @@ class LimitStepShown(Shown):
 class LimitShown(Shown):
     """The limit that verified trips earn, less what open warnings take off, step by step."""
 
-    line: HashText
+    line: LineRef
     limit_fen: AmountFen
     earned_fen: AmountFen
     policy: str
@@ -71,7 +81,7 @@ class LimitShown(Shown):
 class ContactShown(Shown):
     """A contact of the dunning plan."""
 
-    advance: HashText
+    advance: AdvanceRef
     day: str
     code: str
     zh: str
@@ -134,7 +144,7 @@ def _warning(one: WarningRecord) -> WarningShown:
 
 
 @router.get("/lines/{line}/limit")
-def earned_limit(line: HashText, caller: Reader, container: TheContainer) -> LimitShown:
+def earned_limit(line: LineText, caller: Reader, container: TheContainer) -> LimitShown:
     """The limit that the borrower's verified trips earn today, for lender and borrower."""
     with container.read() as services:
         held = services.books.find_line(LineId(line))
@@ -152,7 +162,7 @@ def earned_limit(line: HashText, caller: Reader, container: TheContainer) -> Lim
 
 
 @router.get("/advances/{advance}/contacts")
-def list_contacts(advance: HashText, caller: Reader, container: TheContainer) -> ContactList:
+def list_contacts(advance: AdvanceText, caller: Reader, container: TheContainer) -> ContactList:
     """Contacts planned and made for a loan, for its lender."""
     with container.read() as services:
         _require_lender(services, advance, caller)
@@ -162,7 +172,7 @@ def list_contacts(advance: HashText, caller: Reader, container: TheContainer) ->
 
 @router.post("/advances/{advance}/contacts", status_code=200, response_model=ContactShown)
 def note_contact(
-    advance: HashText, given: ContactMade, caller: MoneyMover, once: OnceOnly
+    advance: AdvanceText, given: ContactMade, caller: MoneyMover, once: OnceOnly
 ) -> Response:
     """A planned contact was made."""
 

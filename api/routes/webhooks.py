@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
-from api.object_ids import About
+from api.object_ids import About, plain, prefixed
 from api.ports import Container, Services
 from api.schemas.values import plain_text
 from api.schemas.webhooks import (
@@ -307,7 +307,7 @@ def show_event(event: ToldEvent) -> EventTold:
         type=event.type,
         at=event.at,
         about=event.object_kind,
-        about_id=event.object_id,
+        about_id=prefixed(event.object_kind, event.object_id),
         body=json.loads(event.payload),
     )
 
@@ -335,7 +335,7 @@ def list_events(
     ] = None,
     about: Annotated[
         str | None,
-        Query(max_length=66, description="about one object, by its id"),
+        Query(max_length=70, description="about one object, by its id, plain or prefixed"),
         AfterValidator(plain_text),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -352,7 +352,7 @@ def list_events(
         rows = services.events.list_of(
             caller.require_self(),
             types=type or (),
-            about=about,
+            about=None if about is None else plain(about),
             before=before,
             after=after,
             limit=limit + 1,

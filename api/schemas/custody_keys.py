@@ -15,7 +15,7 @@ from api.schemas.values import (
     Instant,
     NameText,
     NoteText,
-    PartyText,
+    PartyRef,
     Shown,
     SignatureText,
 )
@@ -69,7 +69,7 @@ class KeyRotated(SignedForm):
 class RecoveryShown(Shown):
     """A recovery that waits; the present key can stop it until then."""
 
-    party: PartyText
+    party: PartyRef
     new_key: AddressText | None
     ready_at: Instant | None
 

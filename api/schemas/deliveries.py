@@ -7,7 +7,17 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.schemas.signing import TypedData
-from api.schemas.values import AmountFen, Given, HashText, Instant, NameText, PartyText, Shown
+from api.schemas.values import (
+    AmountFen,
+    Given,
+    HashText,
+    Instant,
+    NameText,
+    PartyRef,
+    Shown,
+    TripRef,
+    WaybillRef,
+)
 from api.schemas.waybills import PlateText, TerminalText
 
 
@@ -132,8 +142,8 @@ class EventShown(Shown):
 class TripShown(Shown):
     """A trip as it stands."""
 
-    id: HashText
-    waybill: HashText
+    id: TripRef
+    waybill: WaybillRef
     shipping_note: str
     serial: str
     state: str
@@ -146,13 +156,13 @@ class TripShown(Shown):
     disputed: bool
     freight_fen: AmountFen
     paid_fen: AmountFen
-    driver: PartyText
+    driver: PartyRef
 
 
 class TripTold(TripShown):
     """A trip with all that was seen of it."""
 
-    chain: list[HashText] = Field(description="its waybills, the leaf last")
+    chain: list[WaybillRef] = Field(description="its waybills, the leaf last")
     judged: dict[str, Any] | None = Field(description="the judge's verdict with its findings")
     trajectory_root: str
     attestations: list[dict[str, Any]]
@@ -166,7 +176,7 @@ class TripPage(Shown):
 
     data: list[TripShown]
     has_more: bool
-    next_cursor: str | None
+    next_cursor: TripRef | None
 
 
 class AttestationWaiting(Shown):

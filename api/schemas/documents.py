@@ -8,7 +8,11 @@ from pydantic import AfterValidator, Field
 
 from api.documents import Purpose
 from api.object_ids import pattern_of, prefixed, read_about
-from api.schemas.values import Instant, PartyText, Shown
+from api.schemas.values import (
+    Instant,
+    PartyRef,
+    Shown,
+)
 
 
 def _about(value: str) -> str:
@@ -38,7 +42,7 @@ class DocumentShown(Shown):
     id: DocumentText
     object: Literal["document"] = "document"
     about: str = Field(examples=["trp_" + "02" * 32])
-    owner: PartyText
+    owner: PartyRef
     purpose: Purpose
     name: str = Field(examples=["收货回单.jpg"])
     media_type: str = Field(

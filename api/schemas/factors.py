@@ -78,6 +78,15 @@ class PasskeyShown(Shown):
     used_at: Instant | None
 
 
+class PasskeyAdded(PasskeyShown):
+    """A new passkey."""
+
+    recovery_codes: list[str] = Field(
+        description="each signs in once beside the password where the passkey is lost; shown this once, "
+        "and only where there were none"
+    )
+
+
 class PasskeyList(Shown):
     """A person's passkeys."""
 

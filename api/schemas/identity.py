@@ -7,7 +7,14 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from api.identity.roles import Role
-from api.schemas.values import Given, Instant, NameText, PartyText, Shown, plain_text
+from api.schemas.values import (
+    Given,
+    Instant,
+    NameText,
+    PartyRef,
+    Shown,
+    plain_text,
+)
 
 LoginText = Annotated[
     str,
@@ -39,7 +46,7 @@ class OrganisationShown(Shown):
 
     id: str
     name: str
-    party: PartyText | None = Field(description="the party it speaks for")
+    party: PartyRef | None = Field(description="the party it speaks for")
     four_eyes: bool = Field(description="whether what moves money needs a second person")
     guardian: str | None = Field(
         description="the organisation that vouches for it when its phone is lost"
@@ -164,7 +171,7 @@ class Me(Shown):
     """Who calls."""
 
     name: str
-    party: PartyText | None
+    party: PartyRef | None
     organisation: str | None
     role: str | None
     scopes: list[str]

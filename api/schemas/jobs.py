@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.object_ids import pattern_of
-from api.schemas.values import Given, HashText, Instant, Shown
+from api.schemas.values import (
+    Given,
+    Instant,
+    Shown,
+    WaybillRef,
+)
 from chain.waybill import Stage
 
 JobText = Annotated[
@@ -100,7 +105,7 @@ class RowTaken(Shown):
 
     row: int = Field(examples=[17])
     ref: str = Field(examples=["r-17"])
-    waybill: HashText
+    waybill: WaybillRef
 
 
 class RowPage(Shown):

@@ -6,7 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from api.schemas.values import HashText, Instant, Shown
+from api.schemas.values import (
+    Instant,
+    Shown,
+    TripRef,
+)
 
 
 class ProgressShown(Shown):
@@ -36,6 +40,6 @@ class AlertShown(Shown):
 class TripLive(Shown):
     """A trip as its watcher sees it."""
 
-    trip: HashText
+    trip: TripRef
     progress: ProgressShown | None
     alerts: list[AlertShown]

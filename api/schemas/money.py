@@ -9,16 +9,23 @@ from pydantic import Field, model_validator
 
 from api.schemas.signing import TypedData
 from api.schemas.values import (
+    AdvanceRef,
     AmountFen,
     Given,
     HashText,
     Instant,
+    LineRef,
     LineText,
     NameText,
+    PartyRef,
+    PartyRefOrNone,
     PartyText,
+    PayoutRef,
     Shown,
     SignatureText,
+    TripRef,
     TripText,
+    WaybillRef,
     WaybillText,
 )
 from chain.money import JSON_MAX_FEN
@@ -95,9 +102,9 @@ class PolicyShown(Shown):
 class LineShown(Shown):
     """A credit line as it stands."""
 
-    id: HashText
-    lender: PartyText
-    borrower: PartyText
+    id: LineRef
+    lender: PartyRef
+    borrower: PartyRef
     state: str
     frozen: bool
     limit_fen: AmountFen
@@ -271,8 +278,8 @@ class RedirectAgreed(Given):
 class PayeeShown(Shown):
     """A payee of an advance."""
 
-    party: PartyText
-    waybill: HashText
+    party: PartyRef
+    waybill: WaybillRef
     account: HashText
     amount_fen: AmountFen
     paid_fen: AmountFen
@@ -285,13 +292,13 @@ class PayeeShown(Shown):
 class AdvanceShown(Shown):
     """An advance as the chain last said."""
 
-    id: HashText
-    line: HashText
-    lender: PartyText
-    borrower: PartyText
-    debtor: str = Field(description="empty until the request is on chain")
-    waybill: HashText
-    trip: HashText
+    id: AdvanceRef
+    line: LineRef
+    lender: PartyRef
+    borrower: PartyRef
+    debtor: PartyRefOrNone = Field(description="empty until the request is on chain")
+    waybill: WaybillRef
+    trip: TripRef
     state: str
     principal_fen: AmountFen
     released_fen: AmountFen
@@ -324,7 +331,7 @@ class AdvancePage(Shown):
 
     data: list[AdvanceShown]
     has_more: bool
-    next_cursor: str | None
+    next_cursor: AdvanceRef | None
 
 
 class SettleAsked(Given):
@@ -339,7 +346,7 @@ class SettlementShown(Shown):
     """Freight paid in and how it was shared."""
 
     id: str
-    waybill: HashText
+    waybill: WaybillRef
     received_fen: AmountFen
     to_loans_fen: AmountFen
     to_children_fen: AmountFen
@@ -425,8 +432,8 @@ class OpenPayout(Shown):
     What the bank has paid carries the sequence and value day that the custodian signs.
     """
 
-    payout: HashText
-    party: PartyText
+    payout: PayoutRef
+    party: PartyRef
     account: HashText
     amount_fen: AmountFen
     state: str
@@ -471,13 +478,13 @@ class QuestionList(Shown):
 class PayoutShown(Shown):
     """A payout with every stage, from the consignee's signature to the bank's word and the burn."""
 
-    id: HashText
-    party: PartyText
+    id: PayoutRef
+    party: PartyRef
     account: HashText
     amount_fen: AmountFen
     state: str
-    advance: HashText | None
-    trip: HashText | None
+    advance: AdvanceRef | None
+    trip: TripRef | None
     leg: int = Field(description="attempts to pay; each has a sequence of its own")
     sequence: str
     bank_reference: str
@@ -557,7 +564,7 @@ class SubjectNamed(Given):
 class CreditAssigned(Given):
     """For whom money in suspense came in: the collection account of a waybill, or a party's own account."""
 
-    waybill: HashText | None = None
+    waybill: WaybillText | None = None
     party: PartyText | None = None
 
     @model_validator(mode="after")

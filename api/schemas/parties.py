@@ -12,7 +12,9 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
+    KeyRef,
     NameText,
+    PartyRef,
     PartyText,
     Shown,
     SignatureText,
@@ -64,7 +66,7 @@ class PartyGiven(SignedForm):
 class PartyShown(Shown):
     """A party."""
 
-    id: PartyText
+    id: PartyRef
     name_zh: str
     name_en: str
     kind: str
@@ -107,8 +109,8 @@ class KeyChanged(Given):
 class KeyOpened(Shown):
     """A new API key; the token is shown this once."""
 
-    key_id: str
-    party: PartyText
+    key_id: KeyRef
+    party: PartyRef
     scopes: list[str]
     label: str
     token: str
@@ -117,7 +119,7 @@ class KeyOpened(Shown):
 class KeyShown(Shown):
     """An API key without its secret."""
 
-    key_id: str
+    key_id: KeyRef
     scopes: list[str]
     label: str
     created_at: Instant

@@ -7,7 +7,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.values import AmountFen, HashText, Instant, PartyText, Shown
+from api.schemas.values import (
+    AdvanceRef,
+    AmountFen,
+    HashText,
+    Instant,
+    PartyRef,
+    PayoutRef,
+    Shown,
+    TripRef,
+    WaybillRef,
+)
 
 
 class ShareShown(Shown):
@@ -66,20 +76,20 @@ class FundFlowShown(Shown):
     bank_reference: str = Field(
         description="the bank's number; empty if no bank is joined", examples=["B20260126000001"]
     )
-    payee: PartyText
+    payee: PartyRef
     payee_name: str = Field(examples=["王师傅"])
     account_tail: str = Field(description="last four digits; empty if unknown", examples=["0001"])
     amount_fen: AmountFen
     paid_at: Instant
-    waybill: HashText
+    waybill: WaybillRef
     shipping_note: str = Field(examples=["YD20260126-003"])
     serial: str = Field(examples=["0101"])
     carrier_name: str = Field(examples=["王师傅"])
     plate: str = Field(examples=["苏A·4716"])
     freight_fen: AmountFen
-    trip: HashText
-    advance: HashText
-    payout: HashText
+    trip: TripRef
+    advance: AdvanceRef
+    payout: PayoutRef
 
 
 class FundFlowList(Shown):

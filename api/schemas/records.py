@@ -13,8 +13,10 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
-    PartyText,
+    PartyRef,
+    PartyRefOrNone,
     Shown,
+    WaybillRef,
     plain_text,
 )
 from api.schemas.waybills import PlateText, TerminalText
@@ -78,10 +80,10 @@ class ReceivableShown(Shown):
     """What is owed on the borrower's waybill."""
 
     object: Literal["receivable"] = "receivable"
-    waybill: HashText
-    debtor: PartyText
-    owner: PartyText
-    lender: str = Field(description="who holds it in pledge; empty if nobody", examples=["7"])
+    waybill: WaybillRef
+    debtor: PartyRef
+    owner: PartyRef
+    lender: PartyRefOrNone = Field(description="who holds it in pledge; empty if nobody")
     freight_fen: AmountFen
     received_fen: AmountFen
     term_days: int = Field(examples=[45])
@@ -96,7 +98,9 @@ class ReceivablePage(Shown):
     object: Literal["list"] = "list"
     data: list[ReceivableShown]
     has_more: bool
-    next_cursor: str | None = Field(description="give it as `starting_after` for the next page")
+    next_cursor: WaybillRef | None = Field(
+        description="give it as `starting_after` for the next page"
+    )
 
 
 class EntryLine(Shown):
@@ -134,7 +138,7 @@ class AttestationShown(Shown):
     """A signed verdict on a drive."""
 
     object: Literal["attestation"] = "attestation"
-    attestor: PartyText
+    attestor: PartyRef
     verdict: str = Field(examples=["pass"])
     root: str = Field(examples=["0x" + "5c" * 32])
     findings: str = Field(examples=["0x" + "5c" * 32])

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from api.object_ids import HASHES, plain_hash_of, plain_party
+from api.object_ids import HASHES, plain_hash_of, plain_party, shown
 from chain.clock import require_utc, rfc3339
 from chain.money import JSON_MAX_FEN
 
@@ -106,11 +106,72 @@ WaybillText = Annotated[str, _PLAIN_HASH, _id_of("waybill", "a waybill")]
 TripText = Annotated[str, _PLAIN_HASH, _id_of("trip", "a trip")]
 """A trip's id as given; the plain hash once read."""
 
+PayoutText = Annotated[str, _PLAIN_HASH, _id_of("payout", "a payout")]
+"""A payout's id as given; the plain hash once read."""
+
+KeyText = Annotated[
+    str,
+    Field(pattern=r"^(key_)?[0-9a-f]{16}$", examples=["key_0123456789abcdef"]),
+    AfterValidator(lambda value: value.removeprefix("key_")),
+]
+"""An API key's id as given; it is no secret."""
+
+KeyRef = Annotated[
+    str,
+    PlainSerializer(
+        lambda value: f"key_{value}",
+        return_type=Annotated[
+            str, Field(pattern=r"^key_[0-9a-f]{16}$", examples=["key_0123456789abcdef"])
+        ],
+        when_used="json",
+    ),
+]
+"""An API key's id as answers show it."""
+
 AdvanceText = Annotated[str, _PLAIN_HASH, _id_of("advance", "an advance")]
 """An advance's id as given; the plain hash once read."""
 
 LineText = Annotated[str, _PLAIN_HASH, _id_of("line", "a credit line")]
 """A credit line's id as given; the plain hash once read."""
+
+
+def _shown_id(kind: str, what: str, *, or_none: bool = False) -> PlainSerializer:
+    """Writes an id of one kind with its prefix, and tells the document its form."""
+    prefix, digits = (
+        ("pty", "[1-9][0-9]{0,19}") if kind == "party" else (HASHES[kind], "[0-9a-f]{64}")
+    )
+    example = "7210398421153" if kind == "party" else "5c" * 32
+    form = Annotated[
+        str,
+        Field(
+            pattern=rf"^({prefix}_{digits})?$" if or_none else rf"^{prefix}_{digits}$",
+            examples=[f"{prefix}_{example}"],
+            description=f"{what}'s id",
+        ),
+    ]
+    return PlainSerializer(shown(kind), return_type=form, when_used="json")
+
+
+PartyRef = Annotated[str, _shown_id("party", "a party")]
+"""A party's id as answers show it; plain within Python, prefixed in JSON, like those that follow."""
+
+PartyRefOrNone = Annotated[str, _shown_id("party", "a party", or_none=True)]
+"""The same; empty where there is none (yet)."""
+
+WaybillRef = Annotated[str, _shown_id("waybill", "a waybill")]
+"""A waybill's id as answers show it."""
+
+TripRef = Annotated[str, _shown_id("trip", "a trip")]
+"""A trip's id as answers show it."""
+
+LineRef = Annotated[str, _shown_id("line", "a credit line")]
+"""A credit line's id as answers show it."""
+
+AdvanceRef = Annotated[str, _shown_id("advance", "an advance")]
+"""An advance's id as answers show it."""
+
+PayoutRef = Annotated[str, _shown_id("payout", "a payout")]
+"""A payout's id as answers show it."""
 
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x" + "a1" * 20])]
 """An EVM address."""

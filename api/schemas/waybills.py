@@ -10,12 +10,14 @@ from api.schemas.signing import TypedData
 from api.schemas.values import (
     AmountFen,
     Given,
-    HashText,
     Instant,
     NameText,
+    PartyRef,
     PartyText,
     Shown,
     SignatureText,
+    TripRef,
+    WaybillRef,
     WaybillText,
     plain_text,
 )
@@ -113,16 +115,16 @@ class WaybillDraft(Given):
 class WaybillShown(Shown):
     """A waybill as it stands."""
 
-    id: HashText
+    id: WaybillRef
     object: Literal["waybill"] = "waybill"
-    parent: HashText | None
-    root: HashText
+    parent: WaybillRef | None
+    root: WaybillRef
     tier: int
     stage: str
-    issuer: PartyText
-    performer: PartyText
-    consignee: PartyText
-    trip: HashText | None
+    issuer: PartyRef
+    performer: PartyRef
+    consignee: PartyRef
+    trip: TripRef | None
     papers: dict[str, Any]
     freight_fen: AmountFen
     paid_fen: AmountFen
@@ -135,7 +137,7 @@ class WaybillShown(Shown):
     sign_by: Instant
     term_days: int
     declared: bool
-    waits_for: list[PartyText] = Field(description="parties whose signatures are missing")
+    waits_for: list[PartyRef] = Field(description="parties whose signatures are missing")
     refusal: str = Field(description="why the chain refused it; empty if it did not")
     to_sign: TypedData | None = Field(
         default=None, description="what the caller is asked to sign; null when nothing is"
@@ -151,7 +153,9 @@ class WaybillPage(Shown):
     object: Literal["list"] = "list"
     data: list[WaybillShown]
     has_more: bool
-    next_cursor: str | None = Field(description="give it as `starting_after` for the next page")
+    next_cursor: WaybillRef | None = Field(
+        description="give it as `starting_after` for the next page"
+    )
 
 
 class SignatureGiven(Given):
@@ -173,5 +177,5 @@ class WaybillsImported(Shown):
     """What a file has become."""
 
     imported: int
-    waybills: dict[str, HashText] = Field(description="waybill id by the row's ref")
+    waybills: dict[str, WaybillRef] = Field(description="waybill id by the row's ref")
     refused: list[RowRefused]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import sqlmodel
 from sqlmodel import Session, col
 
-from api.object_ids import About, new_id
+from api.object_ids import About, new_id, prefixed
 from api.tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from chain.clock import Clock, rfc3339
 from chain.ids import PartyId
@@ -62,7 +62,11 @@ class Telling:
 
     def payload(self) -> str:
         """The body of the message, to the byte."""
-        data = {"object": self.about.kind, "id": self.about.id, "facts": dict(self.facts)}
+        data = {
+            "object": self.about.kind,
+            "id": prefixed(self.about.kind, self.about.id),
+            "facts": dict(self.facts),
+        }
         body = {"type": self.kind, "timestamp": rfc3339(self.at), "data": data}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         if len(text.encode()) > MOST_PAYLOAD:  # a list that grew: the object tells the rest

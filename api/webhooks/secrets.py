@@ -8,13 +8,16 @@ import hashlib
 import hmac
 import secrets
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.errors import ApiError
+from chain.sealing import Keyring, UnsealError
 
 PREFIX = "whsec_"
+_PLACE = "webhook_secret.sealed:"
 LEAST, MOST = 24, 64
 """Bytes of a secret, as Standard Webhooks asks."""
 
@@ -52,27 +55,39 @@ def check_secret(text: str) -> bytes:
 
 
 class Sealer:
-    """Seals secrets under a key that is not in the database.
+    """Seals secrets by the keyring that seals everything here, and tells a secret that was used before.
 
     Args:
-        master: the platform's secret; the sealing key is derived from it.
+        keyring: the system's; a new master key is put in front of the old ones.
+        master: secret of the fingerprints, which must not change; what was sealed before there was one
+            keyring is sealed under a key derived from it, and still opens.
     """
 
-    def __init__(self, master: bytes) -> None:
+    def __init__(self, keyring: Keyring, master: bytes) -> None:
         def derive(info: bytes) -> bytes:
             return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(master)
 
-        self._cipher = AESGCM(derive(b"yundan webhook secrets"))
+        self._keyring = keyring
+        self._before = AESGCM(derive(b"yundan webhook secrets"))
         self._fingerprint = derive(b"yundan webhook secret fingerprints")
 
     def seal(self, secret: str, owner: str) -> bytes:
         """The sealed form; it opens for the same owner alone."""
-        nonce = secrets.token_bytes(12)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), owner.encode())
+        return self._keyring.seal(secret.encode(), _PLACE + owner)
 
     def open(self, sealed: bytes, owner: str) -> str:
-        """The secret."""
-        return self._cipher.decrypt(sealed[:12], sealed[12:], owner.encode()).decode()
+        """The secret.
+
+        Raises:
+            UnsealError: another owner's, or sealed under a master key that is not here.
+        """
+        try:
+            return self._keyring.open(sealed, _PLACE + owner).decode()
+        except UnsealError as refused:
+            try:
+                return self._before.decrypt(sealed[:12], sealed[12:], owner.encode()).decode()
+            except (InvalidTag, ValueError):
+                raise refused from None
 
     def fingerprint(self, secret: str) -> str:
         """What tells a secret that was used before, without the secret."""

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from api.client import ClientError, YundanClient
+from api.client import ClientError, YundanClient, plain
 from api.demo_orders import Orders
 from chain.clock import rfc3339
 from chain.errors import YundanError
@@ -154,7 +154,7 @@ class LiveDrives:
                 carrier.client.post("/v1/waybills", draft, once=f"{name}.waybill.{tier}")["id"]
             )
         shown = carrier.get(f"/v1/waybills/{ids[-1]}")
-        return ids, str(shown["trip"])
+        return ids, plain(shown["trip"])
 
     def _sign(self, waybills: list[str], *, seat: bool) -> None:
         sides = ("consignor", "carrier", "subcontractor", self._driver)

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from api.client import plain
 from chain.abi import address
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.events import Minted
@@ -413,7 +414,7 @@ def sign_waybills(world: World) -> None:
     world.wait("the issue of every waybill", all_issued)
     for drive in world.drives():
         shown = carrier.get(f"/v1/waybills/{world.waybills[f'{drive.key}/2']}")
-        world.trips[drive.key] = shown["trip"]
+        world.trips[drive.key] = plain(shown["trip"])
     print(f"     {signatures} signatures; {len(world.waybills)} waybills stand on chain")
 
 

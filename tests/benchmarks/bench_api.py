@@ -28,7 +28,7 @@ import sqlalchemy as sa
 import structlog
 
 from api.bulk_runner import run_jobs
-from api.client import YundanClient
+from api.client import YundanClient, plain
 from tests.integration.api.system import System, key, plan
 from tests.integration.api.test_imports import as_csv, as_excel, rows_of
 from tests.integration.api.test_waybills import draft
@@ -208,7 +208,7 @@ def bench_lists(system: System, firms: dict[str, YundanClient], kind: str) -> No
     auth = {"Authorization": f"Bearer {carrier._token}"}
     found = {}
     for size in SIZES:
-        fill(system, made["id"], size)
+        fill(system, plain(made["id"]), size)
         with system.container.read() as services:
             ids = services.session.execute(
                 sa.text("SELECT waybill_id FROM waybill WHERE number % :step = 0").bindparams(step=max(1, size // 500))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from api.audit.export import export_trip
+from api.client import plain
 from api.jobs import commit_tracks, judge_arrived
 from api.verifier.portfolio import Summary, verify_packs
 from api.verifier.verify import Trust, verify_pack
@@ -103,7 +104,7 @@ def build(system: System, count: int) -> str:
     line = a_day.open_line(system, cast)
     system.later(a_day.BEGIN - dt.timedelta(minutes=30))
     ids = a_day.send_waybills(system, cast)
-    trip = cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"]
+    trip = plain(cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"])
     a_day.ask_advance(system, cast, line, ids, trip)
     system.later(a_day.BEGIN - dt.timedelta(seconds=30))
     cast["driver"].act(f"/v1/deliveries/{trip}/loading")

@@ -9,6 +9,7 @@ import time
 import uvicorn
 
 from api.app import create_app
+from api.client import plain
 from api.jobs import judge_arrived
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.settlement_token import SettlementToken
@@ -45,7 +46,7 @@ class Day:
         self.line = open_line(system, cast)
         system.later(BEGIN - dt.timedelta(minutes=30))
         ids = send_waybills(system, cast)
-        self.trip = cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"]
+        self.trip = plain(cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"])
         self.advance = ask_advance(system, cast, self.line, ids, self.trip)
         system.later(BEGIN - dt.timedelta(seconds=30))
         cast["driver"].act(f"/v1/deliveries/{self.trip}/loading")

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
+from api.client import plain
 from chain.clock import rfc3339
 from tests.e2e.phone_trip import Firm
 
@@ -42,7 +43,7 @@ class Gate:
         waybill = firm.offer(str(self.driver.party), **change)
         self.driver.sign_waybill(waybill["id"])
         product.settle()
-        self.trip = self.driver.get(f"/v1/waybills/{waybill['id']}")["trip"]
+        self.trip = plain(self.driver.get(f"/v1/waybills/{waybill['id']}")["trip"])
         self.driver.act(f"/v1/deliveries/{self.trip}/loading")
         product.settle()
         self.code = firm.code(self.trip)

@@ -19,13 +19,14 @@ async function freshToken() {
 }
 
 export async function ask(path, { method = "GET", body, once, type = "application/json" } = {}) {
+  const key = once || newKey(); // one act, one key, however often it is sent
   const send = () =>
     fetch(path, {
       method,
       headers: {
         accept: "application/json",
-        ...(method === "GET" ? {} : { "x-csrf-token": csrf, "content-type": type }),
-        ...(once ? { "idempotency-key": once } : {}),
+        "accept-language": document.documentElement.lang || "zh", // the page's, whatever the browser likes
+        ...(method === "GET" ? {} : { "x-csrf-token": csrf, "content-type": type, "idempotency-key": key }),
       },
       body: body === undefined ? undefined : type === "application/json" ? JSON.stringify(body) : body,
     });

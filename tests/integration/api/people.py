@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+
 from fastapi.testclient import TestClient
 
 from api.app import create_app
 
 PASSWORD = "a truck full of sugar, at dawn"  # pragma: allowlist secret
+
+
+def post_once(who, path, body):
+    """Sends JSON without a session or a key of the API; ``who`` has an ``http``."""
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    return who.http.post(path, json=body, headers=headers)
 
 
 def open_account(system, owner, login, role="owner"):
@@ -16,7 +24,7 @@ def open_account(system, owner, login, role="owner"):
     else:
         token = owner.post("/v1/invitations", {"role": role})["token"]
     body = {"token": token, "login": login, "name": f"Person {login}", "password": PASSWORD}
-    answer = system.http.post("/v1/invitations/acceptance", json=body)
+    answer = post_once(system, "/v1/invitations/acceptance", body)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
@@ -40,7 +48,8 @@ class Browser:
         return answer
 
     def request(self, method, path, **options):
-        headers = {"X-CSRF-Token": self.csrf} | options.pop("headers", {})
+        headers = {"X-CSRF-Token": self.csrf, "Idempotency-Key": secrets.token_hex(8)}
+        headers |= options.pop("headers", {})
         return self.http.request(method, path, headers=headers, **options)
 
     def get(self, path, **options):

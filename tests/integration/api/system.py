@@ -37,7 +37,9 @@ def key(word: str) -> LocalSigner:
 class System:
     """Built once for a module; ``settle`` does what the worker would do."""
 
-    def __init__(self, folder: Path, url: str = "", **more: object) -> None:
+    def __init__(
+        self, folder: Path, url: str = "", http: type[TestClient] = TestClient, **more: object
+    ) -> None:
         self.chain = LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False)
         self.chain.__enter__()
         secret = hashlib.sha256(b"test relayer").hexdigest()
@@ -71,7 +73,7 @@ class System:
             folder=self.settings.deployments,
         )
         self.indexer = self.container.indexer()
-        self.http = TestClient(create_app(self.container), raise_server_exceptions=False)
+        self.http = http(create_app(self.container), raise_server_exceptions=False)
         self.http.__enter__()
 
     def close(self) -> None:

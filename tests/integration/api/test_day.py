@@ -13,8 +13,9 @@ import python_calamine
 
 from api.attestor import Attestor
 from api.bulk.columns import BEIJING
-from api.client import ClientError
+from api.client import ClientError, plain
 from api.jobs import commit_tracks, judge_arrived, watch_trips
+from api.object_ids import prefixed
 from chain.bindings.delivery_registry import DeliveryRegistry
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
@@ -32,7 +33,8 @@ from deploy.demo.roads import (
     planned_line,
     point_at,
 )
-from tests.integration.api.system import WITNESS_ONE, key
+from tests.integration.api.repeating import Repeating
+from tests.integration.api.system import WITNESS_ONE, System, key
 
 RUN, FROM, TO = "1107", PLACES[0], PLACES[2]
 RUNS = load_runs()
@@ -58,6 +60,13 @@ def plan() -> dict:
         "delivery": gates[1],
         "corridor_half_width_m": CORRIDOR_M,
     }
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    made = System(tmp_path_factory.mktemp("system"), http=Repeating)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +112,7 @@ def open_line(system, cast) -> str:
         },
     )
     system.settle()
-    return line["id"]
+    return plain(line["id"])
 
 
 def send_waybills(system, cast) -> dict[str, str]:
@@ -132,7 +141,8 @@ def send_waybills(system, cast) -> dict[str, str]:
     writer = csv.DictWriter(out, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    ids = carrier.post_file("/v1/waybills/import", out.getvalue().encode())["waybills"]
+    taken = carrier.post_file("/v1/waybills/import", out.getvalue().encode())["waybills"]
+    ids = {ref: plain(waybill) for ref, waybill in taken.items()}
     for tier, sides in enumerate(
         (("consignor", "carrier"), ("carrier", "haulier"), ("haulier", "driver"))
     ):
@@ -152,7 +162,8 @@ def ask_advance(system, cast, line, ids, trip) -> str:
     }  # fmt: skip
     decided = borrower.post("/v1/advances/decision", asked)
     assert decided["verdict"] in {"approve", "review"}, decided["reasons"]
-    advance = borrower.post("/v1/advances", borrower.sign(decided["to_sign"]))["id"]
+    asked = borrower.sign(decided["to_sign"])
+    advance = plain(borrower.post("/v1/advances", asked)["id"])
     system.settle()
     cast["carrier"].act(f"/v1/advances/{advance}/acknowledgement")
     cast["driver"].act(f"/v1/advances/{advance}/consent")
@@ -189,7 +200,10 @@ def drive(system, cast) -> None:
             ]
         }
         answer = system.http.post(
-            "/v1/positions/13900004716", json=body, auth=("13900004716", code["code"])
+            "/v1/positions/13900004716",
+            json=body,
+            auth=("13900004716", code["code"]),
+            headers={"Idempotency-Key": f"piece-{first}"},
         )
         assert answer.json() == {"taken": len(piece), "new": len(piece)}
         watch_trips(system.container)
@@ -222,7 +236,7 @@ def day(system, cast):
     line = open_line(system, cast)
     system.later(BEGIN - dt.timedelta(minutes=30))
     ids = send_waybills(system, cast)
-    trip = cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"]
+    trip = plain(cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"])
     advance = ask_advance(system, cast, line, ids, trip)
     system.later(BEGIN - dt.timedelta(seconds=30))
     cast["driver"].act(f"/v1/deliveries/{trip}/loading")
@@ -254,12 +268,55 @@ def test_the_confirmation_pays_the_driver_in_that_transaction(cast, day):
 
 def test_the_drivers_money_tells_its_stages_from_the_receipt_on(cast, day):
     (told,) = cast["driver"].get("/v1/payouts")["data"]
-    assert (told["trip"], told["advance"]) == (day["trip"], day["advance"])
+    assert (told["trip"], told["advance"]) == tuple(
+        prefixed(kind, day[kind]) for kind in ("trip", "advance")
+    )
     assert (told["amount_fen"], told["state"]) == (86_400, "queued")
     assert [stage["name"] for stage in told["stages"] if stage["at"]] == ["signed", "queued"]
     assert told["bank_seconds"] is None
     for side in ("lender", "haulier"):
         assert cast[side].get(f"/v1/payouts/{told['id']}") == told
+
+
+def test_every_write_of_the_day_happens_once_and_its_key_takes_no_other_body(system, day):
+    """Each write of this day was sent twice more: the same answer, and none for another body."""
+    assert system.http.wrong == []
+    kinds = {
+        (method, re.sub(r"/(0x[0-9a-f]+|[0-9]+)", "/*", path))
+        for method, path in system.http.proved
+    }
+    assert kinds >= {
+        ("POST", path)
+        for path in (
+            "/v1/parties/form", "/v1/parties", "/v1/keys", "/v1/vault/form", "/v1/vault",
+            "/v1/lines/form", "/v1/lines", "/v1/routes", "/v1/waybills/import",
+            "/v1/waybills/*/signatures", "/v1/advances/decision", "/v1/advances",
+            "/v1/advances/*/acknowledgement", "/v1/advances/*/consent", "/v1/advances/*/approval",
+            "/v1/terminals", "/v1/positions/*", "/v1/deliveries/*/loading",
+            "/v1/deliveries/*/confirmation", "/v1/trips/*/attestations",
+        )
+    }  # fmt: skip
+
+
+def test_trip_line_and_advance_have_etags_that_guard_acts_on_them(system, cast, day):
+    for who, path in (
+        ("consignee", f"/v1/trips/{day['trip']}"),
+        ("lender", f"/v1/advances/{day['advance']}"),
+        ("lender", f"/v1/lines/{day['line']}"),
+    ):
+        auth = {"Authorization": f"Bearer {cast[who]._token}"}
+        tag = system.http.get(path, headers=auth).headers["etag"]
+        assert system.http.get(path, headers=auth | {"If-None-Match": tag}).status_code == 304
+    lender = {"Authorization": f"Bearer {cast['lender']._token}"}
+    path = f"/v1/advances/{day['advance']}"
+    tag = system.http.get(path, headers=lender).headers["etag"]
+
+    def retry(match, word):
+        headers = lender | {"If-Match": match, "Idempotency-Key": f"retry-{word}"}
+        return system.http.post(f"{path}/retry", headers=headers)
+
+    assert retry('"of yesterday"', "stale").json()["code"] == "precondition_failed"
+    assert system.http.get(path, headers=lender | {"If-None-Match": tag}).status_code == 304
 
 
 def test_a_receipt_is_signed_once(cast, day):
@@ -430,14 +487,14 @@ def test_fund_flows_tell_the_lender_what_the_bank_has_paid_and_nobody_else(syste
     days = {"first": "2026-01-01", "last": "2026-12-31"}
     assert cast["lender"].get("/v1/fund-flows", **days)["data"] == []  # queued is not paid
     sequence = Hash32("0x" + "c3" * 32)
-    receipt = PayoutReceipt(Hash32(payout["id"]), sequence, 20_490)
+    receipt = PayoutReceipt(Hash32(plain(payout["id"])), sequence, 20_490)
     domain = system.container.client.domain("SettlementToken")
     signatures = [key(name).sign_typed_data(receipt, domain) for name in ("bank one", "bank two")]
     system.send(SettlementToken.confirm_payout(receipt, *signatures), "paid out")
     (flow,) = cast["lender"].get("/v1/fund-flows", **days)["data"]
     assert (flow["sequence"], flow["document"]) == (sequence, f"YD{'C3' * 16}")
-    assert (flow["payee"], flow["amount_fen"]) == (str(cast["driver"].party), 86_400)
-    assert (flow["trip"], flow["advance"], flow["waybill"]) == (
+    assert (flow["payee"], flow["amount_fen"]) == (f"pty_{cast['driver'].party}", 86_400)
+    assert tuple(plain(flow[kind]) for kind in ("trip", "advance", "waybill")) == (
         day["trip"], day["advance"], day["ids"]["t2"],
     )  # fmt: skip
     assert (flow["shipping_note"], flow["serial"], flow["plate"]) == (

@@ -38,7 +38,7 @@ def bomb() -> bytes:
 @pytest.fixture(scope="module")
 def waybill(system, firms):
     body = draft(system, firms, "consignor", "carrier", shipping_note="YD-DOC")
-    return "wb_" + firms["carrier"].post("/v1/waybills", body)["id"][2:]
+    return firms["carrier"].post("/v1/waybills", body)["id"]
 
 
 def send(system, firm, content, *, kind="image/jpeg", once="", **query):
@@ -100,7 +100,10 @@ def test_a_stranger_sees_no_document_and_sends_none(system, firms, waybill):
     headers = {"Authorization": f"Bearer {firms['stranger']._token}"}
     for path in (f"/v1/documents/{kept['id']}", kept["url"], f"/v1/documents?about={waybill}"):
         assert system.http.get(path, headers=headers).status_code == 404, path
-    assert system.http.delete(f"/v1/documents/{kept['id']}", headers=headers).status_code == 404
+    answer = system.http.delete(
+        f"/v1/documents/{kept['id']}", headers=headers | {"Idempotency-Key": "stranger"}
+    )
+    assert answer.status_code == 404
     assert send(system, firms["stranger"], photo(), about=waybill).status_code == 404
     seen = system.http.get(
         f"/v1/documents?about={waybill}",
@@ -113,11 +116,14 @@ def test_only_its_owner_takes_content_away_and_the_hash_stands(system, firms, wa
     content = photo(colour=(70, 1, 1))
     kept = send(system, firms["carrier"], content, about=waybill, name="face.jpg").json()
     path = f"/v1/documents/{kept['id']}"
-    other = {"Authorization": f"Bearer {firms['consignor']._token}"}
-    mine = {"Authorization": f"Bearer {firms['carrier']._token}"}
+    once = {"Idempotency-Key": "erase"}
+    other = {"Authorization": f"Bearer {firms['consignor']._token}"} | once
+    mine = {"Authorization": f"Bearer {firms['carrier']._token}"} | once
     assert system.http.delete(path, headers=other).status_code == 404
     gone = system.http.delete(path, headers=mine).json()
     assert (gone["sha256"], gone["name"]) == (kept["sha256"], "")
+    assert system.http.delete(path, headers=mine).json() == gone  # the kept answer
+    mine["Idempotency-Key"] = "erase-again"
     assert system.http.delete(path, headers=mine).json() == gone
     answer = system.http.get(kept["url"], headers=other)
     assert (answer.status_code, answer.json()["code"]) == (410, "content_gone")
@@ -143,7 +149,7 @@ def test_a_bad_file_is_told_and_not_kept(system, firms, content, says):
     with pytest.raises(MediaRefusedError, match=says):
         sniff(content)
     body = draft(system, firms, "consignor", "carrier", shipping_note="YD-BAD")
-    about = "wb_" + firms["carrier"].post("/v1/waybills", body, once="bad-doc")["id"][2:]
+    about = firms["carrier"].post("/v1/waybills", body, once="bad-doc")["id"]
     answer = send(system, firms["carrier"], content, about=about, kind="application/octet-stream")
     assert (answer.status_code, answer.json()["code"]) == (422, "media_refused")
     assert answer.json()["field"] == "body"

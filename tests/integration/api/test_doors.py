@@ -58,7 +58,7 @@ SAMPLE = {
     "endpoint": "we_" + "0b" * 12, "event": "evt_" + "0c" * 12, "delivery": "whd_" + "0d" * 12,
     "document": "doc_" + "0a" * 12,
     "payout": "0x" + "05" * 32, "account": "0x" + "06" * 32, "reference": "BK1",
-    "kind": "bad_message", "act": "0x" + "07" * 32,
+    "name": "no-such-road", "kind": "bad_message", "act": "0x" + "07" * 32,
 }  # fmt: skip
 
 
@@ -130,7 +130,8 @@ def test_another_partys_key_cannot_be_revoked(system):
     mine, other = system.party("mine"), system.party("other")
     (shown,) = other.get("/v1/keys")["data"]
     answer = system.http.delete(
-        f"/v1/keys/{shown['key_id']}", headers={"Authorization": f"Bearer {mine._token}"}
+        f"/v1/keys/{shown['key_id']}",
+        headers={"Authorization": f"Bearer {mine._token}", "Idempotency-Key": "not-mine"},
     )
     assert answer.status_code == 404
     assert other.get("/v1/trips")["data"] == []

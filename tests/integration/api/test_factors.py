@@ -64,6 +64,20 @@ def test_an_authenticator_is_asked_for_once_it_is_set_up_and_each_code_opens_onc
         assert Browser(system).sign_in("totp").status_code == 201
 
 
+def test_the_door_asks_for_the_second_factor_as_the_api_does(system, firm):
+    """A password alone opens the page's door to nobody who has an authenticator."""
+    open_account(system, firm, "door totp", "auditor")
+    browser = signed_in(system, "door totp")
+    secret = browser.post("/v1/me/totp").json()["secret"]
+    with at(system, minutes=5) as now:
+        code = totp_code(secret, now)
+        assert browser.post("/v1/me/totp/confirmation", json={"code": code}).status_code == 200
+    form = {"login": "door totp", "password": PASSWORD}
+    answer = Browser(system).http.post("/door", data=form, follow_redirects=False)
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
 def test_what_is_grave_asks_for_a_fresh_proof(system, firm):
     browser = signed_in(system, "factor boss")
     ask = {"scopes": "read", "label": "late"}
@@ -107,6 +121,12 @@ def test_a_passkey_signs_in_and_each_challenge_answers_once(system, firm):
     assert made.status_code == 201, made.text
     assert owner.post("/v1/me/passkeys", json=body).json()["code"] == "passkey_refused"
     browser = Browser(system)
+    alone = browser.sign_in("keyholder")
+    assert (alone.status_code, alone.json()["code"]) == (401, "second_factor_needed")
+    assert alone.json()["facts"]["any_of"] == ["passkey"]
+    recovery = made.json()["recovery_codes"]
+    assert Browser(system).sign_in("keyholder", code=recovery[0]).status_code == 201
+    assert Browser(system).sign_in("keyholder", code=recovery[0]).status_code == 401
     asked = browser.http.post("/v1/sessions/passkey/options").json()
     shown = {"challenge": asked["challenge"], "answer": device.show(asked["options"])}
     answer = browser.http.post("/v1/sessions/passkey", json=shown)
@@ -219,7 +239,9 @@ def test_a_key_of_an_owner_has_no_more_than_he_asks_and_ends_in_time(system, fir
     headers = {"Authorization": f"Bearer {made['token']}"}
     assert system.http.get("/v1/trips", headers=headers).status_code == 200
     assert (
-        system.http.post("/v1/invitations", json={"role": "owner"}, headers=headers).status_code
+        system.http.post(
+            "/v1/invitations", json={"role": "owner"}, headers=headers | {"Idempotency-Key": "no"}
+        ).status_code
         == 403
     )
     with at(system, days=1, seconds=1):
@@ -251,6 +273,6 @@ def test_a_key_works_from_its_networks_alone(system, firm):
     answer = system.http.patch(
         f"/v1/keys/{made['key_id']}",
         json={"allowed_from": []},
-        headers={"Authorization": f"Bearer {other._token}"},
+        headers={"Authorization": f"Bearer {other._token}", "Idempotency-Key": "not-mine"},
     )
     assert answer.status_code == 404

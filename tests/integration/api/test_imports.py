@@ -143,7 +143,7 @@ def test_the_regulators_names_and_units_are_understood(system, firms):
         "2026-01-27T00:00:00Z",
         "2026-01-27T12:30:00Z",
     )
-    assert shown["issuer"] == str(firms["consignor"].party)
+    assert shown["issuer"] == f"pty_{firms['consignor'].party}"
 
 
 def test_every_bad_cell_is_named_and_nothing_is_written(system, firms):

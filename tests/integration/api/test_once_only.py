@@ -137,12 +137,13 @@ def test_sixteen_clients_with_one_key_do_the_work_once(storage):
 
 
 def test_what_makes_two_requests_the_same():
-    same = request_hash("POST", "/v1/waybills", "application/json", b"{}")
+    same = request_hash("POST", "/v1/waybills", "application/json", b"{}", key=b"k")
     others = [
-        request_hash("PATCH", "/v1/waybills", "application/json", b"{}"),
-        request_hash("POST", "/v1/waybills?a=1", "application/json", b"{}"),
-        request_hash("POST", "/v1/waybills", "text/csv", b"{}"),
-        request_hash("POST", "/v1/waybills", "application/json", b"{ }"),
+        request_hash("PATCH", "/v1/waybills", "application/json", b"{}", key=b"k"),
+        request_hash("POST", "/v1/waybills?a=1", "application/json", b"{}", key=b"k"),
+        request_hash("POST", "/v1/waybills", "text/csv", b"{}", key=b"k"),
+        request_hash("POST", "/v1/waybills", "application/json", b"{ }", key=b"k"),
+        request_hash("POST", "/v1/waybills", "application/json", b"{}", key=b"other"),
     ]
     assert same not in others
-    assert len(set(others)) == 4
+    assert len(set(others)) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema_rs
 import pytest
@@ -12,7 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from api.client import ClientError
+from api.client import ClientError, plain
 from api.deprecation import DEPRECATIONS, NOTICE
 from api.key_request import Scope
 from tests.integration.api.test_doors import operations
@@ -259,11 +260,13 @@ def test_ids_are_taken_plain_and_prefixed_and_a_wrong_kind_is_told(system, firms
     made = carrier.post(
         "/v1/waybills", draft(system, firms, "consignor", "carrier", shipping_note="YD-P")
     )
-    prefixed = "wb_" + made["id"][2:]
-    assert carrier.get(f"/v1/waybills/{prefixed}")["id"] == made["id"]
-    assert carrier.get(f"/v1/parties/pty_{carrier.party}")["id"] == str(carrier.party)
+    assert re.fullmatch("wb_[0-9a-f]{64}", made["id"])
+    assert carrier.get(f"/v1/waybills/{plain(made['id'])}")["id"] == made["id"]
+    assert carrier.get(f"/v1/waybills/{made['id']}")["id"] == made["id"]
+    for spelled in (f"pty_{carrier.party}", str(carrier.party)):
+        assert carrier.get(f"/v1/parties/{spelled}")["id"] == f"pty_{carrier.party}"
     with pytest.raises(ClientError) as refused:
-        carrier.get("/v1/waybills/trp_" + made["id"][2:])
+        carrier.get("/v1/waybills/trp_" + made["id"][3:])
     assert "this is the id of a trip" in refused.value.problem["detail"]
 
 
@@ -275,7 +278,7 @@ def test_objects_are_expanded_and_lists_read_in_both_directions(system, firms):
             draft(system, firms, "consignor", "carrier", shipping_note=f"YD-X{number}"),
         )
     first = carrier.get("/v1/waybills", limit=2, side="performer", expand="issuer")
-    assert first["data"][0]["expanded"]["issuer"]["id"] == str(firms["consignor"].party)
+    assert first["data"][0]["expanded"]["issuer"]["id"] == f"pty_{firms['consignor'].party}"
     second = carrier.get(
         "/v1/waybills", limit=2, side="performer", starting_after=first["next_cursor"]
     )

@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from api.audit.export import export_trip
+from api.client import plain
 from api.jobs import judge_arrived
 from api.verifier.report import Mark
 from api.verifier.verify import verify_pack
@@ -24,7 +25,7 @@ def failed(system, cast, tmp_path_factory):  # noqa: F811
         line = a_day.open_line(system, cast)
         system.later(a_day.BEGIN - dt.timedelta(minutes=30))
         ids = a_day.send_waybills(system, cast)
-        trip = cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"]
+        trip = plain(cast["driver"].get(f"/v1/waybills/{ids['t2']}")["trip"])
         advance = a_day.ask_advance(system, cast, line, ids, trip)
         system.later(a_day.BEGIN - dt.timedelta(seconds=30))
         cast["driver"].act(f"/v1/deliveries/{trip}/loading")

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
+from api.client import plain
 from api.identity.platform_keys import SelfCustodyError
 from chain.bindings.structs import KeyRecovery
-from tests.integration.api.people import PASSWORD, Browser, open_account, signed_in
+from tests.integration.api.people import PASSWORD, Browser, open_account, post_once, signed_in
 from tests.integration.api.system import key
 
 WORDS = "0x" + "ab" * 32
@@ -22,9 +23,9 @@ def write(browser, path, body, once):
 @pytest.fixture(scope="module")
 def kept(system):
     """A firm that chose to have its key held."""
-    made = system.http.post("/v1/organisations", json={"name": "Kept"}).json()
+    made = post_once(system, "/v1/organisations", {"name": "Kept"}).json()
     body = {"token": made["invitation"], "login": "kept", "name": "K", "password": PASSWORD}
-    system.http.post("/v1/invitations/acceptance", json=body)
+    post_once(system, "/v1/invitations/acceptance", body)
     browser = signed_in(system, "kept")
     asked = {
         "name_zh": "托管公司", "name_en": "Kept Ltd", "kind": "subcontractor",
@@ -35,7 +36,7 @@ def kept(system):
     answer = browser.post("/v1/party-keys/platform", json=asked)
     assert answer.status_code == 202, answer.text
     system.settle()
-    return browser, answer.json()["id"]
+    return browser, plain(answer.json()["id"])
 
 
 def test_custody_is_chosen_shown_and_on_record(system, kept):
@@ -245,9 +246,9 @@ def test_another_organisation_sees_and_decides_no_proposal(system, careful):
 
 
 def test_a_party_is_bound_by_its_own_keys_signature_alone(system, firms):
-    made = system.http.post("/v1/organisations", json={"name": "Unbound"}).json()
+    made = post_once(system, "/v1/organisations", {"name": "Unbound"}).json()
     body = {"token": made["invitation"], "login": "unbound", "name": "U", "password": PASSWORD}
-    system.http.post("/v1/invitations/acceptance", json=body)
+    post_once(system, "/v1/invitations/acceptance", body)
     browser = signed_in(system, "unbound")
     party = system.party("bound driver", "driver")
     form = browser.get("/v1/keys/form", params={"party": str(party.party)}).json()["to_sign"]
@@ -263,5 +264,5 @@ def test_a_party_is_bound_by_its_own_keys_signature_alone(system, firms):
 
     assert browser.post("/v1/organisation/party", json=asked(firms["driver"])).status_code == 422
     bound = browser.post("/v1/organisation/party", json=asked(party))
-    assert bound.json()["party"] == str(party.party)
+    assert bound.json()["party"] == f"pty_{party.party}"
     assert Browser(system).sign_in("unbound").status_code == 201

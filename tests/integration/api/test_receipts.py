@@ -11,7 +11,7 @@ import secrets
 import pytest
 from PIL import Image
 
-from api.client import ClientError
+from api.client import ClientError, plain
 from chain.clock import rfc3339
 from chain.document import document_hash
 from tests.integration.api.system import key, plan
@@ -51,7 +51,7 @@ def trip(system, firms):
     for side in (consignor, driver):
         side.sign_waybill(leaf["id"])
     system.settle()
-    trip = driver.get(f"/v1/waybills/{leaf['id']}")["trip"]
+    trip = plain(driver.get(f"/v1/waybills/{leaf['id']}")["trip"])
     driver.act(f"/v1/deliveries/{trip}/loading")
     system.settle()
     made = driver.post(f"/v1/deliveries/{trip}/receipt-link")

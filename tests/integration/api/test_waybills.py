@@ -66,7 +66,7 @@ def test_three_tiers_are_drafted_signed_and_issued(system, firms):
         "/v1/waybills",
         draft(system, firms, "haulier", "driver", parent=middle["id"], freight_fen=86_400) | LEAF,
     )
-    assert root["waits_for"] == [str(firms[n].party) for n in ("consignor", "carrier")]
+    assert root["waits_for"] == [f"pty_{firms[n].party}" for n in ("consignor", "carrier")]
 
     for waybill, sides in (
         (root, ("consignor", "carrier")),

@@ -21,6 +21,7 @@ from api.webhooks.events import Events
 from api.webhooks.secrets import Sealer, new_secret
 from chain.clock import FixedClock
 from chain.ids import PartyId
+from chain.sealing import Keyring
 from tests.integration.api.receiver import Receiver
 from tests.integration.api.system import System
 
@@ -163,7 +164,11 @@ class Rig:
     """Deliveries over a database and a clock that is moved by hand; a container as the sender asks for."""
 
     def __init__(self, storage):
-        self.storage, self.wall, self.sealer = storage, FixedClock(BEGIN), Sealer(b"\x05" * 32)
+        self.storage, self.wall, self.sealer = (
+            storage,
+            FixedClock(BEGIN),
+            Sealer(Keyring([bytes(range(32))]), b"\x05" * 32),
+        )
         self.session = None
 
     def write(self):

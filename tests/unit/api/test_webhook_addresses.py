@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 
 import pytest
-from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.webhooks.addresses import UrlRefusedError, find_destination, read_networks
 from api.webhooks.secrets import Sealer, SecretRefusedError, check_secret, new_secret
+from chain.sealing import Keyring, UnsealError
 
 PUBLIC = "93.184.216.34"
 
@@ -111,13 +114,34 @@ def test_a_weak_secret_is_refused(text):
 
 
 def test_a_secret_opens_for_its_own_receiver_alone():
-    sealer, secret = Sealer(b"\x05" * 32), new_secret()
+    masters, hashes = bytes(range(32)), b"\x05" * 32
+    sealer, secret = Sealer(Keyring([masters]), hashes), new_secret()
     sealed = sealer.seal(secret, "we_1")
     assert secret.encode() not in sealed
     assert sealer.open(sealed, "we_1") == secret
-    for wrong in (Sealer(b"\x06" * 32), sealer):
-        with pytest.raises(InvalidTag):
-            wrong.open(sealed, "we_2")
+    turned = Sealer(Keyring([bytes(range(1, 33)), masters]), hashes)
+    assert turned.open(sealed, "we_1") == secret  # another master key stands in front
+    for wrong, owner in (
+        (Sealer(Keyring([bytes(range(2, 34))]), hashes), "we_1"),
+        (sealer, "we_2"),
+    ):
+        with pytest.raises(UnsealError):
+            wrong.open(sealed, owner)
+
+
+def test_a_secret_from_before_there_was_one_keyring_still_opens():
+    key = HKDF(SHA256(), 32, salt=None, info=b"yundan webhook secrets").derive(b"\x05" * 32)
+    sealer = Sealer(Keyring([bytes(range(32))]), b"\x05" * 32)
+    for first in (b"\x00", b"\x01"):  # a nonce may begin as a version does
+        nonce = first + bytes(11)
+        sealed = nonce + AESGCM(key).encrypt(nonce, b"whsec_old", b"we_1")
+        assert sealer.open(sealed, "we_1") == "whsec_old"
+        with pytest.raises(UnsealError):
+            sealer.open(sealed, "we_2")
+
+
+def test_the_same_secret_has_one_fingerprint():
+    sealer, secret = Sealer(Keyring([bytes(range(32))]), b"\x05" * 32), new_secret()
     assert (
         sealer.fingerprint(secret) == sealer.fingerprint(secret) != sealer.fingerprint(new_secret())
     )

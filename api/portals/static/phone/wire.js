@@ -16,7 +16,7 @@ export class Problem extends Error {
 export class NoAnswer extends Error {}
 
 export async function ask(path, { method = "GET", body, once, open = false } = {}) {
-  const headers = {};
+  const headers = { "Accept-Language": document.documentElement.lang || "zh" };
   if (!open) headers.Authorization = `Bearer ${await kept("token", "")}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (once) headers["Idempotency-Key"] = once;

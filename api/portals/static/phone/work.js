@@ -93,6 +93,7 @@ export async function openDoor(pin) {
   const opened = await ask("/v1/keys", {
     method: "POST",
     open: true,
+    once: `open.${salt}`,
     body: { party, scopes, label, issued_at: Number(issuedAt), salt, signature },
   });
   await keep("token", opened.token);
