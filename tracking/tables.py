@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from chain.storage import Row
+from chain.storage import Row, SealedBytes
 from tracking import fix_days
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -159,12 +159,12 @@ class TrackVerdictRow(Row, table=True):
 
 
 class TrackEvidenceRow(Row, table=True):
-    """The raw evidence a trip was judged on, frozen then: JSON, packed with zlib."""
+    """The raw evidence a trip was judged on, frozen then: JSON, packed with zlib, sealed as personal data are."""
 
     __tablename__ = "track_evidence"
 
     trip: str = Field(primary_key=True, max_length=66)
-    document: bytes = Field(sa_type=sa.LargeBinary)
+    document: bytes = Field(sa_type=SealedBytes("track_evidence.document"))
 
 
 class TrackSignatureRow(Row, table=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.client import ClientError
+from api.client import ClientError, plain
 from chain.clock import beijing_day, rfc3339
 from chain.ids import LineId
 from finance import forests
@@ -171,7 +171,7 @@ def test_warnings_and_the_earned_limit_through_the_doors(system, two, line):
                 day, day + 5, day,
             )
         )  # fmt: skip
-        assert services.books.find_line(LineId(line)).limit_fen == 9_000_000
+        assert services.books.find_line(LineId(plain(line))).limit_fen == 9_000_000
     assert borrower.get(f"/v1/lines/{line}/limit")["earned_fen"] == 0
     (warning,) = lender.get("/v1/warnings")["data"]
     assert (warning["code"], warning["owner"], warning["action"]) == ("LIMIT_FULL", "risk", "watch")
