@@ -48,7 +48,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         "font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "object-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     # Same-origin, so that a browser says "Origin" with our forms where it says no Sec-Fetch-Site (plain http).
@@ -60,13 +60,16 @@ SECURITY_HEADERS = {
 
 def _headers_of(settings: Settings) -> dict[str, str]:
     """The headers of every answer; a source of map tiles, and nothing else, widens them."""
-    if not settings.map_tiles:
-        return SECURITY_HEADERS
-    parts = urlsplit(settings.map_tiles)
-    policy = SECURITY_HEADERS["Content-Security-Policy"]
-    for rule in ("img-src 'self'", "connect-src 'self'"):
-        policy = policy.replace(rule, f"{rule} {parts.scheme}://{parts.netloc}")
-    return SECURITY_HEADERS | {"Content-Security-Policy": policy}
+    headers = dict(SECURITY_HEADERS)
+    if settings.public_url.startswith("https://") or settings.tls_cert is not None:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if settings.map_tiles:
+        parts = urlsplit(settings.map_tiles)
+        policy = SECURITY_HEADERS["Content-Security-Policy"]
+        for rule in ("img-src 'self'", "connect-src 'self'"):
+            policy = policy.replace(rule, f"{rule} {parts.scheme}://{parts.netloc}")
+        headers["Content-Security-Policy"] = policy
+    return headers
 
 
 def _route_of(scope: Scope) -> str:

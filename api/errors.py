@@ -188,8 +188,14 @@ def problem_of(request: Request, error: YundanError) -> Response:
     )
 
 
+TOLD = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+"""Statuses of refusals that are written into the log by their code: somebody may be trying doors."""
+
+
 def _on_yundan_error(request: Request, error: Exception) -> Response:
     known = cast("YundanError", error)
+    if status_of(known) in TOLD and known.code != "door":
+        _log.info("refused", code=known.code)
     return _as_page(request, status_of(known), known) or problem_of(request, known)
 
 

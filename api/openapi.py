@@ -73,10 +73,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 DESCRIPTION = """\
 Money is whole fen, times are RFC 3339 in UTC. A write carries an `Idempotency-Key`: sent again with the same
-body it is answered as the first time, with another body it is refused; keys are kept for ever. Lists are read
-by `limit`, `starting_after` and `ending_before`. An object that changes has an `ETag`; give it as `If-Match`.
-Every answer has an `X-Request-Id`, `RateLimit-*` and `Yundan-Mode` (test or live). Ids of what stands on chain
-are taken plain or prefixed (`wb_`, `trp_`, `adv_`, `cl_`, `pty_`).
+body it is answered as the first time, with another body it is refused; keys are kept for ever, answers that show a
+secret for a day. Where nothing is kept (forms to sign) or a repetition changes nothing (positions) the key may be
+left out; opening a session takes none. Lists are read by `limit`, `starting_after` and `ending_before`. Every object
+has an `ETag`; give it as `If-None-Match` to be spared what you have, and as `If-Match` where a write takes it.
+Every answer has an `X-Request-Id`, `RateLimit-*` and `Yundan-Mode` (test or live); problems speak Chinese where
+`Accept-Language` asks for it first. Ids say their kind (`wb_`, `trp_`, `adv_`, `cl_`, `po_`, `pty_`, `key_`, ...);
+those of what stands on chain are taken plain as well. What is signed or hashed (`to_sign`, evidence, receipts, a
+driver's tasks) speaks the chain's plain names.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
 from sqlmodel import Session, col, select
 
 from api.identity.attempts import Attempts
@@ -17,6 +18,8 @@ from chain.sealing import Keyring
 
 MOST_FROM_ONE_PLACE = 30
 """Failures from one address before it waits: a firm's people may share one."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Door:
             return SignInRefusedError("you are no member of an organisation any more")
         member = memberships[0]
         shown, token = self._sessions.open(account, member.id, method=method, agent=agent)
+        _log.info("signed_in", member=member.id, method=method)
         return Entered(member, shown, token)
 
     def prove(

@@ -53,6 +53,9 @@ def test_no_log_line_carries_a_name_a_login_a_plate_or_a_secret(system, logged):
     browser.post("/v1/waybills", json={"plate": "沪A·12345", "nonsense": "\x00"})
     text = json.dumps(logged(), ensure_ascii=False)
     assert len(logged()) > 10
+    told = [one for one in logged() if one["event"] in {"signed_in", "refused"}]
+    assert {one.get("method") for one in told} >= {"password"}  # who came in, and how
+    assert {one.get("code") for one in told} >= {"sign_in_refused", "unauthenticated"}
     for word in (
         "silent公司", "Firm silent", "quiet@login", "Person quiet", PASSWORD, "13712345678",
         "沪A", "t" * 43, "secret-code", "31.2", "121.5", party._token, browser.csrf,

@@ -248,6 +248,8 @@ def test_where_the_cookie_needs_tls_plain_http_from_afar_is_told_so(live, accoun
 
 def test_https_is_served_with_a_certificate_of_ones_own(live, account, tmp_path):
     cert, private = self_signed(tmp_path)
+    tls = live.container.settings.model_copy(update={"tls_cert": cert, "tls_key": private})
+    live.container.settings = tls
     app = create_app(live.container)
     with Served(app, ssl_certfile=cert, ssl_keyfile=private, http=PatientProtocol) as served:
         trust = ssl.create_default_context(cafile=str(cert))
@@ -258,6 +260,7 @@ def test_https_is_served_with_a_certificate_of_ones_own(live, account, tmp_path)
             assert entered.status_code == 201
             assert entered.headers["set-cookie"].startswith("__Host-yundan=")
             assert "Secure" in entered.headers["set-cookie"]
+            assert entered.headers["strict-transport-security"].startswith("max-age=31536000")
             assert browser.get("/v1/me").json()["role"] == "owner"
 
 

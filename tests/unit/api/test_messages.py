@@ -105,6 +105,26 @@ def test_every_operation_that_a_message_names_is_there():
     assert {one for one in named if one[1:] not in there} == set()
 
 
+def test_every_test_that_the_security_tables_name_is_there():
+    rows = [
+        line.split("|")[1:-1]
+        for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines()
+        if line.startswith("| ") and line.count("|") == 4
+    ]
+    named = {
+        found.replace("api/", "integration/api/", 1) if found.startswith("api/") else found
+        for row in rows
+        for found in re.findall(r"`((?:api|unit|integration|architecture|e2e)/[\w/]+\.py)`", row[2])
+    }
+    assert len(named) > 30
+    assert sorted(one for one in named if not (ROOT / "tests" / one).is_file()) == []
+    asked = [row for row in rows if re.fullmatch(r" \d+\.\d+\.\d+ ", row[0])]
+    assert len(asked) > 190
+    for requirement, how, shown in asked:
+        shows = shown.strip() or "n/a" in how
+        assert shows or how.strip(), requirement
+
+
 def every_error():
     for package in (api, chain, tracking, finance):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
