@@ -150,7 +150,6 @@ def create_app(container: Container) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.container = container
     errors.install(app, shell.refusal)
@@ -169,7 +168,7 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(loans.router)
     app.include_router(drive_pages.router)
     app.add_middleware(Tags)
-    app.add_middleware(Patience)
+    app.add_middleware(Patience, most_bytes=MAX_BODY_BYTES)
     app.add_middleware(Meter, per_minute=container.settings.rate_per_minute)
     mode = {"Yundan-Mode": container.settings.mode_name}
     app.add_middleware(

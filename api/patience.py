@@ -1,4 +1,4 @@
-"""How long a caller may take to say what he wants: heads and bodies that trickle in hold nothing for ever.
+"""How long a caller may take to say what he wants, and how much: what trickles in or floods holds nothing.
 
 uvicorn times idle connections but not half a request. Here a request's head must be whole within
 ``HEAD_S``, its body within ``BODY_S``; what is late is cut off (head) or told 408 (body), and the
@@ -68,20 +68,22 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
-class _TooSlowError(Exception):
-    """The body did not come in time."""
+class _RefusedError(Exception):
+    """The body is not read on: it came too slowly, or is too large."""
 
 
 class Patience:
-    """Gives the body of each request a time, and tells 408 after it.
+    """Gives the body of each request a size and a time; 413 and 408 beyond them, and nothing is read on.
 
     Args:
         app: what reads the body.
+        most_bytes: of a body.
         body_s: seconds for the whole of it.
     """
 
-    def __init__(self, app: ASGIApp, body_s: float = BODY_S) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, body_s: float = BODY_S) -> None:
         self._app = app
+        self._most = most_bytes
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,40 +92,62 @@ class Patience:
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        end, whole, begun = loop.time() + self._body_s, False, False
+        end, size, whole, begun = loop.time() + self._body_s, 0, False, False
+        refused: HTTPStatus | None = None
+        told = Headers(scope=scope).get("content-length", "")
+        if told.isdecimal() and int(told) > self._most:
+            await _tell(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
 
-        async def in_time() -> Message:
-            nonlocal whole
+        async def within() -> Message:
+            nonlocal size, whole, refused
             if whole:
                 return await receive()  # what comes now is the end of the connection
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - loop.time()))
             except TimeoutError:
-                raise _TooSlowError from None
+                refused = HTTPStatus.REQUEST_TIMEOUT
+                raise _RefusedError from None
+            size += len(message.get("body", b""))
+            if size > self._most:
+                refused = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                raise _RefusedError
             whole = not message.get("more_body")
             return message
 
         async def note(message: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(message)
+            if refused is None or begun:  # else what the framework makes of it: 400, or nothing
+                begun = True
+                await send(message)
 
         try:
-            await self._app(scope, in_time, note)
-        except _TooSlowError:
-            if not begun:
-                await _tell(scope, send)
+            await self._app(scope, within, note)
+        except Exception:
+            if refused is None:
+                raise
+        if refused is not None and not begun:
+            await _tell(scope, send, refused)
 
 
-async def _tell(scope: Scope, send: Send) -> None:
+_SAID = {
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "the body did not come in time; send it again"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "content_too_large",
+        "the body is larger than 8 MiB; split the file",
+    ),
+}
+
+
+async def _tell(scope: Scope, send: Send, status: HTTPStatus) -> None:
     chinese = wants_chinese(Headers(scope=scope).get("accept-language", ""))
-    code = "request_timeout"
+    code, said = _SAID[status]
     problem: dict[str, Any] = {
         "type": f"urn:yundan:error:{code}",
-        "title": title_zh(code) if chinese else "request timeout",
-        "status": int(HTTPStatus.REQUEST_TIMEOUT),
+        "title": title_zh(code) if chinese else code.replace("_", " "),
+        "status": int(status),
         "code": code,
-        "detail": ZH[code][1] if chinese else "the body did not come in time; send it again",
+        "detail": ZH[code][1] if chinese else said,
         "request_id": scope.get("state", {}).get("request_id", ""),
     }
     body = json.dumps(problem, ensure_ascii=False).encode()
@@ -132,11 +156,5 @@ async def _tell(scope: Scope, send: Send) -> None:
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),  # what is left of the body is not read
     ]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": int(HTTPStatus.REQUEST_TIMEOUT),
-            "headers": headers,
-        }
-    )
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": body})

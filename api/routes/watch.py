@@ -19,6 +19,7 @@ from api.schemas.values import (
     LineRef,
     LineText,
     PartyRef,
+    PartyText,
     Shown,
 )
 from chain.errors import NotFoundError
@@ -57,7 +58,7 @@ class WarningList(Shown):
 class WarningClosed(Given):
     """Which warning its owner has acted on."""
 
-    borrower: PartyRef
+    borrower: PartyText
     code: Annotated[str, Field(pattern=r"^[A-Z_]{1,24}$")]
 
 

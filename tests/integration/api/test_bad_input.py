@@ -178,7 +178,9 @@ def test_problems_speak_the_language_that_is_asked_for(system, firm):
     chinese, english = ask("zh-CN,zh;q=0.9,en;q=0.1"), ask("en-GB,en;q=0.9,zh;q=0.5")
     assert (chinese["title"], chinese["code"]) == ("请求格式有误", "invalid_request")
     assert chinese["detail"] == "plate: 须为文本"
-    assert {one["message"] for one in chinese["errors"]} == {"须为文本", "必填"}
+    assert {one["message"] for one in chinese["errors"]} == {"须为文本"}
+    unknown = ask("zh", body={"plate": "苏A·1", "colour": "red"})
+    assert (unknown["field"], unknown["detail"]) == ("colour", "colour: 不接受此字段")
     assert english["detail"] == "plate: Input should be a valid string"
     missing = system.http.get(
         "/v1/waybills/0x" + "0a" * 32, headers=auth | {"Accept-Language": "zh"}

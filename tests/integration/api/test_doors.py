@@ -228,7 +228,8 @@ def test_outside_a_demo_pages_ask_who_is_looking(strict):
     assert (answer.status_code, answer.headers["location"]) == (303, "/door")
     given = {"login": "nobody", "password": "nothing at all"}  # pragma: allowlist secret
     assert strict.http.post("/door", data=given).status_code == 403  # from nowhere
-    wrong = strict.http.post("/door", data=given, headers={"sec-fetch-site": "same-origin"})
+    headers = {"sec-fetch-site": "same-origin", "host": "localhost"}
+    wrong = strict.http.post("/door", data=given, headers=headers)
     assert wrong.status_code == 401
     assert "set-cookie" not in wrong.headers
 

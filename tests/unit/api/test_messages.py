@@ -27,9 +27,9 @@ PACKAGES = ("api", "chain", "tracking", "finance", "deploy")
 PAGES = [*ROOT.glob("*.md"), *(one for name in PACKAGES for one in (ROOT / name).rglob("*.md"))]
 
 OFFLINE = {
-    "client_error", "compilation_failed", "not_signed", "pack_refused", "place_refused",
+    "client_error", "compilation_failed", "not_signed", "pack_refused",
 }  # fmt: skip
-"""Codes that no door answers: the client's own, the compiler's, the pack verifier's, a command's."""
+"""Codes that no door answers: the client's own, the compiler's, the pack verifier's."""
 
 
 def texts():
@@ -133,7 +133,7 @@ def every_error():
     while waiting:
         kind = waiting.pop()
         waiting += kind.__subclasses__()
-        if kind.__module__.partition(".")[0] in PACKAGES:
+        if kind.__module__.partition(".")[0] in {"api", "chain", "tracking", "finance"}:
             found.add(kind)
     return found
 
