@@ -12,10 +12,17 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-HASHES = {"waybill": "wb", "trip": "trp", "advance": "adv", "line": "cl", "payout": "po"}
-"""Kinds named by a hash on chain."""
+HASHES = {
+    "waybill": "wb",
+    "trip": "trp",
+    "advance": "adv",
+    "line": "cl",
+    "payout": "po",
+    "application": "app",
+}
+"""Kinds named by a hash: on chain, or (an application for a line) in the books."""
 
 OWN = {
     "document": "doc", "job": "job", "webhook_endpoint": "we", "event": "evt", "delivery": "whd",
@@ -111,7 +118,7 @@ def read_about(value: str) -> About:
     kind = KIND_OF.get(match[1], "") if match else ""
     if match is not None and kind == "party" and len(match[2]) <= 20:
         return About("party", match[2])
-    if match is not None and kind in HASHES and kind != "payout" and len(match[2]) == 64:
+    if match is not None and kind in get_args(AboutKind) and kind in HASHES and len(match[2]) == 64:
         return About(kind, f"0x{match[2]}")  # type: ignore[arg-type]  # one of the kinds above
     raise ValueError(
         "a prefixed id is asked: wb_, trp_, adv_ or cl_ and 64 hex digits, or pty_ and a number"

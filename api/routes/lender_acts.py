@@ -10,6 +10,7 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.four_eyes import TWO_PEOPLE, SecondPerson
 from api.identity.roles import Role
+from api.object_ids import prefixed
 from api.ports import Services
 from api.routes.advances import get_visible
 from api.routes.lines import SIGNING_TIME, new_salt
@@ -89,7 +90,7 @@ def change(
             bytes.fromhex(given.lender_signature[2:]),
             bytes.fromhex((given.borrower_signature or "0x")[2:]),
         )
-        return Accepted(about=line, status=f"/v1/lines/{line}")
+        return Accepted(about=prefixed("line", line), status=f"/v1/lines/{line}")
 
     return once.run(caller.name, work, 202)
 
@@ -158,7 +159,7 @@ def act(
 
     def work(services: Services) -> Accepted:
         services.finance.act_on_advance(form, given.signature_bytes)
-        return Accepted(about=advance, status=f"/v1/advances/{advance}")
+        return Accepted(about=prefixed("advance", advance), status=f"/v1/advances/{advance}")
 
     return once.run(caller.name, work, 202)
 
@@ -174,14 +175,17 @@ def get_policy(caller: Reader, container: TheContainer) -> PolicyShown:
         return _policy(services, lender, beijing_day(container.clock.now()))
 
 
-@router.patch("/lender-policy", dependencies=[TWO_PEOPLE])
-def change_policy(given: PolicyChanged, caller: MoneyMover, container: TheContainer) -> PolicyShown:
+@router.patch("/lender-policy", dependencies=[TWO_PEOPLE], response_model=PolicyShown)
+def change_policy(
+    given: PolicyChanged, caller: MoneyMover, container: TheContainer, once: OnceOnly
+) -> Response:
     """Changes it from today on; left out, it stays. ``four_eyes`` is the organisation's switch, for its owner."""
     lender = caller.require_self()
     if given.four_eyes is not None:
         _owner_now(caller, container)
     today = beijing_day(container.clock.now())
-    with container.write() as services:
+
+    def work(services: Services) -> PolicyShown:
         held = services.books.find_policy(lender, today) or LenderPolicy(lender, today)
         changed = LenderPolicy(
             lender,
@@ -203,6 +207,8 @@ def change_policy(given: PolicyChanged, caller: MoneyMover, container: TheContai
                 )
             services.people.set_four_eyes(organisation.id, wanted=given.four_eyes)
         return _policy(services, lender, today)
+
+    return once.run(caller.name, work, 200)
 
 
 def _or(given: int | None, held: int | None) -> int | None:

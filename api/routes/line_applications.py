@@ -23,7 +23,7 @@ from api.schemas.money import (
     ReasonShown,
     StepShown,
 )
-from api.schemas.values import HashText
+from api.schemas.values import ApplicationText
 from chain.errors import NotFoundError
 from chain.ids import Hash32, PartyId
 from finance.records import DecisionRecord, LineApplication
@@ -64,7 +64,7 @@ def list_applications(caller: Reader, container: TheContainer) -> ApplicationLis
 
 @router.get("/{application}")
 def get_application(
-    application: HashText, caller: Reader, container: TheContainer
+    application: ApplicationText, caller: Reader, container: TheContainer
 ) -> ApplicationDecided:
     """An application with its decision, for lender and borrower."""
     with container.read() as services:
@@ -77,7 +77,7 @@ def get_application(
 
 @router.post("/{application}/refusal", status_code=200, response_model=ApplicationShown)
 def refuse(
-    application: HashText, given: ApplicationRefused, caller: MoneyMover, once: OnceOnly
+    application: ApplicationText, given: ApplicationRefused, caller: MoneyMover, once: OnceOnly
 ) -> Response:
     """The lender says no, with his reason; the borrower reads it."""
 
@@ -93,7 +93,7 @@ def refuse(
 
 
 @router.post("/{application}/withdrawal", status_code=200, response_model=ApplicationShown)
-def withdraw(application: HashText, caller: MoneyMover, once: OnceOnly) -> Response:
+def withdraw(application: ApplicationText, caller: MoneyMover, once: OnceOnly) -> Response:
     """The borrower takes it back."""
 
     def work(services: Services) -> ApplicationShown:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from api.schemas.signing import TypedData
 from api.schemas.values import (
     AdvanceRef,
     AmountFen,
+    ApplicationRef,
     Given,
     HashText,
     Instant,
@@ -27,6 +28,7 @@ from api.schemas.values import (
     TripText,
     WaybillRef,
     WaybillText,
+    plain_text,
 )
 from chain.money import JSON_MAX_FEN
 
@@ -184,13 +186,13 @@ class ApplicationAsked(Given):
     lender: PartyText
     limit_fen: PositiveFen
     tenor_days: Annotated[int, Field(ge=1, le=3650, description="longest term of a loan")]
-    note: Annotated[str, Field(max_length=500)] = ""
+    note: Annotated[str, Field(max_length=500), AfterValidator(plain_text)] = ""
 
 
 class ApplicationRefused(Given):
     """Why the lender says no."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(plain_text)]
 
 
 class StepShown(Shown):
@@ -203,9 +205,9 @@ class StepShown(Shown):
 class ApplicationShown(Shown):
     """An application: what was asked, what the rules said at once, what became of it."""
 
-    id: HashText
-    lender: PartyText
-    borrower: PartyText
+    id: ApplicationRef
+    lender: PartyRef
+    borrower: PartyRef
     state: str
     asked_fen: AmountFen
     offered_fen: AmountFen = Field(description="what rules and verified trips give room for")

@@ -106,6 +106,9 @@ WaybillText = Annotated[str, _PLAIN_HASH, _id_of("waybill", "a waybill")]
 TripText = Annotated[str, _PLAIN_HASH, _id_of("trip", "a trip")]
 """A trip's id as given; the plain hash once read."""
 
+ApplicationText = Annotated[str, _PLAIN_HASH, _id_of("application", "an application")]
+"""An application's id as given; the plain hash once read."""
+
 PayoutText = Annotated[str, _PLAIN_HASH, _id_of("payout", "a payout")]
 """A payout's id as given; the plain hash once read."""
 
@@ -172,6 +175,9 @@ AdvanceRef = Annotated[str, _shown_id("advance", "an advance")]
 
 PayoutRef = Annotated[str, _shown_id("payout", "a payout")]
 """A payout's id as answers show it."""
+
+ApplicationRef = Annotated[str, _shown_id("application", "an application")]
+"""An application's id as answers show it."""
 
 AddressText = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x" + "a1" * 20])]
 """An EVM address."""

@@ -1,7 +1,7 @@
 """Answers that show a secret are kept for a day only.
 
 Revision: kept_secrets
-Follows: payout_answers
+Follows: line_applications
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "kept_secrets"
-down_revision: str | Sequence[str] | None = "payout_answers"
+down_revision: str | Sequence[str] | None = "line_applications"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
