@@ -19,6 +19,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from api.errors import ApiError
 from api.media import Media
 from api.object_ids import About, new_id
+from api.paging import newest_first
 from api.tables import DocumentContentRow, DocumentRow
 from chain.clock import Clock
 from chain.errors import NotFoundError
@@ -176,16 +177,11 @@ class Documents:
         self, owner: PartyId, *, before: int | None = None, after: int | None = None, limit: int
     ) -> list[Document]:
         """A page of what a party has sent, newest first; ``after`` gives the page before a cursor."""
-        number = col(DocumentRow.number)
         query = sqlmodel.select(DocumentRow).where(col(DocumentRow.owner) == str(owner))
-        if before is not None:
-            query = query.where(number < before)
-        if after is not None:
-            query = query.where(number > after).order_by(number).limit(limit)
-            return [_document(row) for row in self._session.exec(query)][::-1]
-        return [
-            _document(row) for row in self._session.exec(query.order_by(number.desc()).limit(limit))
-        ]
+        rows = newest_first(
+            self._session, query, col(DocumentRow.number), before=before, after=after, limit=limit
+        )
+        return [_document(row) for row in rows]
 
     def erase(self, document: str, owner: PartyId) -> Document:
         """Takes the content away for ever; twice is once.

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from api.errors import ApiError
 from api.object_ids import new_id
+from api.paging import newest_first
 from api.tables import VehicleRow
 from chain.clock import Clock
 from chain.errors import NotFoundError
@@ -131,14 +132,10 @@ class Vehicles:
         self, party: PartyId, *, before: int | None = None, after: int | None = None, limit: int
     ) -> list[Vehicle]:
         """A page of a party's vehicles, newest first; ``after`` gives the page before a cursor."""
-        number = col(VehicleRow.number)
         query = sqlmodel.select(VehicleRow).where(col(VehicleRow.party_id) == str(party))
-        if before is not None:
-            query = query.where(number < before)
-        if after is not None:
-            rows = self._session.exec(query.where(number > after).order_by(number).limit(limit))
-            return [_vehicle(row) for row in rows][::-1]
-        rows = self._session.exec(query.order_by(number.desc()).limit(limit))
+        rows = newest_first(
+            self._session, query, col(VehicleRow.number), before=before, after=after, limit=limit
+        )
         return [_vehicle(row) for row in rows]
 
     def _row(self, vehicle: str, party: PartyId) -> VehicleRow:

@@ -21,6 +21,7 @@ from api.bulk.columns import Fault
 from api.bulk.table import cell_name
 from api.errors import ApiError
 from api.object_ids import new_id
+from api.paging import newest_first
 from api.schemas.jobs import Kind, State
 from api.tables import JobFaultRow, JobFileRow, JobRow, JobWaybillRow
 from chain.clock import Clock
@@ -278,14 +279,11 @@ class Jobs:
         self, party: PartyId, *, before: int | None = None, after: int | None = None, limit: int
     ) -> list[Job]:
         """A page of a party's jobs, newest first; ``after`` gives the page before a cursor."""
-        number = col(JobRow.number)
         query = sqlmodel.select(JobRow).where(col(JobRow.party_id) == str(party))
-        if before is not None:
-            query = query.where(number < before)
-        if after is not None:
-            rows = self._session.exec(query.where(number > after).order_by(number).limit(limit))
-            return [_job(row) for row in rows][::-1]
-        return [_job(row) for row in self._session.exec(query.order_by(number.desc()).limit(limit))]
+        rows = newest_first(
+            self._session, query, col(JobRow.number), before=before, after=after, limit=limit
+        )
+        return [_job(row) for row in rows]
 
     def find_file(self, job: str, name: str) -> JobFile | None:
         """A file of a job."""

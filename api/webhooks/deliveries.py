@@ -18,6 +18,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from api.errors import ApiError
+from api.paging import newest_first
 from api.tables import EventRow, WebhookAttemptRow, WebhookDeliveryRow, WebhookEndpointRow
 from api.webhooks.events import delivery_of
 from chain.clock import Clock
@@ -224,18 +225,13 @@ class Deliveries:
         limit: int,
     ) -> list[Delivery]:
         """A page of a receiver's log, newest first; ``after`` gives the page before a cursor."""
-        number = col(WebhookDeliveryRow.number)
         query = sqlmodel.select(WebhookDeliveryRow).where(
             col(WebhookDeliveryRow.endpoint_id) == endpoint
         )
         if state is not None:
             query = query.where(col(WebhookDeliveryRow.state) == state)
-        if before is not None:
-            query = query.where(number < before)
-        if after is not None:
-            rows = self._session.exec(query.where(number > after).order_by(number).limit(limit))
-            return [_delivery(row) for row in rows][::-1]
-        rows = self._session.exec(query.order_by(number.desc()).limit(limit))
+        number = col(WebhookDeliveryRow.number)
+        rows = newest_first(self._session, query, number, before=before, after=after, limit=limit)
         return [_delivery(row) for row in rows]
 
     def find(self, delivery: str, party: PartyId) -> Delivery | None:

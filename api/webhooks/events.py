@@ -17,6 +17,7 @@ import sqlmodel
 from sqlmodel import Session, col
 
 from api.object_ids import About, new_id, prefixed
+from api.paging import newest_first
 from api.tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from chain.clock import Clock, rfc3339
 from chain.ids import PartyId
@@ -193,18 +194,15 @@ class Events:
         limit: int,
     ) -> list[ToldEvent]:
         """A page of what a party was told, newest first; ``after`` gives the page before a cursor."""
-        number = col(EventRow.number)
         query = sqlmodel.select(EventRow).where(col(EventRow.party_id) == str(party))
         if types:
             query = query.where(col(EventRow.type).in_(sorted(types)))
         if about is not None:
             query = query.where(col(EventRow.object_id) == about)
-        if before is not None:
-            query = query.where(number < before)
-        if after is not None:
-            query = query.where(number > after).order_by(number).limit(limit)
-            return [told(row) for row in self._session.exec(query)][::-1]
-        return [told(row) for row in self._session.exec(query.order_by(number.desc()).limit(limit))]
+        rows = newest_first(
+            self._session, query, col(EventRow.number), before=before, after=after, limit=limit
+        )
+        return [told(row) for row in rows]
 
 
 def wants(types: Collection[str], kind: str) -> bool:
