@@ -14,7 +14,8 @@ from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.naming import Names
 from api.object_ids import prefixed
 from api.ports import Container, Services
-from api.routes.lines import SIGNING_TIME, new_salt
+from api.routes.expansion import expand_parties
+from api.routes.lines import SIGNING_TIME, Expanded, new_salt
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import (
     AdvanceAsked,
@@ -236,6 +237,7 @@ def list_advances(
     state: AdvanceState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     starting_after: Annotated[AdvanceText | None, Query()] = None,
+    expand: Expanded = None,
 ) -> AdvancePage:
     """The caller's advances as borrower or as lender, by id."""
     own = caller.require_self()
@@ -249,9 +251,14 @@ def list_advances(
         )
         page = found[:limit]
         payees = services.books.list_payees([record.advance for record in page])
+        sides = [{"lender": one.lender, "borrower": one.borrower} for one in page]
+        expanded = expand_parties(services, sides, expand or ())
     more = len(found) > limit
     return AdvancePage(
-        data=[show_advance(record, payees[record.advance]) for record in page],
+        data=[
+            show_advance(record, payees[record.advance]).model_copy(update={"expanded": shown})
+            for record, shown in zip(page, expanded, strict=True)
+        ],
         has_more=more,
         next_cursor=page[-1].advance if more else None,
     )
@@ -259,17 +266,22 @@ def list_advances(
 
 @router.get("/{advance}", response_model=AdvanceTold)
 def get_advance(
+    *,
     advance: AdvanceText,
     request: Request,
     caller: Reader,
     container: TheContainer,
     day: Annotated[dt.date | None, Query(description="Beijing day; today unless given")] = None,
+    expand: Expanded = None,
 ) -> Response:
     """An advance and what is owed on a day."""
     with container.read() as services:
         record, payees = get_visible(services, advance, caller)
         on = beijing_day(container.clock.now()) if day is None else _day_number(day)
-        return tagged(request, _tell(services, record, payees, on))
+        told = _tell(services, record, payees, on)
+        sides = {"lender": record.lender, "borrower": record.borrower}
+        (shown,) = expand_parties(services, [sides], expand or ())
+    return tagged(request, told.model_copy(update={"expanded": shown}))
 
 
 def _tell(

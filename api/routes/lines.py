@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import Annotated
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.object_ids import prefixed
 from api.ports import Services
+from api.routes.expansion import expand_parties
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
 from api.schemas.signing import SignedForm, TypedData, read_message
@@ -106,25 +108,52 @@ def open_line(given: TwiceSigned, caller: MoneyMover, once: OnceOnly) -> Respons
     return once.run(caller.name, work, 202)
 
 
+Expanded = Annotated[
+    list[Literal["lender", "borrower"]] | None,
+    Query(
+        max_length=2,
+        description="parties to show whole under `expanded`; repeat for more",
+        examples=[["lender"]],
+    ),
+]
+
+
 @router.get("/lines")
-def list_lines(caller: Reader, container: TheContainer) -> LineList:
+def list_lines(caller: Reader, container: TheContainer, expand: Expanded = None) -> LineList:
     """The caller's lines, as lender and as borrower."""
     own = caller.require_self()
     with container.read() as services:
         lent = services.books.list_lines(lender=own)
         borrowed = services.books.list_lines(borrower=own)
-    return LineList(data=[show_line(line) for line in (*lent, *borrowed)])
+        return LineList(data=_show_lines(services, [*lent, *borrowed], expand))
 
 
 @router.get("/lines/{line}", response_model=LineShown)
-def get_line(line: LineText, request: Request, caller: Reader, container: TheContainer) -> Response:
+def get_line(
+    line: LineText,
+    request: Request,
+    caller: Reader,
+    container: TheContainer,
+    expand: Expanded = None,
+) -> Response:
     """A line, for its lender and its borrower."""
     with container.read() as services:
         found = services.books.find_line(LineId(line))
-    if found is None:
-        raise NotFoundError("there is no such line")
-    caller.require_sight((found.lender, found.borrower), "line")
-    return tagged(request, show_line(found))
+        if found is None:
+            raise NotFoundError("there is no such line")
+        caller.require_sight((found.lender, found.borrower), "line")
+        return tagged(request, _show_lines(services, [found], expand)[0])
+
+
+def _show_lines(
+    services: Services, lines: Sequence[LineRecord], expand: Collection[str] | None
+) -> list[LineShown]:
+    sides = [{"lender": line.lender, "borrower": line.borrower} for line in lines]
+    expanded = expand_parties(services, sides, expand or ())
+    return [
+        show_line(line).model_copy(update={"expanded": shown})
+        for line, shown in zip(lines, expanded, strict=True)
+    ]
 
 
 @router.post("/vault/form", response_model=FormToSign)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api.dependencies import Reader, TheContainer
+from api.routes.expansion import expand_parties
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
 from api.schemas.live import AlertShown, ProgressShown, TripLive
 from api.schemas.records import AttestationList, AttestationShown
@@ -44,13 +45,25 @@ def show_trip(trip: HeldTrip, leaf: HeldWaybill, verdict: str) -> TripShown:
     )
 
 
+Expanded = Annotated[
+    list[Literal["driver"]] | None,
+    Query(
+        max_length=1,
+        description="parties to show whole under `expanded`",
+        examples=[["driver"]],
+    ),
+]
+
+
 @router.get("")
 def list_trips(
+    *,
     caller: Reader,
     container: TheContainer,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     starting_after: Annotated[TripText | None, Query()] = None,
     ending_before: Annotated[TripText | None, Query()] = None,
+    expand: Expanded = None,
 ) -> TripPage:
     """Trips that concern the caller, by id."""
     with container.read() as services:
@@ -63,11 +76,15 @@ def list_trips(
         )
         page = visible[-limit:] if ending_before else visible[:limit]
         verdicts = services.tracks.list_verdicts([trip.id for trip, _ in page])
+        drivers = [{"driver": path[0].form.performer} for _, path in page]
+        expanded = expand_parties(services, drivers, expand or ())
     more = len(visible) > limit
     return TripPage(
         data=[
-            show_trip(trip, path[0], verdicts[trip.id].verdict if trip.id in verdicts else "")
-            for trip, path in page
+            show_trip(
+                trip, path[0], verdicts[trip.id].verdict if trip.id in verdicts else ""
+            ).model_copy(update={"expanded": shown})
+            for (trip, path), shown in zip(page, expanded, strict=True)
         ],
         has_more=more,
         next_cursor=page[-1][0].id if more else None,
@@ -75,12 +92,19 @@ def list_trips(
 
 
 @router.get("/{trip}", response_model=TripTold)
-def get_one(trip: TripText, request: Request, caller: Reader, container: TheContainer) -> Response:
+def get_one(
+    trip: TripText,
+    request: Request,
+    caller: Reader,
+    container: TheContainer,
+    expand: Expanded = None,
+) -> Response:
     """A trip with its waybills, the judge's word, the attestations and the chain's story of it."""
     with container.read() as services:
         held, leaf = get_trip(services, trip, caller)
-        story = tell(services, held, leaf)
-    return tagged(request, show_story(story))
+        story = show_story(tell(services, held, leaf))
+        (shown,) = expand_parties(services, [{"driver": leaf.form.performer}], expand or ())
+    return tagged(request, story.model_copy(update={"expanded": shown}))
 
 
 @router.get("/{trip}/live")

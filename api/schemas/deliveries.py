@@ -157,6 +157,9 @@ class TripShown(Shown):
     freight_fen: AmountFen
     paid_fen: AmountFen
     driver: PartyRef
+    expanded: dict[str, Any] | None = Field(
+        default=None, description="what `expand` asked for, by name; null where nothing was"
+    )
 
 
 class TripTold(TripShown):

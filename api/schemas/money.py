@@ -123,6 +123,9 @@ class LineShown(Shown):
     tenor_days: int
     grace_days: int
     valid_until: Instant
+    expanded: dict[str, Any] | None = Field(
+        default=None, description="what `expand` asked for, by name; null where nothing was"
+    )
 
 
 class LineList(Shown):
@@ -312,6 +315,9 @@ class AdvanceShown(Shown):
     closed_at: Instant | None
     start_day: dt.date | None = Field(description="Beijing day on which interest starts")
     due_day: dt.date | None = Field(description="Beijing day by which it is due")
+    expanded: dict[str, Any] | None = Field(
+        default=None, description="what `expand` asked for, by name; null where nothing was"
+    )
 
 
 class AdvanceTold(AdvanceShown):

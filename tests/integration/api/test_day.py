@@ -298,6 +298,23 @@ def test_every_write_of_the_day_happens_once_and_its_key_takes_no_other_body(sys
     }  # fmt: skip
 
 
+def test_parties_of_trips_lines_and_advances_are_shown_whole_where_asked(cast, day):
+    driver, lender = cast["driver"], cast["lender"]
+    for who, path, field in (
+        (driver, f"/v1/trips/{day['trip']}", "driver"),
+        (lender, f"/v1/advances/{day['advance']}", "borrower"),
+        (lender, f"/v1/lines/{day['line']}", "lender"),
+    ):
+        alone = who.get(path, expand=field)
+        listed = who.get(
+            path.rpartition("/")[0], expand=field, **({"side": "lender"} if "adv" in path else {})
+        )
+        for shown in (alone, listed["data"][0]):
+            assert shown["expanded"][field]["id"] == shown[field]
+            assert shown["expanded"][field]["name_zh"]
+        assert who.get(path)["expanded"] is None
+
+
 def test_trip_line_and_advance_have_etags_that_guard_acts_on_them(system, cast, day):
     for who, path in (
         ("consignee", f"/v1/trips/{day['trip']}"),

@@ -318,8 +318,8 @@ def test_a_waybill_has_an_etag_that_guards_its_signature(system, firms):
 # -- questions to the database ------------------------------------------------------------------------
 
 LISTS = (
-    "/v1/waybills", "/v1/waybills?expand=issuer&expand=performer&expand=trip", "/v1/trips", "/v1/advances",
-    "/v1/lines", "/v1/routes", "/v1/keys", "/v1/documents", "/v1/events", "/v1/jobs", "/v1/webhook_endpoints",
+    "/v1/waybills", "/v1/waybills?expand=issuer&expand=performer&expand=trip", "/v1/trips?expand=driver",
+    "/v1/advances?expand=lender", "/v1/lines?expand=lender&expand=borrower", "/v1/routes", "/v1/keys", "/v1/documents", "/v1/events", "/v1/jobs", "/v1/webhook_endpoints",
     "/v1/vehicles", "/v1/receivables", "/v1/ledger/entries",
 )  # fmt: skip
 
