@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 
 import pytest
@@ -81,10 +82,11 @@ def replaced(body, at, text):
 
 
 def test_no_operation_takes_a_text_with_what_cannot_be_seen(system, senders):
-    before, sent, taken = counted(system), 0, []
+    before, sent, taken, turns = counted(system), 0, [], itertools.cycle(TRICKS)
     for method, path, example in json_writes(system):
         for at in leaves(example):
-            for word, trick in TRICKS.items():
+            for word in ("lone surrogate", next(turns)):
+                trick = TRICKS[word]
                 content = json.dumps(replaced(example, at, trick)).encode()
                 sent += 1
                 answer = senders["owner" if sent % 2 else "key"](
@@ -97,13 +99,18 @@ def test_no_operation_takes_a_text_with_what_cannot_be_seen(system, senders):
                 else:
                     assert answer.headers["content-type"] == "application/problem+json", path
     assert taken == []
-    assert sent > 300
+    assert sent > 200
     assert counted(system) == before
 
 
+RARE = ("application/xml", "multipart/form-data", "image/png", "nonsense")
+
+
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "image/png", "nonsense", ""]
-)  # fmt: skip
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", ""]
+    + [pytest.param(kind, marks=pytest.mark.deep) for kind in RARE],
+)
 def test_no_operation_takes_json_under_another_name(system, senders, kind):
     """A page of another site can send these kinds without asking, so none of them may do anything."""
     before, sent = counted(system), 0

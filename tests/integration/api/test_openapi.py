@@ -16,6 +16,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from api.client import ClientError, plain
 from api.deprecation import DEPRECATIONS, NOTICE
 from api.key_request import Scope
+from api.meter import UNMETERED
 from tests.integration.api.test_doors import operations
 from tests.integration.api.test_waybills import draft
 
@@ -160,11 +161,48 @@ def test_every_example_is_answered_as_the_document_tells(system):
         )
         sent += 1
         try:
-            case.validate_response(send(system, case, party, f"e-{sent}"), checks=CONFORMS)
+            answer = send(system, case, party, f"e-{sent}")
+            case.validate_response(answer, checks=CONFORMS)
+            metered = operation.path not in UNMETERED and operation.path.startswith("/v1/")
+            if metered and not {"ratelimit-limit", "ratelimit-remaining"} <= set(answer.headers):
+                broken.append(f"{operation.label}: does not tell what is left of the minute")
         except Exception as error:  # noqa: BLE001  every operation is looked at before the test says no
             broken.append(f"{operation.label}: {str(error)[:600]}")
     assert broken == []
     assert sent > 120
+
+
+BOUNDED = {
+    "/v1/attestations/waiting", "/v1/consents", "/v1/custody/payouts", "/v1/custody/questions",
+    "/v1/deprecations", "/v1/driver/tasks", "/v1/event_types", "/v1/invitations", "/v1/keys",
+    "/v1/ledger/trial-balance", "/v1/line-applications", "/v1/lines", "/v1/me/passkeys", "/v1/members",
+    "/v1/party-keys/platform/signatures", "/v1/payout-accounts", "/v1/payouts", "/v1/proposals",
+    "/v1/routes", "/v1/sessions", "/v1/trips/{trip}/attestations", "/v1/warnings",
+    "/v1/waybills/{waybill}/settlements", "/v1/webhook_endpoints",
+    "/v1/webhook_endpoints/{endpoint}/secret", "/v1/advances/{advance}/contacts", "/v1/fund-flows",
+}  # fmt: skip
+"""Lists that are answered whole: few by nature, of one object, or of the days that are asked for."""
+
+
+def test_every_list_is_read_by_pages_or_is_short_by_nature(system):
+    document = system.http.get("/v1/openapi.json").json()
+    whole, paged = set(), set()
+    for path, item in document["paths"].items():
+        content = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        name = (
+            content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+        )
+        shape = document["components"]["schemas"].get(name, {}).get("properties", {})
+        if shape.get("data", {}).get("type") != "array":
+            continue
+        asked = {one["name"] for one in item["get"].get("parameters", ())}
+        if {"limit", "starting_after"} <= asked:
+            paged.add(path)
+            assert {"has_more", "next_cursor"} <= set(shape), path
+        else:
+            whole.add(path)
+    assert whole == BOUNDED
+    assert len(paged) >= 10
 
 
 FEW = {"POST /v1/routes", "GET /v1/waybills", "GET /v1/events", "POST /v1/vehicles"}
