@@ -40,8 +40,12 @@ find("passkey").addEventListener("submit", async (event) => {
   try {
     const asked = await act("/v1/me/passkeys/options", { method: "POST" });
     const answer = await makePasskey(asked.options);
-    await act("/v1/me/passkeys", { method: "POST", body: { challenge: asked.challenge, answer, ...bodyOf(form) } });
-    location.reload();
+    const made = await act("/v1/me/passkeys", { method: "POST", body: { challenge: asked.challenge, answer, ...bodyOf(form) } });
+    const codes = find("totp-codes");
+    if (!codes || !made.recovery_codes?.length) return location.reload();
+    codes.querySelector("pre").textContent = made.recovery_codes.join("\n"); // the first passkey's: shown this once
+    codes.hidden = false;
+    codes.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (!(error instanceof Cancelled)) tell(spot, error instanceof DOMException ? { message: told.failed } : error, words);
   } finally {
