@@ -278,13 +278,13 @@ def get_advance(
     with container.read() as services:
         record, payees = get_visible(services, advance, caller)
         on = beijing_day(container.clock.now()) if day is None else _day_number(day)
-        told = _tell(services, record, payees, on)
+        told = _position(services, record, payees, on)
         sides = {"lender": record.lender, "borrower": record.borrower}
         (shown,) = expand_parties(services, [sides], expand or ())
     return tagged(request, told.model_copy(update={"expanded": shown}))
 
 
-def _tell(
+def _position(
     services: Services, record: AdvanceRecord, payees: list[PayeeRecord], on: int
 ) -> AdvanceTold:
     """An advance and what is owed on a Beijing day, by its number."""
@@ -340,7 +340,7 @@ def _accept(act: Act, advance: str, given: str, work: Callable[[Services], None]
     def accept(services: Services) -> Accepted:
         record, payees = get_visible(services, advance, act.caller)
         if act.if_match is not None:
-            require_match(act.if_match, _tell(services, record, payees, act.today))
+            require_match(act.if_match, _position(services, record, payees, act.today))
         work(services)
         return Accepted(about=prefixed("advance", advance), status=f"/v1/advances/{advance}")
 

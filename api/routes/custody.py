@@ -186,7 +186,7 @@ def list_redirects(_: Custodian, container: TheContainer) -> RedirectList:
     response_model=Accepted,
 )
 def agree_redirect(
-    payout: HashText, given: RedirectAgreed, caller: Custodian, once: OnceOnly
+    payout: PayoutText, given: RedirectAgreed, caller: Custodian, once: OnceOnly
 ) -> Response:
     """The custodian agrees that a returned payout goes to another account of its payee; then a new leg is let begin."""
 

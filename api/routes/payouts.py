@@ -72,7 +72,7 @@ def get_payout(payout: PayoutText, caller: Reader, container: TheContainer) -> P
 
 @router.get("/payouts/{payout}/redirect")
 def redirect_form(
-    *, payout: HashText, caller: MoneyMover, container: TheContainer, account: HashText
+    *, payout: PayoutText, caller: MoneyMover, container: TheContainer, account: HashText
 ) -> FormToSign:
     """What a payee signs so that a payout which the bank sent back goes to another account of his."""
     expires = int((container.clock.now() + SIGNING_TIME).timestamp())
@@ -90,7 +90,7 @@ def redirect_form(
     response_model=Accepted,
 )
 def ask_redirect(
-    payout: HashText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+    payout: PayoutText, given: SignedForm, caller: MoneyMover, once: OnceOnly
 ) -> Response:
     """Keeps the payee's signed wish until the custodian agrees (``/v1/custody/redirects``)."""
     form = read_message(PayoutRedirect, given.message)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from api.auth import Caller, Scope
-from api.dependencies import Reader, Requires, TheContainer
+from api.dependencies import OnceIfNamed, Reader, Requires, TheContainer
 from api.schemas.values import AmountFen, Given, HashText, Instant, Shown
 from finance.backtesting import Case, run_backtest
 from finance.forests import shipped_forest
@@ -114,8 +114,10 @@ def get_forest(_: Reader) -> ForestShown:
     )
 
 
-@router.post("/backtests")
-def backtest(asked: BacktestAsked, caller: MoneyMover, container: TheContainer) -> BacktestShown:
+@router.post("/backtests", response_model=BacktestShown)
+def backtest(
+    asked: BacktestAsked, caller: MoneyMover, container: TheContainer, once: OnceIfNamed
+) -> Response:
     """Runs a version of the rules over the caller's stored decisions; nothing is kept and nothing decided."""
     lender = caller.require_self()
     forest = shipped_forest() if asked.forest is None else read_forest(asked.forest)
@@ -123,7 +125,7 @@ def backtest(asked: BacktestAsked, caller: MoneyMover, container: TheContainer) 
         found = run_backtest(
             services.books, forest, lender=lender, since=asked.since, now=container.clock.now()
         )
-    return BacktestShown(
+    shown = BacktestShown(
         forest=found.forest,
         version=found.version,
         hash=found.hash,
@@ -138,6 +140,7 @@ def backtest(asked: BacktestAsked, caller: MoneyMover, container: TheContainer) 
         out_outcomes=found.out_outcomes,
         next_since=found.next_since,
     )
+    return once.show(caller.name, shown)
 
 
 def _case(one: Case) -> CaseShown:

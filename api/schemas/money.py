@@ -246,7 +246,7 @@ class ApplicationList(Shown):
 class NoticeShown(Shown):
     """A notice of assignment and the proof of its receipt."""
 
-    advance: HashText
+    advance: AdvanceRef
     hash: HashText = Field(description="of the content; it stands in the debtor's acknowledgement")
     content: dict[str, Any]
     made_at: Instant
@@ -260,8 +260,8 @@ class NoticeShown(Shown):
 class RedirectShown(Shown):
     """A payee's wish for another account, and what the custodian signs to agree."""
 
-    payout: HashText
-    party: PartyText
+    payout: PayoutRef
+    party: PartyRef
     account: HashText
     amount_fen: AmountFen
     asked_at: Instant

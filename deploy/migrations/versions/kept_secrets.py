@@ -1,7 +1,7 @@
 """Answers that show a secret are kept for a day only.
 
 Revision: kept_secrets
-Follows: line_applications
+Follows: assignment_notices
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "kept_secrets"
-down_revision: str | Sequence[str] | None = "line_applications"
+down_revision: str | Sequence[str] | None = "assignment_notices"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -173,7 +173,7 @@ def test_every_example_is_answered_as_the_document_tells(system):
 
 
 BOUNDED = {
-    "/v1/attestations/waiting", "/v1/consents", "/v1/custody/payouts", "/v1/custody/questions",
+    "/v1/attestations/waiting", "/v1/consents", "/v1/custody/payouts", "/v1/custody/redirects", "/v1/custody/questions",
     "/v1/deprecations", "/v1/driver/tasks", "/v1/event_types", "/v1/invitations", "/v1/keys",
     "/v1/ledger/trial-balance", "/v1/line-applications", "/v1/lines", "/v1/me/passkeys", "/v1/members",
     "/v1/party-keys/platform/signatures", "/v1/payout-accounts", "/v1/payouts", "/v1/proposals",
