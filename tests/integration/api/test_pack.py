@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 import pytest
 import rfc8785
 
-from api import processes
+from api import startup
 from api.audit.export import export_trip, seal_manifest
 from api.audit.paper import maker, render_paper
 from api.audit.purpose import Purpose
@@ -136,7 +136,7 @@ def test_the_command_prints_a_tree_and_json_and_tells_by_its_exit_code(pack):
 
 
 def test_the_command_writes_the_pack_and_says_how_to_verify_it(system, pack, monkeypatch, capsys):
-    monkeypatch.setattr(processes, "load_settings", lambda: system.settings)
+    monkeypatch.setattr(startup, "load_settings", lambda: system.settings)
     out, trip = pack.folder / "by hand.zip", pack.value(packs.MANIFEST)["trip_id"]
     assert cli.main(["audit", "export", trip, "-o", str(out)]) == 0
     told = capsys.readouterr().out

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 import rfc8785
 
-from api import processes
+from api import startup
 from api.audit.portfolio import Selection, export_portfolio, select_trips
 from api.verifier import portfolio as portfolios
 from api.verifier.report import Report
@@ -192,7 +192,7 @@ def test_deflated_entries_and_duplicates_are_refused(whole, tmp_path):
 def test_the_commands_write_and_check_it_and_list_the_exceptions(
     system, whole, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(processes, "load_settings", lambda: system.settings)
+    monkeypatch.setattr(startup, "load_settings", lambda: system.settings)
     out, table = tmp_path / "p.zip", tmp_path / "odd.csv"
     with zipfile.ZipFile(whole.path) as archive:
         lender = json.loads(archive.read(portfolios.CLAIMS))["selection"]["lender"]
