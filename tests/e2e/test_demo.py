@@ -272,7 +272,10 @@ def test_one_trip_goes_through_all_four_faces_to_the_lenders_pack(served, watche
     assert lender.locator("ul.verify li[data-holds=false]").count() == 0
     assert lender.locator("ul.verify li[data-holds=true]").count() >= 6
     pack = tmp_path / "pack.zip"
-    for arguments in (("export", trip, "-o", str(pack)), ("verify", str(pack))):
+    for arguments in (
+        ("export", trip, "-o", str(pack)),
+        ("verify", str(pack), "--rpc", served.demo.chain.url),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "deploy.cli", "audit", *arguments],
             cwd=ROOT, env=os.environ | served.demo.environment(), capture_output=True, text=True,
