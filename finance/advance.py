@@ -397,8 +397,7 @@ _TARGETS: Final = {
 
 
 def _draw(advance: Advance, amount: int, day: int) -> dict[str, Any]:
-    if advance.rates is None:  # a release always sets them
-        raise AdvanceStateError("nothing was released", advance=advance.id)
+    assert advance.rates is not None  # a release always sets them
     drawn = advance.drawn + amount
     return {
         "accumulator": advance.accrued_to(day),
@@ -419,8 +418,8 @@ def _book(advance: Advance, shares: Shares, day: int) -> dict[str, Any]:
 
 
 def _restructure(advance: Advance, event: AdvanceEvent, day: int) -> dict[str, Any]:
-    if event.terms is None or advance.rates is None:  # refusal_of has looked
-        raise AdvanceStateError("a restructuring needs new terms", advance=advance.id)
+    assert event.terms is not None  # refusal_of has looked
+    assert advance.rates is not None
     return {
         "accumulator": advance.accrued_to(day),
         "rates": replace(

@@ -266,8 +266,10 @@ def kill_and_compare(tmp_path, kills):
         while killed < kills:
             ended = workshop.close(broken, until, kill_after=chance.uniform(0.0, 0.8) * span)
             if ended == 0:
-                until += STEP_DAYS  # nothing left to kill: more days
+                until += STEP_DAYS  # nothing left to kill: more days, and an earlier blow
+                span *= 0.8
                 continue
+            span *= 1.02
             assert ended == -signal.SIGKILL
             killed += 1
             points[where_it_stands(broken, DAY)[1]] += 1

@@ -276,6 +276,10 @@ def test_a_payments_own_phases_replace_those_of_the_terms_and_wrong_amounts_are_
     with pytest.raises(InvalidTermsError) as no:
         Phase(Scope.ANY, ())
     assert (no.value.field, no.value.facts) == ("order", {"given": []})
+    with pytest.raises(InvalidTermsError) as no:
+        Phase(Scope.ANY, (Component.FEE, Component.FEE))
+    assert str(no.value) == "a phase names each component at most once, and one at least"
+    assert no.value.facts == {"given": ["fee", "fee"]}
     assert CONTRACT_ORDER == (
         Component.FEE, Component.PENALTY, Component.INTEREST, Component.PRINCIPAL,
     )  # fmt: skip
