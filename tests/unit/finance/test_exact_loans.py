@@ -260,6 +260,15 @@ def test_each_scope_end_and_walk_clears_what_it_names(scope, pick, iterate, left
     assert share.charges == share.interest
 
 
+def test_every_component_is_told_apart_and_due_days_stay():
+    owed = {Component.FEE: 1, Component.PENALTY: 2, Component.INTEREST: 4, Component.PRINCIPAL: 8}
+    played = replay_payments(
+        [Instalment(TODAY, owed)], [Payment(TODAY, 16)], [Phase(Scope.ANY, CONTRACT_ORDER)]
+    )
+    assert played.shares == (Shares(fee=1, penalty=2, interest=4, principal=8, residue=1),)
+    assert played.instalments == (Instalment(TODAY, dict.fromkeys(Component, 0)),)
+
+
 def test_a_payments_own_phases_replace_those_of_the_terms_and_wrong_amounts_are_named():
     own = Payment(TODAY, 5, (Phase(Scope.IN_ADVANCE, PARTS),))
     played = replay_payments(schedule(), [own], [Phase(Scope.PAST_DUE, PARTS)])
@@ -306,6 +315,7 @@ D = dt.date
         (DayCount.ACT_ACT_ISDA, D(2024, 12, 31), D(2025, 1, 2), 2, ((1, 365), (1, 366))),
         (DayCount.ACT_ACT_ISDA, D(2024, 3, 1), D(2024, 3, 1), 0, ((0, 365),)),
         (DayCount.ACT_ACT_ISDA, D(2022, 6, 1), D(2025, 6, 1), 1096, ((730, 365), (366, 366))),
+        (DayCount.ACT_ACT_ISDA, D(2019, 6, 1), D(2025, 6, 1), 2192, ((1460, 365), (732, 366))),
         (DayCount.THIRTY_E_360, D(2024, 1, 30), D(2024, 3, 31), 60, ((60, 360),)),
         (DayCount.THIRTY_E_360, D(2024, 1, 31), D(2025, 2, 28), 388, ((388, 360),)),
         (DayCount.THIRTY_E_360, D(2024, 1, 28), D(2024, 1, 31), 2, ((2, 360),)),
