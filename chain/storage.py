@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import sqlite3
+import time
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine.interfaces import Dialect
+
+LOCK_PATIENCE_S = 30
+"""How long a write waits for SQLite's one lock."""
 
 
 class Row(SQLModel):
@@ -242,7 +247,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # a power cut must not take back an acknowledged row
         "foreign_keys=ON",
-        "busy_timeout=30000",
+        f"busy_timeout={LOCK_PATIENCE_S * 1000}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -254,5 +259,26 @@ def _prepare_sqlite_lightly(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("read_only", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite itself sleeps up to 100 ms between two looks at its one lock, so that a busy process which
+    # takes it again at once starves the others: look every millisecond instead, as long as it would.
+    raw = connection.connection.dbapi_connection
+    if raw is None:
+        raise sa.exc.InvalidRequestError("a closed connection begins nothing")
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(0.001)
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails in SQLAlchemy's words
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={LOCK_PATIENCE_S * 1000}")
