@@ -299,10 +299,12 @@ def test_a_wallet_signs_a_waybill_once_and_a_refusal_changes_nothing(watched, pr
     assert "¥720.00" in page.inner_text("[data-message]")
     page.click("[data-wallet]")
     page.wait_for_selector("[data-trouble]:has-text('取消了签署')")
-    assert str(firm.client.party) in firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"]
+    assert (
+        f"pty_{firm.client.party}" in firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"]
+    )
     page.locator("[data-wallet]").dblclick()
     page.wait_for_selector("[data-done]:not([hidden])")
-    assert firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"] == [str(driver.party)]
+    assert firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"] == [f"pty_{driver.party}"]
     other = page.context.new_page()
     other.goto(f"/sign?form=/v1/waybills/{waybill['id']}")
     page.go_back()
@@ -321,4 +323,6 @@ def test_a_wallet_on_another_chain_signs_nothing(watched, product):
     page.goto(f"/sign?form=/v1/waybills/{waybill['id']}")
     page.click("[data-wallet]:not([aria-disabled])")
     page.wait_for_selector("[data-trouble]:has-text('另一条链')")
-    assert str(firm.client.party) in firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"]
+    assert (
+        f"pty_{firm.client.party}" in firm.client.get(f"/v1/waybills/{waybill['id']}")["waits_for"]
+    )
