@@ -26,7 +26,7 @@ from sqlmodel import col, func, select
 from chain.errors import ChainError
 from chain.jobs import index_once
 from chain.storage import Storage
-from chain.tables import BlockRow, EventLogRow, OutgoingTransactionRow, OwedLogRow
+from chain.tables import BlockRow, CursorRow, EventLogRow, OutgoingTransactionRow, OwedLogRow
 from deploy.node import LocalChain
 from tests.faults.proxy import QUIET, Chaos, ChaosProxy
 from tests.faults.service import PAID, Orders, make_indexer, serve
@@ -200,7 +200,7 @@ def _drain(
         if not services[0].is_alive():
             verdict.alarms += 1
             break
-        if final == jobs + 1 and _handled(desk) == jobs:
+        if final == jobs + 1 and _handled(desk) == jobs and _knows_the_chain(desk, node):
             break
     return first, round(time.monotonic() - began, 2)
 
@@ -243,6 +243,14 @@ def _count(desk: Desk, state: str) -> int:
 def _handled(desk: Desk) -> int:
     with desk.storage.read() as session:
         return session.execute(sa.select(sa.func.count()).select_from(PAID)).scalar_one()
+
+
+def _knows_the_chain(desk: Desk, node: LocalChain) -> bool:
+    """Whether the last handled block is one of the node: after a kill it may lack what was final before."""
+    with desk.storage.read() as session:
+        cursor = session.exec(select(CursorRow)).one()
+    body = node.client().request("eth_getBlockByNumber", [hex(cursor.block_number), False])
+    return body is not None and body["hash"] == cursor.block_hash
 
 
 def _judge(desk: Desk, orders: Orders, plan: Plan, verdict: Verdict, folder: Path) -> None:
