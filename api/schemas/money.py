@@ -16,6 +16,7 @@ from api.schemas.values import (
     HashText,
     Instant,
     LineRef,
+    LineRefOrNone,
     LineText,
     NameText,
     PartyRef,
@@ -220,7 +221,7 @@ class ApplicationShown(Shown):
     steps: list[StepShown] = Field(description="how verified trips earn the limit")
     decision: HashText
     made_at: Instant
-    line: str = Field(description="the line that came of it; empty before")
+    line: LineRefOrNone = Field(description="the line that came of it; empty before")
     ended_at: Instant | None
     ended_by: str
     reason: str

@@ -170,6 +170,9 @@ TripRef = Annotated[str, _shown_id("trip", "a trip")]
 LineRef = Annotated[str, _shown_id("line", "a credit line")]
 """A credit line's id as answers show it."""
 
+LineRefOrNone = Annotated[str, _shown_id("line", "a credit line", or_none=True)]
+"""The same; empty where there is none (yet)."""
+
 AdvanceRef = Annotated[str, _shown_id("advance", "an advance")]
 """An advance's id as answers show it."""
 
