@@ -62,7 +62,7 @@ def _request(number: int) -> object:
     }
     spare = int(str(values.pop("spare")), 16) % 4
     payees = tuple(_form("Payee", number * 4 + j) for j in range(spare))
-    return structs.AdvanceRequest(payees=payees, **values)  # type: ignore[arg-type]
+    return structs.AdvanceRequest(payees=payees, **values)
 
 
 def fold(name: str) -> str:

@@ -16,38 +16,38 @@ WORD = "0x" + "11" * 32
 LINE = "0x" + "22" * 32
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 RULE = structs.ApprovalRule(
-    line=LINE,  # type: ignore[arg-type]  # plain values stand for ids here
-    debtor=12,  # type: ignore[arg-type]
+    line=LINE,
+    debtor=12,
     most=5_000,
     until=int(NOW.timestamp()),
     valid_for=86_400,
-    document=WORD,  # type: ignore[arg-type]
+    document=WORD,
     expires=0,
-    salt=WORD,  # type: ignore[arg-type]
+    salt=WORD,
 )
 
 
 def _signed(form: Any, block: int) -> Signed:
-    return Signed("CreditFacility", "setRule", form, ("lender",), (), WORD, NOW, (block, 0, -1))  # type: ignore[arg-type]
+    return Signed("CreditFacility", "setRule", form, ("lender",), (), WORD, NOW, (block, 0, -1))
 
 
 def _covered(*rules: tuple[structs.ApprovalRule, int], debtor: int = 12) -> bool:
     """Asked of an advance of 5,000 fen that was approved in block 10."""
     blank: dict[str, Any] = dict.fromkeys(("waybill", "trip", "notice", "salt"), WORD)
     said = structs.Acknowledgement(
-        advance=WORD,  # type: ignore[arg-type]
-        debtor=debtor,  # type: ignore[arg-type]
-        lender=16,  # type: ignore[arg-type]
+        advance=WORD,
+        debtor=debtor,
+        lender=16,
         expires=0,
         **blank,
     )
     request: Any = dataclasses.make_dataclass("Request", ["line", "principal"])(LINE, 5_000)
-    approved = events.AdvanceApproved(WORD, 16, 5_000, 0)  # type: ignore[arg-type]
+    approved = events.AdvanceApproved(WORD, 16, 5_000, 0)
     story = Story(
         signed=[_signed(said, 1), *(_signed(rule, block) for rule, block in rules)],
-        events=[Happened(approved, "FreightAdvance", WORD, NOW, (10, 0, 3))],  # type: ignore[arg-type]
+        events=[Happened(approved, "FreightAdvance", WORD, NOW, (10, 0, 3))],
     )
-    return _covered_by_rule(story, WORD, request)  # type: ignore[arg-type]
+    return _covered_by_rule(story, WORD, request)
 
 
 def test_the_rule_that_stood_covers_up_to_its_amount_second_and_debtor() -> None:
