@@ -168,3 +168,14 @@ def test_errors_have_distinct_codes():
                     codes.setdefault(item.value.value, []).append(f"{of_package(path)}.{node.name}")
     assert codes
     assert {code: names for code, names in codes.items() if len(names) > 1} == {}
+
+
+HOUR_OF_READING = 15_000
+"""Words, at 250 a minute: what an auditor can read in an hour."""
+
+
+def test_an_auditor_reads_the_check_of_a_pack_in_an_hour():
+    """All of it but what checks many packs side by side."""
+    files = [path for path in MODULES if path.parent == ROOT / "api" / "verifier"]
+    words = sum(len(path.read_text().split()) for path in files if path.name != "portfolio.py")
+    assert 1_000 < words <= HOUR_OF_READING
