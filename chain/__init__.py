@@ -9,5 +9,5 @@ import sys
 # deep then overruns the C stack and kills the process. It is loaded here, first, and the limit put back.
 _limit = sys.getrecursionlimit()
 with contextlib.suppress(ImportError):
-    import py_ecc  # noqa: F401
+    import py_ecc  # noqa: F401  only loaded
 sys.setrecursionlimit(_limit)

@@ -226,7 +226,7 @@ class Stage:
         return Script(
             advance,
             (
-                WaybillRegistry.issue_batch(forms, issuers, performers, True),  # noqa: FBT003
+                WaybillRegistry.issue_batch(forms, issuers, performers, True),  # noqa: FBT003  the signature is not ours to change
                 FreightAdvance.request(request, sign("firm", request, "FreightAdvance")),
                 FreightAdvance.acknowledge(known, sign("carrier", known, "FreightAdvance")),
                 FreightAdvance.consent(agreed, sign("driver", agreed, "FreightAdvance")),

@@ -25,7 +25,7 @@ def read_cases(folder: Path) -> list[dict[str, Any]]:
         except ValueError as problem:
             raise ValueError(f"{path.name} is not JSON: {problem}") from None
         if not isinstance(rows, list):
-            raise ValueError(f"{path.name} is not a list of cases")  # noqa: TRY004
+            raise ValueError(f"{path.name} is not a list of cases")  # noqa: TRY004  a file of the wrong form is a bad value to whoever runs this
         for index, row in enumerate(rows):
             missing = {"id", "kind", "given", "expect"} - set(row if isinstance(row, dict) else ())
             if missing:

@@ -348,7 +348,7 @@ class Gateway:
                 arrivals = [waiting.arrival(received, self.counts) for waiting in group]
                 answers = await loop.run_in_executor(self._worker, self._take, arrivals)
                 if len(answers) != len(group):
-                    raise ValueError("an answer for each message is needed")  # noqa: TRY301
+                    raise ValueError("an answer for each message is needed")  # noqa: TRY301  told below like any other failure
             except Exception:
                 log.exception("group_failed", messages=len(group))
                 self.counts["groups_failed"] += 1

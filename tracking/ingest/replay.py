@@ -241,11 +241,11 @@ class _Sending:
     def write(self) -> None:
         for serial in self._serials:
             if not self._client._answers[serial].done():  # noqa: SLF001  one thing in two classes
-                self._client._writer.write(self._client._sent[serial])  # noqa: SLF001
+                self._client._writer.write(self._client._sent[serial])  # noqa: SLF001  one thing in two classes
 
     async def answer(self, timeout_s: float, tries: int) -> jt808.Ack | jt808.RegisterAck:
         client = self._client
-        futures = [client._answers[serial] for serial in self._serials]  # noqa: SLF001
+        futures = [client._answers[serial] for serial in self._serials]  # noqa: SLF001  one thing in two classes
         try:
             for attempt in range(tries):
                 if attempt:
@@ -259,8 +259,8 @@ class _Sending:
             raise ReplayError(f"no acknowledgement after {tries} tries of {timeout_s:g} s")
         finally:
             for serial, future in zip(self._serials, futures, strict=True):
-                if client._answers.get(serial) is future:  # noqa: SLF001
-                    del client._answers[serial], client._sent[serial]  # noqa: SLF001
+                if client._answers.get(serial) is future:  # noqa: SLF001  one thing in two classes
+                    del client._answers[serial], client._sent[serial]  # noqa: SLF001  one thing in two classes
                 if future.done() and not future.cancelled():
                     future.exception()  # looked at, so that asyncio does not warn
 

@@ -36,7 +36,7 @@ from tests.integration.api.test_day import BEGIN, cast, day  # noqa: F401  fixtu
 
 
 @pytest.fixture(scope="module")
-def pack(system, cast, day, tmp_path_factory):  # noqa: F811
+def pack(system, cast, day, tmp_path_factory):  # noqa: F811  a fixture taken by its name
     """The pack of a trip that was delivered, paid, and repaid after 45 days."""
     system.later(BEGIN + dt.timedelta(days=45))
     waybill = day["ids"]["t1"]
@@ -73,7 +73,7 @@ def test_the_pack_is_green_with_one_trusted_hash_and_no_network(pack):
     }  # fmt: skip
 
 
-def test_the_same_record_gives_the_same_bytes(system, day, pack, tmp_path):  # noqa: F811
+def test_the_same_record_gives_the_same_bytes(system, day, pack, tmp_path):  # noqa: F811  a fixture taken by its name
     again = export_trip(system.container, day["trip"], tmp_path / "pack.zip")
     assert again.path.read_bytes() == pack.path.read_bytes()
 
@@ -166,7 +166,7 @@ def test_the_verifier_reads_the_window_as_the_platform_does():
 # -- for a purpose ----------------------------------------------------------------------------------
 
 
-def test_an_auditor_sees_no_plate_and_no_names_of_people(system, day, tmp_path):  # noqa: F811
+def test_an_auditor_sees_no_plate_and_no_names_of_people(system, day, tmp_path):  # noqa: F811  a fixture taken by its name
     done = export_trip(
         system.container, day["trip"], tmp_path / "pack.zip", purpose=Purpose.AUDITOR
     )
@@ -310,7 +310,7 @@ FORGERIES = {
 def test_a_careful_forger_is_found_by_what_he_altered(pack, name):
     file, alter, code = FORGERIES[name]
     if alter is None:
-        alter = lambda v: [b for b in v if b["number"] != _block_of_attestation(pack)]  # noqa: E731
+        alter = lambda v: [b for b in v if b["number"] != _block_of_attestation(pack)]  # noqa: E731  short enough to stand here
     report = pack.altered(file, alter)
     assert report.exit_code == 1
     found = {check.code for check in report.checks if check.mark is not Mark.GREEN}

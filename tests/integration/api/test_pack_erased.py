@@ -24,7 +24,7 @@ def shown(done, name):
         return archive.read(name).decode()
 
 
-def test_the_pack_of_an_erased_driver_names_what_is_gone(system, cast, day, tmp_path):  # noqa: F811
+def test_the_pack_of_an_erased_driver_names_what_is_gone(system, cast, day, tmp_path):  # noqa: F811  a fixture taken by its name
     before = export_trip(system.container, day["trip"], tmp_path / "before.zip")
     assert "parties.erased" not in {code for code, _ in unknown(before)}
     assert "苏A" in shown(before, packs.WAYBILLS)

@@ -16,7 +16,7 @@ from tests.integration.api.test_day import cast  # noqa: F401  a fixture
 
 
 @pytest.fixture(scope="module")
-def failed(system, cast, tmp_path_factory):  # noqa: F811
+def failed(system, cast, tmp_path_factory):  # noqa: F811  a fixture taken by its name
     """Approved and loaded, but the truck went two thirds of the way; two attestors say so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(a_day, "FIXES", a_day.FIXES[: len(a_day.FIXES) * 2 // 3])

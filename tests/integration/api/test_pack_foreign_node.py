@@ -42,7 +42,7 @@ def replay(ours, theirs, last):
 
 
 @pytest.fixture(scope="module")
-def foreign(system, day, tmp_path_factory):  # noqa: F811
+def foreign(system, day, tmp_path_factory):  # noqa: F811  a fixture taken by its name
     folder = tmp_path_factory.mktemp("foreign")
     done = export_trip(system.container, day["trip"], folder / "pack.zip")
     with LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False) as node:

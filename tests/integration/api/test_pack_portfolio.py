@@ -23,7 +23,7 @@ from tests.integration.api.test_day import BEGIN, cast, day  # noqa: F401  fixtu
 
 
 @pytest.fixture(scope="module")
-def whole(system, cast, day, tmp_path_factory):  # noqa: F811
+def whole(system, cast, day, tmp_path_factory):  # noqa: F811  a fixture taken by its name
     """The portfolio of the lender of a day."""
     lender = PartyId(int(cast["lender"].party))
     path = tmp_path_factory.mktemp("portfolio") / "all.zip"
@@ -83,7 +83,7 @@ def test_the_auditors_node_vouches_once_for_all(system, whole):
     assert all(report.verified for report in rest)
 
 
-def test_a_pack_is_found_by_loan_borrower_and_day(system, cast, day):  # noqa: F811
+def test_a_pack_is_found_by_loan_borrower_and_day(system, cast, day):  # noqa: F811  a fixture taken by its name
     def chosen(**words):
         return list(select_trips(system.container, Selection(**words)))
 

@@ -263,4 +263,4 @@ def test_a_thousand_shuffles_of_one_busy_loan():
 
 def test_naive_instants_are_refused():
     with pytest.raises(ValueError, match="time zone"):
-        replace(paid(1, 5), at=dt.datetime(2026, 1, 1))  # noqa: DTZ001
+        replace(paid(1, 5), at=dt.datetime(2026, 1, 1))  # noqa: DTZ001  a time without a zone is what is refused

@@ -276,7 +276,7 @@ def to_china(d: Drawn, shift: Callable | None):
     route = np.array(d.base.route)
     ref_lat = route[0, 1]
     squeeze = np.cos(np.radians(ref_lat)) / np.cos(np.radians(lat0))
-    move = lambda lon, lat: (lon0 + (lon - route[0, 0]) * squeeze, lat0 + (lat - ref_lat))  # noqa: E731
+    move = lambda lon, lat: (lon0 + (lon - route[0, 0]) * squeeze, lat0 + (lat - ref_lat))  # noqa: E731  short enough to stand here
     road = list(zip(*move(route[:, 0], route[:, 1]), strict=True))
     d.lon, d.lat = move(d.lon, d.lat)
     there = bool(

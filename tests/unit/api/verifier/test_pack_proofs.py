@@ -133,7 +133,7 @@ def test_forms_are_found_again_in_the_calls_that_the_bindings_write():
         [waybill(1), waybill(2)],
         [b"", b"\3" * 65],
         [b"\1" * 65, b"\2" * 65],
-        True,  # noqa: FBT003
+        True,  # noqa: FBT003  the signature is not ours to change
     )
     door = doors()["WaybillRegistry", many.data[:4]]
     assert door.read(many.data) == [
@@ -221,7 +221,7 @@ def test_a_report_is_as_bad_as_its_worst_check_and_green_only_when_anchored():
     assert (report.exit_code, report.verified) == (0, True)
     section.unknown("b", "", "who knows")
     assert (report.exit_code, section.mark) == (0, Mark.UNKNOWN)
-    assert not section.require(False, "c", "y", "good", "bad")  # noqa: FBT003
+    assert not section.require(False, "c", "y", "good", "bad")  # noqa: FBT003  what is looked at comes first
     assert (report.exit_code, section.mark) == (1, Mark.RED)
     assert "✗ [c] y: bad" in report.to_text()
     assert report.to_json()["counts"] == {"green": 1, "red": 1, "not_checkable": 1}
