@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 LOCK_PATIENCE_S = 30
 """How long a write waits for SQLite's one lock."""
+CACHE_KIB = 16_384
+"""Pages of SQLite a connection may keep: of 2,000 terminals, each writes to a page of its own again and again."""
+CHECKPOINT_PAGES = 8_192
+"""Pages in SQLite's log before they are moved into the file: a page written in every commit is then moved once."""
 
 
 class Row(SQLModel):
@@ -184,14 +189,21 @@ class Storage:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"hide_parameters": True}
-        if not self.is_sqlite:
+        if self.is_sqlite:
+            options |= {
+                "pool_size": 10,
+                "max_overflow": 30,
+            }  # writers in line must not keep readers out
+        elif not self.is_sqlite:
             options |= {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         self.engine = sa.create_engine(self.url, **options)
         self.engine.dialect.yundan_keyring = keyring  # type: ignore[attr-defined]  # see _ring
         if self.is_sqlite:
             prepare = _prepare_sqlite if outlives_power_cuts else _prepare_sqlite_lightly
             sa.event.listen(self.engine, "connect", prepare)
-            sa.event.listen(self.engine, "begin", _begin_sqlite)
+            gate = _WriteGate()
+            sa.event.listen(self.engine, "begin", gate.begin)
+            sa.event.listen(self.engine, "checkin", gate.leave)
         self._reader = self.engine.execution_options(read_only=True)
 
     @contextlib.contextmanager
@@ -248,6 +260,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",  # a power cut must not take back an acknowledged row
         "foreign_keys=ON",
         f"busy_timeout={LOCK_PATIENCE_S * 1000}",
+        f"cache_size=-{CACHE_KIB}",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -258,16 +272,44 @@ def _prepare_sqlite_lightly(connection: Any, record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get("read_only", False):
-        connection.exec_driver_sql("BEGIN")
-        return
+class _WriteGate:
+    """One door to SQLite's one lock for all threads of a process: they wait in line, and only the first asks the file.
+
+    Without it every waiting thread looks at the lock each millisecond, and the one that works gets no turn.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def begin(self, connection: sa.Connection) -> None:
+        """Begins to read, or takes the lock to write."""
+        if connection.get_execution_options().get("read_only", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw, info = connection.connection.dbapi_connection, connection.info
+        if raw is None:
+            raise sa.exc.InvalidRequestError("a closed connection begins nothing")
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        if not info.get(_INSIDE):
+            info[_INSIDE] = self._lock.acquire(timeout=LOCK_PATIENCE_S)
+        try:
+            _take_file_lock(connection, raw, deadline)
+        except BaseException:
+            self.leave(raw, connection.connection)
+            raise
+
+    def leave(self, _raw: Any, record: Any) -> None:
+        """The connection goes back: the next may come in."""
+        if record.info.pop(_INSIDE, False):
+            self._lock.release()
+
+
+_INSIDE = "inside_write_gate"
+
+
+def _take_file_lock(connection: sa.Connection, raw: Any, deadline: float) -> None:
     # SQLite itself sleeps up to 100 ms between two looks at its one lock, so that a busy process which
     # takes it again at once starves the others: look every millisecond instead, as long as it would.
-    raw = connection.connection.dbapi_connection
-    if raw is None:
-        raise sa.exc.InvalidRequestError("a closed connection begins nothing")
-    deadline = time.monotonic() + LOCK_PATIENCE_S
     raw.execute("PRAGMA busy_timeout=0")
     try:
         while time.monotonic() < deadline:
