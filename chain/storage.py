@@ -189,13 +189,12 @@ class Storage:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"hide_parameters": True}
-        if self.is_sqlite:
-            options |= {
-                "pool_size": 10,
-                "max_overflow": 30,
-            }  # writers in line must not keep readers out
-        elif not self.is_sqlite:
+        if not self.is_sqlite:
             options |= {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+        elif (
+            self.url.database
+        ):  # writers in line must not keep readers out; one in memory has no pool
+            options |= {"pool_size": 10, "max_overflow": 30}
         self.engine = sa.create_engine(self.url, **options)
         self.engine.dialect.yundan_keyring = keyring  # type: ignore[attr-defined]  # see _ring
         if self.is_sqlite:
