@@ -72,7 +72,7 @@ class Attestor:
             YundanError: platform or node cannot be asked now; nothing is lost.
         """
         said = 0
-        for waiting in self._platform.get("/v1/attestations/waiting")["data"]:
+        for waiting in self._platform.walk("/v1/attestations/waiting", limit=100):
             trip = TripId(waiting["trip"])
             try:
                 self._attest(trip)

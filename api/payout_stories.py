@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.ports import Services
+from chain.delivery import HeldTrip
 from chain.ids import AdvanceId, Hash32, PartyId, TripId
 from chain.ports import Outgoing
 from finance.payouts import Payout, Question, Stage, stages_of
+from finance.records import AdvanceRecord
 
 SIGNATURE_CALL = "confirm"
 """DeliveryRegistry's function that takes the consignee's signature."""
@@ -52,28 +54,45 @@ def tell_payout(services: Services, payout: Hash32) -> PayoutStory:
     Raises:
         UnknownPayoutError: there is none.
     """
-    return _tell(services, services.payouts.get(payout))
-
-
-def tell_payouts_of(services: Services, party: PartyId) -> list[PayoutStory]:
-    """Every payout of a payee, oldest first."""
-    return [_tell(services, payout) for payout in services.payouts.list_of(party)]
+    return tell_payouts(services, [services.payouts.get(payout)])[0]
 
 
 def tell_payouts_of_advance(services: Services, advance: AdvanceId) -> list[PayoutStory]:
     """The payouts of an advance, in order of payment; none before its release."""
     payees = services.books.list_payees([advance])[advance]
+    named = [Hash32(payee.payout) for payee in payees if payee.payout]
+    found = services.payouts.find(named)
+    return tell_payouts(services, [found[payout] for payout in named])
+
+
+def tell_payouts(services: Services, payouts: Sequence[Payout]) -> list[PayoutStory]:
+    """Everything known of some payouts, in as many questions as of one."""
+    ids = [payout.payout for payout in payouts]
+    payees = services.books.list_payees_of_payouts(ids)
+    records = services.books.list_advances_by_id({one.advance for one in payees.values()})
+    trips = services.records.list_trips_by_id({one.trip for one in records.values()})
+    sent = services.outbox.list_about_each({one.trip for one in records.values()})
+    asked = services.payouts.questions_of(ids)
     return [
-        _tell(services, services.payouts.get(Hash32(payee.payout)))
-        for payee in payees
-        if payee.payout
+        _story(
+            payout,
+            records[payees[payout.payout].advance] if payout.payout in payees else None,
+            {trip: held for trip, (held, _) in trips.items()},
+            sent,
+            [one for one in asked if one.payout == payout.payout],
+        )
+        for payout in payouts
     ]
 
 
-def _tell(services: Services, payout: Payout) -> PayoutStory:
-    payee = services.books.find_payee_of_payout(payout.payout)
-    record = None if payee is None else services.books.find_advance(payee.advance)
-    trip = None if record is None else services.records.find_trip(record.trip)
+def _story(
+    payout: Payout,
+    record: AdvanceRecord | None,
+    trips: Mapping[TripId, HeldTrip],
+    sent: Mapping[str, Sequence[Outgoing]],
+    questions: Sequence[Question],
+) -> PayoutStory:
+    trip = None if record is None else trips.get(record.trip)
     signed_at = None if trip is None else trip.confirmed_at
     stages = stages_of(payout)
     if trip is not None:
@@ -87,11 +106,9 @@ def _tell(services: Services, payout: Payout) -> PayoutStory:
         advance=None if record is None else record.advance,
         trip=None if record is None else record.trip,
         signed_at=signed_at,
-        signature_wall=None
-        if record is None
-        else _signature_wall(services.outbox.list_about(record.trip)),
+        signature_wall=None if record is None else _signature_wall(sent[record.trip]),
         stages=stages,
-        questions=services.payouts.questions_of(payout.payout),
+        questions=questions,
         concerned=frozenset(concerned),
     )
 

@@ -20,7 +20,7 @@ from chain.tables import OutgoingTransactionRow
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sqlmodel import Session
 
@@ -118,12 +118,19 @@ class SqlOutbox:
 
     def list_about(self, about: str) -> list[Outgoing]:
         """Every intent about an object, oldest first."""
+        return self.list_about_each([about])[about]
+
+    def list_about_each(self, about: Collection[str]) -> dict[str, list[Outgoing]]:
+        """Every intent about each of some objects, oldest first, in one question."""
         rows = self._session.exec(
             select(OutgoingTransactionRow)
-            .where(col(OutgoingTransactionRow.about) == about)
+            .where(col(OutgoingTransactionRow.about).in_(about))
             .order_by(col(OutgoingTransactionRow.id))
         )
-        return [outgoing_of(row) for row in rows]
+        found: dict[str, list[Outgoing]] = {one: [] for one in about}
+        for row in rows:
+            found[row.about].append(outgoing_of(row))
+        return found
 
     def _on_commit(self, _session: Session) -> None:
         if self._wake is not None:

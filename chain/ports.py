@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from chain.abi import ContractCall, Event, Occurred, Read, Struct
     from chain.delivery import HeldTrip
@@ -117,6 +117,10 @@ class Outbox(Protocol):
 
     def list_about(self, about: str) -> list[Outgoing]:
         """Every intent about an object, oldest first."""
+        ...
+
+    def list_about_each(self, about: Collection[str]) -> dict[str, list[Outgoing]]:
+        """Every intent about each of some objects, oldest first, in one question."""
         ...
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
+from chain.paging import behind
 from chain.storage import insert_new
 from finance.accrual import Charges
 from finance.advance import AdvanceEvent, AdvanceState, EventKind
@@ -240,6 +241,21 @@ class SqlAdvances(SqlRows):
             for row in self._session.exec(query.order_by(col(PayeeRow.place))):
                 self._payees[AdvanceId(row.advance)].append(row)
 
+    def list_payees_of_payouts(self, payouts: Collection[Hash32]) -> dict[Hash32, PayeeRecord]:
+        """Who is paid by each of some payouts; one that a party took out itself is left out."""
+        query = select(PayeeRow).where(col(PayeeRow.payout).in_(payouts))
+        return {Hash32(row.payout): _payee(row) for row in self._session.exec(query)}
+
+    def list_advances_by_id(
+        self, advances: Collection[AdvanceId]
+    ) -> dict[AdvanceId, AdvanceRecord]:
+        """Advances by id."""
+        found: dict[AdvanceId, AdvanceRecord] = {}
+        for some in batches(advances):
+            query = select(AdvanceRow).where(col(AdvanceRow.advance).in_(some))
+            found |= {AdvanceId(row.advance): advance_of(row) for row in self._session.exec(query)}
+        return found
+
     def find_payee_of_payout(self, payout: str) -> PayeeRecord | None:
         """Who is paid by a payout."""
         row = self._session.exec(select(PayeeRow).where(PayeeRow.payout == payout)).first()
@@ -302,17 +318,27 @@ class SqlAdvances(SqlRows):
         self._session.flush()
         return True
 
-    def list_settlements(self, waybill: WaybillId) -> list[SettlementRecord]:
+    def find_settlement(self, settlement: str) -> SettlementRecord | None:
+        """A settlement by its id."""
+        row = self._session.get(SettlementRow, settlement)
+        return None if row is None else _settlement(row)
+
+    def list_settlements(
+        self,
+        waybill: WaybillId,
+        *,
+        after: SettlementRecord | None = None,
+        limit: int | None = None,
+    ) -> list[SettlementRecord]:
         """Settlements of a waybill, oldest first."""
-        rows = self._session.exec(
-            select(SettlementRow)
-            .where(SettlementRow.waybill == waybill)
-            .order_by(col(SettlementRow.at), col(SettlementRow.id))
-        )
-        return [
-            SettlementRecord(**(row.model_dump() | {"waybill": WaybillId(row.waybill)}))
-            for row in rows
-        ]
+        query = select(SettlementRow).where(SettlementRow.waybill == waybill)
+        place = None if after is None else (after.at, after.id)
+        query = behind(query, (col(SettlementRow.at), col(SettlementRow.id)), place)
+        return [_settlement(row) for row in self._session.exec(query.limit(limit))]
+
+
+def _settlement(row: SettlementRow) -> SettlementRecord:
+    return SettlementRecord(**(row.model_dump() | {"waybill": WaybillId(row.waybill)}))
 
 
 def advance_of(row: AdvanceRow) -> AdvanceRecord:

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from chain.clock import beijing_day
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId
+from chain.paging import behind
 from chain.storage import insert_new
 from finance.advance import OWING, AdvanceState
 from finance.records import (
@@ -123,6 +124,18 @@ class SqlLines(SqlRows):
         if borrower is not None:
             query = query.where(CreditLineRow.borrower == str(borrower))
         return [_line(row) for row in self._session.exec(query)]
+
+    def page_lines(
+        self, party: PartyId, *, after: LineRecord | None = None, limit: int
+    ) -> list[LineRecord]:
+        """A page of a party's lines, as lender and as borrower, newest first."""
+        mine = sa.or_(
+            col(CreditLineRow.lender) == str(party), col(CreditLineRow.borrower) == str(party)
+        )
+        order = (col(CreditLineRow.submitted_at), col(CreditLineRow.line))
+        place = None if after is None else (after.submitted_at, after.line)
+        query = behind(select(CreditLineRow).where(mine), order, place, newest=True)
+        return [_line(row) for row in self._session.exec(query.limit(limit))]
 
     def hold(self, line: LineId, amount: int) -> bool:
         """Claims headroom in one conditional statement; False if there is less."""

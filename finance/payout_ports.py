@@ -91,9 +91,17 @@ class PayoutDesk(Protocol):
         states: Collection[PayoutState] | None = None,
         party: PartyId | None = None,
         asked_before: dt.datetime | None = None,
+        after: Payout | None = None,
         limit: int | None = None,
     ) -> list[Payout]:
-        """Payouts that fit every filter, oldest first; with ``asked_before`` the longest unasked first."""
+        """Payouts that fit every filter, oldest first; with ``asked_before`` the longest unasked first.
+
+        ``after`` and ``limit`` page through them.
+        """
+        ...
+
+    def find_payouts(self, payouts: Collection[Hash32]) -> dict[Hash32, Payout]:
+        """Payouts by id, a few at once."""
         ...
 
     def add_leg(self, leg: Leg) -> None:
@@ -224,8 +232,14 @@ class PayoutDesk(Protocol):
         """It is settled."""
         ...
 
-    def list_questions(self, *, payout: str | None = None) -> list[Question]:
-        """Open questions, oldest first."""
+    def list_questions(
+        self,
+        *,
+        payouts: Collection[str] | None = None,
+        after: Question | None = None,
+        limit: int | None = None,
+    ) -> list[Question]:
+        """Open questions, about some payouts or about anything, oldest first."""
         ...
 
     def blocked(self, payouts: Collection[Hash32]) -> set[Hash32]:

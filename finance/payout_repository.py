@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from chain.bindings.structs import PayoutRedirect
 from chain.clock import BEIJING_OFFSET_S
 from chain.ids import Address, Hash32, PartyId
+from chain.paging import behind
 from chain.storage import insert_new
 from finance.payout_accounts import PayIn, PayoutAccount, Redirect, Relation
 from finance.payout_errors import PayoutStateError
@@ -89,6 +90,7 @@ class SqlPayoutDesk:
         states: Collection[PayoutState] | None = None,
         party: PartyId | None = None,
         asked_before: dt.datetime | None = None,
+        after: Payout | None = None,
         limit: int | None = None,
     ) -> list[Payout]:
         """Payouts that fit every filter, oldest first; with ``asked_before`` the longest unasked first."""
@@ -101,8 +103,14 @@ class SqlPayoutDesk:
             asked = col(PayoutRow.asked_wall)
             query = query.where(sa.or_(asked.is_(None), asked <= asked_before))
             query = query.order_by(asked.asc().nulls_first())  # no silent one holds up the others
-        query = query.order_by(col(PayoutRow.queued_at), col(PayoutRow.payout))
+        place = None if after is None else (after.queued_at, after.payout)
+        query = behind(query, (col(PayoutRow.queued_at), col(PayoutRow.payout)), place)
         return [_payout(row) for row in self._session.exec(query.limit(limit))]
+
+    def find_payouts(self, payouts: Collection[Hash32]) -> dict[Hash32, Payout]:
+        """Payouts by id, a few at once."""
+        query = select(PayoutRow).where(col(PayoutRow.payout).in_(payouts))
+        return {Hash32(row.payout): _payout(row) for row in self._session.exec(query)}
 
     def add_leg(self, leg: Leg) -> None:
         """A new leg; the database refuses a second one of the same number or sequence."""
@@ -329,13 +337,21 @@ class SqlPayoutDesk:
             self._session.add(row)
             self._session.flush()
 
-    def list_questions(self, *, payout: str | None = None) -> list[Question]:
-        """Open questions, oldest first."""
+    def list_questions(
+        self,
+        *,
+        payouts: Collection[str] | None = None,
+        after: Question | None = None,
+        limit: int | None = None,
+    ) -> list[Question]:
+        """Open questions, about some payouts or about anything, oldest first."""
         query = select(QuestionRow).where(col(QuestionRow.closed_at).is_(None))
-        if payout is not None:
-            query = query.where(QuestionRow.payout == payout)
-        query = query.order_by(col(QuestionRow.raised_at), col(QuestionRow.subject))
-        return [_question(row) for row in self._session.exec(query)]
+        if payouts is not None:
+            query = query.where(col(QuestionRow.payout).in_(payouts))
+        place = None if after is None else (after.raised_at, after.subject, after.kind.value)
+        order = (col(QuestionRow.raised_at), col(QuestionRow.subject), col(QuestionRow.kind))
+        query = behind(query, order, place)
+        return [_question(row) for row in self._session.exec(query.limit(limit))]
 
     def blocked(self, payouts: Collection[Hash32]) -> set[Hash32]:
         """Those of these payouts with an open question that blocks."""

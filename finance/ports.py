@@ -67,6 +67,12 @@ class Books(Protocol):
         """Lines of a lender, of a borrower, or all, newest first."""
         ...
 
+    def page_lines(
+        self, party: PartyId, *, after: LineRecord | None = None, limit: int
+    ) -> list[LineRecord]:
+        """A page of a party's lines, as lender and as borrower, newest first."""
+        ...
+
     def hold(self, line: LineId, amount: int) -> bool:
         """Claims headroom in one conditional statement; False if there is less. No race overdraws."""
         ...
@@ -152,6 +158,16 @@ class Books(Protocol):
         """Who is paid by a payout."""
         ...
 
+    def list_payees_of_payouts(self, payouts: Collection[Hash32]) -> dict[Hash32, PayeeRecord]:
+        """Who is paid by each of some payouts; one that a party took out itself is left out."""
+        ...
+
+    def list_advances_by_id(
+        self, advances: Collection[AdvanceId]
+    ) -> dict[AdvanceId, AdvanceRecord]:
+        """Advances by id."""
+        ...
+
     def list_fund_flows(
         self, lender: PartyId, since: dt.datetime, until: dt.datetime, limit: int
     ) -> list[FundFlow]:
@@ -226,6 +242,12 @@ class Books(Protocol):
         """Applications to a lender or of a borrower, newest first."""
         ...
 
+    def page_applications(
+        self, party: PartyId, *, after: LineApplication | None = None, limit: int
+    ) -> list[LineApplication]:
+        """A page of a party's applications, as lender and as borrower, newest first."""
+        ...
+
     # -- warnings, collections
 
     def list_warnings(
@@ -256,8 +278,18 @@ class Books(Protocol):
         """Keeps a settlement; False if it is known already."""
         ...
 
-    def list_settlements(self, waybill: WaybillId) -> list[SettlementRecord]:
-        """Settlements of a waybill, oldest first."""
+    def find_settlement(self, settlement: str) -> SettlementRecord | None:
+        """A settlement by its id."""
+        ...
+
+    def list_settlements(
+        self,
+        waybill: WaybillId,
+        *,
+        after: SettlementRecord | None = None,
+        limit: int | None = None,
+    ) -> list[SettlementRecord]:
+        """Settlements of a waybill, oldest first; ``after`` and ``limit`` page through them."""
         ...
 
     # -- the journal

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.ids import AdvanceId, Hash32, LineId, PartyId
+from chain.paging import behind
 from finance.records import (
     ApplicationState,
     ContactRecord,
@@ -78,6 +79,17 @@ class SqlWatch(SqlRows):
         if borrower is not None:
             query = query.where(LineApplicationRow.borrower == str(borrower))
         return [_application(row) for row in self._session.exec(query.limit(MOST_APPLICATIONS))]
+
+    def page_applications(
+        self, party: PartyId, *, after: LineApplication | None = None, limit: int
+    ) -> list[LineApplication]:
+        """A page of a party's applications, as lender and as borrower, newest first."""
+        row = LineApplicationRow
+        mine = sa.or_(col(row.lender) == str(party), col(row.borrower) == str(party))
+        place = None if after is None else (after.made_at, after.id)
+        order = (col(row.made_at), col(row.id))
+        query = behind(select(row).where(mine), order, place, newest=True)
+        return [_application(one) for one in self._session.exec(query.limit(limit))]
 
     def list_use_of_line(self, line: LineId, since_day: int) -> list[tuple[int, int]]:
         """Principal outstanding on a line at the end of each closed day: (Beijing day, fen), oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -102,6 +102,19 @@ class YundanClient:
         """
         given = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", path, params=given)
+
+    def walk(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every object of a list, page after page.
+
+        Raises:
+            ClientError: the server refuses.
+        """
+        while True:
+            page = self.get(path, **query)
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            query["starting_after"] = page["next_cursor"]
 
     def post(self, path: str, body: Any = None, *, once: str = "") -> dict[str, Any]:
         """Sends a write under an Idempotency-Key.

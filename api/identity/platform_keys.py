@@ -19,6 +19,7 @@ from api.identity.tables import PlatformKeyRow, PlatformSignatureRow
 from chain.abi import Struct
 from chain.clock import Clock
 from chain.ids import Address, PartyId
+from chain.paging import behind
 from chain.party import Party
 from chain.ports import Domain
 from chain.signers import LocalSigner
@@ -93,17 +94,25 @@ class PlatformKeys:
         self._session.flush()
         return signature
 
-    def list_signed(self, party: PartyId, *, limit: int = 200) -> list[PlatformSignature]:
-        """What the platform has signed for a party, newest first."""
-        query = (
-            select(PlatformSignatureRow)
-            .where(col(PlatformSignatureRow.party_id) == str(party))
-            .order_by(col(PlatformSignatureRow.at).desc(), col(PlatformSignatureRow.signature_id))
-            .limit(limit)
+    def list_signed(
+        self, party: PartyId, *, after: str | None = None, limit: int
+    ) -> list[PlatformSignature] | None:
+        """A page of what the platform has signed for a party, newest first; None if ``after`` names none of it."""
+        row, place = PlatformSignatureRow, None
+        if after is not None:
+            last = self._session.get(row, after)
+            if last is None or last.party_id != str(party):
+                return None
+            place = (last.at, last.signature_id)
+        query = behind(
+            select(row).where(col(row.party_id) == str(party)),
+            (col(row.at), col(row.signature_id)),
+            place,
+            newest=True,
         )
         return [
-            PlatformSignature(row.signature_id, row.form, row.struct_hash, row.asked_by, row.at)
-            for row in self._session.exec(query)
+            PlatformSignature(one.signature_id, one.form, one.struct_hash, one.asked_by, one.at)
+            for one in self._session.exec(query.limit(limit))
         ]
 
     def forget(self, party: PartyId, now_key: Address) -> None:

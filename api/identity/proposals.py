@@ -22,6 +22,7 @@ from api.identity.people import new_id
 from api.identity.tables import RequestProposalRow
 from chain.clock import Clock
 from chain.errors import NotFoundError, UnexpectedStateError
+from chain.paging import behind
 
 LIVES = dt.timedelta(days=2)
 
@@ -106,15 +107,20 @@ class Proposals:
         self._session.flush()
         return _proposal(row)
 
-    def list_of(self, org: str, *, limit: int = 100) -> list[Proposal]:
-        """The proposals of an organisation, newest first."""
-        query = (
-            select(RequestProposalRow)
-            .where(col(RequestProposalRow.org_id) == org)
-            .order_by(col(RequestProposalRow.made_at).desc(), col(RequestProposalRow.proposal_id))
-            .limit(limit)
-        )
-        return [_proposal(row) for row in self._session.exec(query)]
+    def list_of(
+        self, org: str, *, after: Proposal | None = None, limit: int = 100
+    ) -> list[Proposal]:
+        """The proposals of an organisation, newest first; ``after`` and ``limit`` page through them."""
+        query = select(RequestProposalRow).where(col(RequestProposalRow.org_id) == org)
+        order = (col(RequestProposalRow.made_at), col(RequestProposalRow.proposal_id))
+        place = None if after is None else (after.made_at, after.id)
+        query = behind(query, order, place, newest=True)
+        return [_proposal(row) for row in self._session.exec(query.limit(limit))]
+
+    def find(self, org: str, proposal: str) -> Proposal | None:
+        """A proposal of an organisation."""
+        row = self._session.get(RequestProposalRow, proposal)
+        return None if row is None or row.org_id != org else _proposal(row)
 
     def decide(
         self, org: str, proposal: str, caller: Caller, *, approve: bool, reason: str = ""

@@ -333,18 +333,24 @@ class Act:
 TheAct = Annotated[Act, Depends()]
 
 
-def _accept(act: Act, advance: str, given: str, work: Callable[[Services], None]) -> Response:
+def accept(act: Act, advance: str, given: str, work: Callable[[Services], None]) -> Response:
+    """Takes an act on an advance that the caller may see and, by If-Match, has seen as it is.
+
+    Raises:
+        InvalidValueError: the form is about another advance.
+        PreconditionFailedError: it is no longer as the caller has read it.
+    """
     if given != advance:
         raise InvalidValueError("the form is about another advance", field="message.advance")
 
-    def accept(services: Services) -> Accepted:
+    def take(services: Services) -> Accepted:
         record, payees = get_visible(services, advance, act.caller)
         if act.if_match is not None:
             require_match(act.if_match, _position(services, record, payees, act.today))
         work(services)
         return Accepted(about=prefixed("advance", advance), status=f"/v1/advances/{advance}")
 
-    return act.once.run(act.caller.name, accept, 202)
+    return act.once.run(act.caller.name, take, 202)
 
 
 @router.get("/{advance}/acknowledgement")
@@ -405,7 +411,7 @@ def acknowledge(advance: AdvanceText, given: SignedForm, act: TheAct) -> Respons
     """Takes the debtor's acknowledgement; without it nothing is approved."""
     form = read_message(Acknowledgement, given.message)
     act.caller.require_party(form.debtor, "message.debtor")
-    return _accept(
+    return accept(
         act,
         advance,
         form.advance,
@@ -427,7 +433,7 @@ def consent(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes a payee's consent; without it nothing is approved."""
     form = read_message(PayeeConsent, given.message)
     act.caller.require_party(form.party, "message.party")
-    return _accept(
+    return accept(
         act,
         advance,
         form.advance,
@@ -465,7 +471,7 @@ def approve(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
         require_own_word(services, record.lender, act.caller)
         services.finance.approve_advance(form, given.signature_bytes)
 
-    return _accept(act, advance, form.advance, work)
+    return accept(act, advance, form.advance, work)
 
 
 @router.get("/{advance}/gate")
@@ -501,13 +507,13 @@ def gate(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
         require_own_word(services, record.lender, act.caller)
         services.finance.gate_advance(form, given.signature_bytes)
 
-    return _accept(act, advance, form.advance, work)
+    return accept(act, advance, form.advance, work)
 
 
 @router.post("/{advance}/retry", status_code=202, response_model=Accepted)
 def retry(advance: AdvanceText, act: TheAct) -> Response:
     """Tries a waiting release, or an unpaid payee, again; every check runs again."""
-    return _accept(act, advance, advance, lambda to: to.finance.retry_advance(AdvanceId(advance)))
+    return accept(act, advance, advance, lambda to: to.finance.retry_advance(AdvanceId(advance)))
 
 
 @router.get("/{advance}/repayment")
@@ -536,7 +542,7 @@ def repayment_form(
 def repay(advance: AdvanceText, given: SignedForm, act: TheAct) -> Response:
     """Takes a repayment: fees, penalty, interest, principal, in that order."""
     form = read_message(Repayment, given.message)
-    return _accept(
+    return accept(
         act,
         advance,
         form.advance,

@@ -10,6 +10,7 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Requires, Seen, TheContainer
 from api.errors import ForbiddenScopeError
 from api.object_ids import prefixed
+from api.paging import ThePage
 from api.ports import Services
 from api.schemas.deliveries import (
     Accepted,
@@ -40,10 +41,11 @@ Attestor = Annotated[Caller, Depends(_attestor)]
 
 
 @router.get("/attestations/waiting")
-def waiting(caller: Attestor, container: TheContainer) -> AttestationsWaiting:
+def waiting(caller: Attestor, container: TheContainer, asked: ThePage) -> AttestationsWaiting:
     """Trips on the road whose drive was judged here and on which the caller has said nothing yet."""
     with container.read() as services:
         found = services.tracks.list_waiting(caller.require_self())
+    page = asked.cut(found, lambda trip: trip.trip, by_name=True)
     return AttestationsWaiting(
         data=[
             AttestationWaiting(
@@ -53,8 +55,9 @@ def waiting(caller: Attestor, container: TheContainer) -> AttestationsWaiting:
                 plan=trip.plan_hash,
                 policy=trip.policy_hash,
             )
-            for trip in found
-        ]
+            for trip in page.rows
+        ],
+        **page.ends,
     )
 
 

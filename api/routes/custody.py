@@ -11,6 +11,7 @@ from api.dependencies import OnceOnly, Requires, TheContainer
 from api.errors import ForbiddenScopeError
 from api.four_eyes import TWO_PEOPLE
 from api.object_ids import prefixed
+from api.paging import Asked, ThePage, no_such_cursor
 from api.ports import Services
 from api.routes.payouts import show_account
 from api.schemas.deliveries import Accepted
@@ -18,7 +19,7 @@ from api.schemas.money import (
     AccountShown,
     CreditAssigned,
     OpenPayout,
-    OpenPayoutList,
+    OpenPayoutPage,
     QuestionList,
     QuestionShown,
     ReceiptSigned,
@@ -85,14 +86,26 @@ def confirm_payout(given: ReceiptSigned, caller: Custodian, once: OnceOnly) -> R
 
 @router.get("/payouts")
 def list_payouts(
+    *,
     _: Custodian,
     container: TheContainer,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> OpenPayoutList:
+    starting_after: Annotated[PayoutText | None, Query()] = None,
+) -> OpenPayoutPage:
     """Payouts that the chain has not confirmed, oldest first; what the bank has paid can be signed."""
     with container.read() as services:
-        waiting = services.payouts.list_open(limit)
-    return OpenPayoutList(data=[show_open(one) for one in waiting])
+        after = None
+        if starting_after is not None:
+            after = services.payouts.find([Hash32(starting_after)]).get(Hash32(starting_after))
+            if after is None:
+                raise no_such_cursor()
+        found = services.payouts.list_open(limit + 1, after=after)
+    page, more = found[:limit], len(found) > limit
+    return OpenPayoutPage(
+        data=[show_open(one) for one in page],
+        has_more=more,
+        next_cursor=page[-1].payout if more else None,
+    )
 
 
 def show_open(payout: Payout) -> OpenPayout:
@@ -114,11 +127,22 @@ def show_open(payout: Payout) -> OpenPayout:
 
 
 @router.get("/questions")
-def list_questions(_: Custodian, container: TheContainer) -> QuestionList:
+def list_questions(_: Custodian, container: TheContainer, asked: ThePage) -> QuestionList:
     """What only a person can settle: rejected accounts, money nobody claims, the bank's contradictions."""
     with container.read() as services:
-        asked = services.payouts.questions()
-    return QuestionList(data=[show_question(one) for one in asked])
+        return _questions(services, asked)
+
+
+def _questions(services: Services, asked: Asked) -> QuestionList:
+    after = None
+    if asked.starting_after is not None:
+        kind, _, subject = asked.starting_after.partition("~")
+        after = services.payouts.find_question(kind, subject)
+        if after is None:
+            raise no_such_cursor()
+    found = services.payouts.questions(after=after, limit=asked.limit + 1)
+    page = asked.page(found, lambda one: f"{one.kind.value}~{one.subject}")
+    return QuestionList(data=[show_question(one) for one in page.rows], **page.ends)
 
 
 def show_question(question: Question) -> QuestionShown:
@@ -142,7 +166,7 @@ def close_question(
 
     def work(services: Services) -> QuestionList:
         services.payouts.close_question(kind, given.subject, by=_who(caller))
-        return QuestionList(data=[show_question(one) for one in services.payouts.questions()])
+        return _questions(services, Asked())
 
     return once.run(caller.name, work, 200)
 
@@ -160,23 +184,26 @@ def begin_leg(payout: PayoutText, caller: Custodian, once: OnceOnly) -> Response
 
 
 @router.get("/redirects")
-def list_redirects(_: Custodian, container: TheContainer) -> RedirectList:
+def list_redirects(_: Custodian, container: TheContainer, asked: ThePage) -> RedirectList:
     """Payees' wishes for another account, each with what the first custodian signs to agree."""
     domain = container.reader.domain("SettlementToken")
     with container.read() as services:
-        return RedirectList(
-            data=[
-                RedirectShown(
-                    payout=one.form.payout,
-                    party=str(one.party),
-                    account=one.form.account,
-                    amount_fen=services.payouts.get(one.form.payout).amount_fen,
-                    asked_at=one.asked_at,
-                    to_sign=TypedData.of(one.form, domain),
-                )
-                for one in services.redirects.list_open()
-            ]
-        )
+        page = asked.cut(services.redirects.list_open(), lambda one: one.form.payout)
+        payouts = services.payouts.find([one.form.payout for one in page.rows])
+    return RedirectList(
+        data=[
+            RedirectShown(
+                payout=one.form.payout,
+                party=str(one.party),
+                account=one.form.account,
+                amount_fen=payouts[one.form.payout].amount_fen,
+                asked_at=one.asked_at,
+                to_sign=TypedData.of(one.form, domain),
+            )
+            for one in page.rows
+        ],
+        **page.ends,
+    )
 
 
 @router.post(

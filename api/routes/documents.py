@@ -17,6 +17,7 @@ from api.ports import Services
 from api.schemas.documents import AboutText, DocumentPage, DocumentShown, DocumentText
 from api.schemas.values import plain_text
 from api.sight import require_sight
+from api.validators import IfMatch, require_match, tagged
 from chain.errors import InvalidValueError, NotFoundError
 
 router = APIRouter(prefix="/documents", tags=["documents"])
@@ -160,11 +161,13 @@ def _number(services: Services, cursor: str | None, caller: Caller, name: str) -
     return found.number
 
 
-@router.get("/{document}")
-def get_document(document: DocumentText, caller: Reader, container: TheContainer) -> DocumentShown:
+@router.get("/{document}", response_model=DocumentShown)
+def get_document(
+    document: DocumentText, request: Request, caller: Reader, container: TheContainer
+) -> Response:
     """What is known of a document."""
     with container.read() as services:
-        return show_document(get_visible(services, document, caller))
+        return tagged(request, show_document(get_visible(services, document, caller)))
 
 
 @router.get(
@@ -198,10 +201,15 @@ def get_content(document: DocumentText, caller: Reader, container: TheContainer)
 
 
 @router.delete("/{document}", response_model=DocumentShown)
-def erase(document: DocumentText, caller: Sender, once: OnceOnly) -> Response:
+def erase(
+    document: DocumentText, caller: Sender, once: OnceOnly, if_match: IfMatch = None
+) -> Response:
     """Takes the content away for ever, for its owner alone; its hash, size and type stand."""
 
     def work(services: Services) -> DocumentShown:
+        held = services.documents.find(document)
+        if held is not None and held.owner == caller.party_id:
+            require_match(if_match, show_document(held))
         return show_document(services.documents.erase(document, caller.require_self()))
 
     return once.run(caller.name, work, 200)

@@ -20,6 +20,7 @@ from api.identity.door import Entered
 from api.identity.errors import CodeRefusedError, SignInRefusedError
 from api.identity.passkeys import Asked, Passkey, Site
 from api.identity.sessions import csrf_token
+from api.paging import ThePage
 from api.ports import Container, Services
 from api.routes.organisations import show_member
 from api.routes.sessions import place_of, set_session_cookie
@@ -190,11 +191,12 @@ def add_passkey(
 
 
 @router.get("/me/passkeys")
-def list_passkeys(caller: Person, container: TheContainer) -> PasskeyList:
+def list_passkeys(caller: Person, container: TheContainer, asked: ThePage) -> PasskeyList:
     """The person's passkeys."""
     with container.read() as services:
         found = services.passkeys.list_of(caller.account_id)
-    return PasskeyList(data=[_passkey(one) for one in found])
+    page = asked.cut([_passkey(one) for one in found], lambda one: one.id)
+    return PasskeyList(data=page.rows, **page.ends)
 
 
 @router.delete("/me/passkeys/{passkey}", response_model=Proved)

@@ -28,7 +28,7 @@ from api.schemas.jobs import (
     RowPage,
     RowTaken,
 )
-from api.validators import tagged
+from api.validators import IfMatch, require_match, tagged
 from chain.errors import InvalidValueError, NotFoundError
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -272,10 +272,12 @@ async def watch(
 
 
 @router.post("/{job}/cancel", response_model=JobShown)
-def cancel(job: JobText, caller: Drafter, once: OnceOnly) -> Response:
+def cancel(job: JobText, caller: Drafter, once: OnceOnly, if_match: IfMatch = None) -> Response:
     """Ends a job that has not ended; what it has not written it never will."""
 
     def work(services: Services) -> JobShown:
+        if if_match is not None:
+            require_match(if_match, show_job(get_visible(services, job, caller)))
         return show_job(services.jobs.cancel(job, caller.require_self()))
 
     return once.run(caller.name, work, 200)

@@ -11,6 +11,7 @@ from api.auth import ApiKey, Caller, Scope, check_key_request, read_scopes
 from api.dependencies import OnceOnly, Requires, RequiresRole, TheContainer, require_fresh
 from api.identity.roles import Role
 from api.key_request import ApiKeyRequest
+from api.paging import ThePage
 from api.ports import Services
 from api.schemas.deliveries import FormToSign
 from api.schemas.parties import (
@@ -124,10 +125,12 @@ def _opened(key: ApiKey, token: str) -> KeyOpened:
 
 
 @router.get("")
-def list_keys(caller: KeyKeeper, container: TheContainer) -> KeyList:
+def list_keys(caller: KeyKeeper, container: TheContainer, asked: ThePage) -> KeyList:
     """The caller's party's keys, newest first."""
     with container.read() as services:
-        return KeyList(data=[_show(key) for key in services.keys.list_of(caller.require_self())])
+        found = services.keys.list_of(caller.require_self())
+    page = asked.cut(found, lambda key: key.key_id)
+    return KeyList(data=[_show(key) for key in page.rows], **page.ends)
 
 
 @router.delete("/{key_id}", response_model=KeyShown)

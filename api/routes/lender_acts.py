@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
@@ -12,12 +12,13 @@ from api.four_eyes import TWO_PEOPLE, SecondPerson
 from api.identity.roles import Role
 from api.object_ids import prefixed
 from api.ports import Services
-from api.routes.advances import get_visible
-from api.routes.lines import SIGNING_TIME, new_salt
+from api.routes.advances import TheAct, accept, get_visible
+from api.routes.lines import SIGNING_TIME, new_salt, show_lines
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import LineChangeSigned, PolicyChanged, PolicyShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import AdvanceText, Instant, LineText
+from api.validators import IfMatch, require_match, tagged
 from chain.bindings.structs import LenderAct, LineChange
 from chain.clock import beijing_day
 from chain.document import document_hash
@@ -74,6 +75,7 @@ def change(
     container: TheContainer,
     second_person: SecondPerson,
     once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Takes a signed change: freezing and lowering by one person, what gives room by two (where he wants four eyes)."""
     form = read_message(LineChange, given.message)
@@ -85,6 +87,8 @@ def change(
         second_person()
 
     def work(services: Services) -> Accepted:
+        if if_match is not None:
+            require_match(if_match, show_lines(services, [_own_line(services, line, caller)])[0])
         services.finance.change_line(
             form,
             bytes.fromhex(given.lender_signature[2:]),
@@ -136,48 +140,50 @@ def act_form(
 
 
 @router.post("/advances/{advance}/act", status_code=202, response_model=Accepted)
-def act(
+def take_act(
     *,
     advance: AdvanceText,
     given: SignedForm,
-    caller: MoneyMover,
+    act: TheAct,
     container: TheContainer,
     second_person: SecondPerson,
-    once: OnceOnly,
 ) -> Response:
     """Takes a lender's act; one that gives money up needs two people, where he wants four eyes."""
     form = read_message(LenderAct, given.message)
-    if form.advance != advance:
-        raise InvalidValueError("the form is about another advance", field="message.advance")
     if form.act not in list(Act):
         raise InvalidValueError("there is no such act", field="message.act", given=form.act)
     with container.read() as services:
-        record, _ = get_visible(services, advance, caller)
-    caller.require_party(record.lender, "lender")
-    if form.act in GIVES_UP:
+        record, _ = get_visible(services, advance, act.caller)
+    act.caller.require_party(record.lender, "lender")
+    if form.act in GIVES_UP and form.advance == advance:  # else it is refused below, unspent
         second_person()
-
-    def work(services: Services) -> Accepted:
-        services.finance.act_on_advance(form, given.signature_bytes)
-        return Accepted(about=prefixed("advance", advance), status=f"/v1/advances/{advance}")
-
-    return once.run(caller.name, work, 202)
+    return accept(
+        act,
+        advance,
+        form.advance,
+        lambda to: to.finance.act_on_advance(form, given.signature_bytes),
+    )
 
 
 # -- a lender's policy ----------------------------------------------------------------------------
 
 
-@router.get("/lender-policy")
-def get_policy(caller: Reader, container: TheContainer) -> PolicyShown:
+@router.get("/lender-policy", response_model=PolicyShown)
+def get_policy(request: Request, caller: Reader, container: TheContainer) -> Response:
     """What the caller reports and decides as a lender, as in force today."""
     lender = caller.require_self()
     with container.read() as services:
-        return _policy(services, lender, beijing_day(container.clock.now()))
+        shown = _policy(services, lender, beijing_day(container.clock.now()))
+    return tagged(request, shown)
 
 
 @router.patch("/lender-policy", dependencies=[TWO_PEOPLE], response_model=PolicyShown)
 def change_policy(
-    given: PolicyChanged, caller: MoneyMover, container: TheContainer, once: OnceOnly
+    given: PolicyChanged,
+    caller: MoneyMover,
+    container: TheContainer,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Changes it from today on; left out, it stays. ``four_eyes`` is the organisation's switch, for its owner."""
     lender = caller.require_self()
@@ -186,6 +192,7 @@ def change_policy(
     today = beijing_day(container.clock.now())
 
     def work(services: Services) -> PolicyShown:
+        require_match(if_match, _policy(services, lender, today))
         held = services.books.find_policy(lender, today) or LenderPolicy(lender, today)
         changed = LenderPolicy(
             lender,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.paging import ThePage, no_such_cursor
 from api.ports import Services
 from api.schemas.money import (
     ApplicationAsked,
@@ -24,6 +25,7 @@ from api.schemas.money import (
     StepShown,
 )
 from api.schemas.values import ApplicationText
+from api.validators import IfMatch, require_match, tagged
 from chain.errors import NotFoundError
 from chain.ids import Hash32, PartyId
 from finance.records import DecisionRecord, LineApplication
@@ -53,37 +55,43 @@ def apply(asked: ApplicationAsked, caller: MoneyMover, once: OnceOnly) -> Respon
 
 
 @router.get("")
-def list_applications(caller: Reader, container: TheContainer) -> ApplicationList:
+def list_applications(caller: Reader, container: TheContainer, asked: ThePage) -> ApplicationList:
     """The caller's applications, as lender and as borrower, newest first."""
     own = caller.require_self()
     with container.read() as services:
-        mine = services.books.list_applications(borrower=own)
-        theirs = services.books.list_applications(lender=own)
-    return ApplicationList(data=[ApplicationShown(**_shown(one)) for one in (*theirs, *mine)])
+        after = None
+        if asked.starting_after is not None:
+            after = services.books.find_application(asked.starting_after)
+            if after is None or own not in (after.lender, after.borrower):
+                raise no_such_cursor()
+        found = services.books.page_applications(own, after=after, limit=asked.limit + 1)
+    page = asked.page(found, lambda one: one.id)
+    return ApplicationList(data=[ApplicationShown(**_shown(one)) for one in page.rows], **page.ends)
 
 
-@router.get("/{application}")
+@router.get("/{application}", response_model=ApplicationDecided)
 def get_application(
-    application: ApplicationText, caller: Reader, container: TheContainer
-) -> ApplicationDecided:
+    application: ApplicationText, request: Request, caller: Reader, container: TheContainer
+) -> Response:
     """An application with its decision, for lender and borrower."""
     with container.read() as services:
-        held = _visible(services, application, caller)
-        decided = services.books.find_decision(Hash32(held.decision))
-    if decided is None:
-        raise NotFoundError("the decision is not on record")
-    return _decided(held, decided)
+        return tagged(request, _told(services, _visible(services, application, caller)))
 
 
 @router.post("/{application}/refusal", status_code=200, response_model=ApplicationShown)
 def refuse(
-    application: ApplicationText, given: ApplicationRefused, caller: MoneyMover, once: OnceOnly
+    application: ApplicationText,
+    given: ApplicationRefused,
+    caller: MoneyMover,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """The lender says no, with his reason; the borrower reads it."""
 
     def work(services: Services) -> ApplicationShown:
         held = _visible(services, application, caller)
         caller.require_party(held.lender, "lender")
+        require_match(if_match, _told(services, held))
         ended = services.finance.refuse_application(
             application, by=caller.account_id or caller.name, reason=given.reason
         )
@@ -93,12 +101,15 @@ def refuse(
 
 
 @router.post("/{application}/withdrawal", status_code=200, response_model=ApplicationShown)
-def withdraw(application: ApplicationText, caller: MoneyMover, once: OnceOnly) -> Response:
+def withdraw(
+    application: ApplicationText, caller: MoneyMover, once: OnceOnly, if_match: IfMatch = None
+) -> Response:
     """The borrower takes it back."""
 
     def work(services: Services) -> ApplicationShown:
         held = _visible(services, application, caller)
         caller.require_party(held.borrower, "borrower")
+        require_match(if_match, _told(services, held))
         ended = services.finance.withdraw_application(
             application, by=caller.account_id or caller.name
         )
@@ -113,6 +124,14 @@ def _visible(services: Services, application: str, caller: Caller) -> LineApplic
         raise NotFoundError("there is no such application")
     caller.require_sight((held.lender, held.borrower), "application")
     return held
+
+
+def _told(services: Services, held: LineApplication) -> ApplicationDecided:
+    """An application with its decision, as its ``GET`` shows it."""
+    decided = services.books.find_decision(Hash32(held.decision))
+    if decided is None:
+        raise NotFoundError("the decision is not on record")
+    return _decided(held, decided)
 
 
 def _shown(held: LineApplication) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.object_ids import prefixed
+from api.paging import no_such_cursor
 from api.ports import Services
 from api.routes.expansion import expand_parties
 from api.schemas.deliveries import Accepted, FormToSign
-from api.schemas.money import LineAsked, LineList, LineShown, TwiceSigned, VaultAsked
+from api.schemas.money import LineAsked, LinePage, LineShown, TwiceSigned, VaultAsked
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import LineText
 from api.validators import tagged
@@ -119,13 +120,29 @@ Expanded = Annotated[
 
 
 @router.get("/lines")
-def list_lines(caller: Reader, container: TheContainer, expand: Expanded = None) -> LineList:
-    """The caller's lines, as lender and as borrower."""
+def list_lines(
+    *,
+    caller: Reader,
+    container: TheContainer,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    starting_after: Annotated[LineText | None, Query()] = None,
+    expand: Expanded = None,
+) -> LinePage:
+    """The caller's lines, as lender and as borrower, newest first."""
     own = caller.require_self()
     with container.read() as services:
-        lent = services.books.list_lines(lender=own)
-        borrowed = services.books.list_lines(borrower=own)
-        return LineList(data=_show_lines(services, [*lent, *borrowed], expand))
+        after = None
+        if starting_after is not None:
+            after = services.books.find_line(LineId(starting_after))
+            if after is None or own not in (after.lender, after.borrower):
+                raise no_such_cursor()
+        found = services.books.page_lines(own, after=after, limit=limit + 1)
+        page, more = found[:limit], len(found) > limit
+        return LinePage(
+            data=show_lines(services, page, expand),
+            has_more=more,
+            next_cursor=page[-1].line if more else None,
+        )
 
 
 @router.get("/lines/{line}", response_model=LineShown)
@@ -142,12 +159,13 @@ def get_line(
         if found is None:
             raise NotFoundError("there is no such line")
         caller.require_sight((found.lender, found.borrower), "line")
-        return tagged(request, _show_lines(services, [found], expand)[0])
+        return tagged(request, show_lines(services, [found], expand)[0])
 
 
-def _show_lines(
-    services: Services, lines: Sequence[LineRecord], expand: Collection[str] | None
+def show_lines(
+    services: Services, lines: Sequence[LineRecord], expand: Collection[str] | None = None
 ) -> list[LineShown]:
+    """Lines as their ``GET`` shows them, with the parties that were asked for."""
     sides = [{"lender": line.lender, "borrower": line.borrower} for line in lines]
     expanded = expand_parties(services, sides, expand or ())
     return [

@@ -13,6 +13,7 @@ from api.four_eyes import TWO_PEOPLE
 from api.identity.people import Invitation, Member, Organisation
 from api.identity.roles import Role
 from api.key_request import ApiKeyRequest
+from api.paging import ThePage
 from api.ports import Services
 from api.routes.parties import require_enroller
 from api.schemas.identity import (
@@ -126,7 +127,11 @@ def found_without_party(
 
 @router.post("/organisation/party", response_model=OrganisationShown)
 def bind_party(
-    given: KeyAsked, caller: FreshOwner, container: TheContainer, once: OnceOnly
+    given: KeyAsked,
+    caller: FreshOwner,
+    container: TheContainer,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """The caller's organisation speaks for a party from now on; the party's own key has signed (``GET /v1/keys/form``)."""
     form = ApiKeyRequest(
@@ -138,6 +143,8 @@ def bind_party(
     )
 
     def work(services: Services) -> OrganisationShown:
+        if if_match is not None:
+            require_match(if_match, show_organisation(own_organisation(services, caller)))
         party = services.records.find_party(form.party)
         check_key_request(
             form,
@@ -182,11 +189,12 @@ def change(
 
 
 @router.get("/members")
-def list_members(caller: Reader, container: TheContainer) -> MemberList:
+def list_members(caller: Reader, container: TheContainer, asked: ThePage) -> MemberList:
     """The members of the caller's organisation."""
     with container.read() as services:
         members = services.people.list_members(own_organisation(services, caller).id)
-    return MemberList(data=[show_member(member) for member in members])
+    page = asked.cut(members, lambda member: member.id)
+    return MemberList(data=[show_member(member) for member in page.rows], **page.ends)
 
 
 @router.patch("/members/{member}", response_model=MemberShown)
@@ -215,11 +223,14 @@ def remove(member: str, caller: MemberKeeper, once: OnceOnly) -> Response:
 
 
 @router.get("/invitations")
-def list_invitations(caller: MemberKeeper, container: TheContainer) -> InvitationList:
+def list_invitations(
+    caller: MemberKeeper, container: TheContainer, asked: ThePage
+) -> InvitationList:
     """The invitations of the caller's organisation, newest first."""
     with container.read() as services:
         found = services.people.list_invitations(own_organisation(services, caller).id)
-    return InvitationList(data=[show_invitation(one) for one in found])
+    page = asked.cut(found, lambda one: one.id)
+    return InvitationList(data=[show_invitation(one) for one in page.rows], **page.ends)
 
 
 @router.post("/invitations", status_code=201, response_model=InvitationMade)

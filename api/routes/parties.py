@@ -14,6 +14,7 @@ from api.ports import Container, Services
 from api.schemas.parties import PartyForm, PartyFormAsked, PartyGiven, PartyShown
 from api.schemas.signing import TypedData, read_message
 from api.schemas.values import PartyText
+from api.validators import tagged
 from chain.abi import address
 from chain.bindings.structs import PartyRegistration
 from chain.document import document_hash
@@ -103,12 +104,20 @@ def register(
     return once.run("enrol", work, 202)
 
 
-@router.get("/{party}")
-def get_party(party: PartyText, container: TheContainer, _: Reader) -> PartyShown:
+@router.get("/{party}", response_model=PartyShown)
+def get_party(party: PartyText, request: Request, container: TheContainer, _: Reader) -> Response:
     """A party by its id: names and present key, which every counterparty may know."""
     with container.read() as services:
-        found = services.records.find_party(PartyId(int(party)))
-        held = found is not None and services.platform_keys.holds_for(found)
+        return tagged(request, tell_party(services, PartyId(int(party))))
+
+
+def tell_party(services: Services, party: PartyId) -> PartyShown:
+    """A party as its ``GET`` shows it.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = services.records.find_party(party)
     if found is None:
         raise NotFoundError("there is no such party", field="party")
-    return show_party(found, held_by_platform=held)
+    return show_party(found, held_by_platform=services.platform_keys.holds_for(found))

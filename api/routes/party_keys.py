@@ -12,9 +12,10 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.identity.roles import Role
 from api.object_ids import prefixed
+from api.paging import ThePage, no_such_cursor
 from api.ports import Container, Services
 from api.privacy.consents import Purpose
-from api.routes.parties import require_enroller, show_party
+from api.routes.parties import require_enroller, show_party, tell_party
 from api.schemas.custody_keys import (
     CustodyChosen,
     KeyRotated,
@@ -28,6 +29,7 @@ from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.parties import PartyShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import AddressText, PartyText
+from api.validators import IfMatch, require_match
 from chain.abi import Struct, address
 from chain.bindings import structs
 from chain.bindings.party_registry import PartyRegistry
@@ -119,10 +121,15 @@ def sign(given: ToSign, caller: Owner, container: TheContainer, once: OnceOnly) 
 
 
 @router.get("/party-keys/platform/signatures")
-def list_signed(caller: Reader, container: TheContainer) -> PlatformSignatures:
-    """What the platform has signed for the caller's party, and at whose word."""
+def list_signed(caller: Reader, container: TheContainer, asked: ThePage) -> PlatformSignatures:
+    """What the platform has signed for the caller's party, and at whose word, newest first."""
     with container.read() as services:
-        found = services.platform_keys.list_signed(caller.require_self())
+        found = services.platform_keys.list_signed(
+            caller.require_self(), after=asked.starting_after, limit=asked.limit + 1
+        )
+    if found is None:
+        raise no_such_cursor()
+    page = asked.page(found, lambda one: one.id)
     return PlatformSignatures(
         data=[
             PlatformSignatureShown(
@@ -132,8 +139,9 @@ def list_signed(caller: Reader, container: TheContainer) -> PlatformSignatures:
                 asked_by=one.asked_by,
                 at=one.at,
             )
-            for one in found
-        ]
+            for one in page.rows
+        ],
+        **page.ends,
     )
 
 
@@ -185,6 +193,7 @@ def rotate(
     given: KeyRotated,
     caller: Annotated[Caller, Depends(Requires(Scope.KEYS))],
     once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Changes a party's key; both have signed. A key the platform held is destroyed when the chain says so."""
     form = read_message(KeyRotation, given.message)
@@ -192,6 +201,7 @@ def rotate(
     caller.require_party(form.party, "party")
 
     def work(services: Services) -> Accepted:
+        require_match(if_match, tell_party(services, form.party))
         services.registry.rotate_key(
             form, given.signature_bytes, bytes.fromhex(given.new_signature[2:])
         )

@@ -6,12 +6,13 @@ import datetime as dt
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE
-from api.payout_stories import PayoutStory, tell_payout, tell_payouts_of
+from api.paging import ThePage, no_such_cursor
+from api.payout_stories import PayoutStory, tell_payout, tell_payouts
 from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import (
@@ -21,13 +22,14 @@ from api.schemas.money import (
     AccountNamed,
     AccountShown,
     PayInShown,
-    PayoutList,
+    PayoutPage,
     PayoutShown,
     QuestionShown,
     StageShown,
 )
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import HashText, PayoutText, WaybillText
+from api.validators import IfMatch, require_match, tagged
 from api.waybill_forms import parties_of
 from chain.bindings.structs import PayoutRedirect
 from chain.errors import InvalidValueError, NotFoundError
@@ -54,20 +56,40 @@ SIGNING_TIME = dt.timedelta(days=7)
 
 
 @router.get("/payouts")
-def list_payouts(caller: Reader, container: TheContainer) -> PayoutList:
+def list_payouts(
+    *,
+    caller: Reader,
+    container: TheContainer,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    starting_after: Annotated[PayoutText | None, Query()] = None,
+) -> PayoutPage:
     """The caller's payouts as payee, oldest first, each with its stages and their times."""
+    own = caller.require_self()
     with container.read() as services:
-        told = tell_payouts_of(services, caller.require_self())
-    return PayoutList(data=[show_payout(one) for one in told])
+        after = None
+        if starting_after is not None:
+            after = services.payouts.find([Hash32(starting_after)]).get(Hash32(starting_after))
+            if after is None or after.party != own:
+                raise no_such_cursor()
+        found = services.payouts.list_of(own, after=after, limit=limit + 1)
+        told = tell_payouts(services, found[:limit])
+    more = len(found) > limit
+    return PayoutPage(
+        data=[show_payout(one) for one in told],
+        has_more=more,
+        next_cursor=told[-1].payout.payout if more else None,
+    )
 
 
-@router.get("/payouts/{payout}")
-def get_payout(payout: PayoutText, caller: Reader, container: TheContainer) -> PayoutShown:
+@router.get("/payouts/{payout}", response_model=PayoutShown)
+def get_payout(
+    payout: PayoutText, request: Request, caller: Reader, container: TheContainer
+) -> Response:
     """One payout, for its payee and for lender and borrower of its advance."""
     with container.read() as services:
         told = tell_payout(services, Hash32(payout))
     caller.require_sight(told.concerned, "payout")
-    return show_payout(told)
+    return tagged(request, show_payout(told))
 
 
 @router.get("/payouts/{payout}/redirect")
@@ -90,7 +112,11 @@ def redirect_form(
     response_model=Accepted,
 )
 def ask_redirect(
-    payout: PayoutText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+    payout: PayoutText,
+    given: SignedForm,
+    caller: MoneyMover,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Keeps the payee's signed wish until the custodian agrees (``/v1/custody/redirects``)."""
     form = read_message(PayoutRedirect, given.message)
@@ -99,6 +125,10 @@ def ask_redirect(
     payee = caller.require_self()
 
     def work(services: Services) -> Accepted:
+        if if_match is not None:
+            told = tell_payout(services, Hash32(payout))
+            caller.require_sight(told.concerned, "payout")
+            require_match(if_match, show_payout(told))
         services.redirects.ask(form, given.signature_bytes, payee)
         return Accepted(about=payout, status=f"/v1/payouts/{payout}")
 
@@ -178,11 +208,12 @@ def enter_account(given: AccountEntered, caller: MoneyMover, once: OnceOnly) -> 
 
 
 @router.get("/payout-accounts")
-def list_accounts(caller: Reader, container: TheContainer) -> AccountList:
+def list_accounts(caller: Reader, container: TheContainer, asked: ThePage) -> AccountList:
     """The caller's accounts."""
     with container.read() as services:
         found = services.accounts.list_of(caller.require_self())
-    return AccountList(data=[show_account(held, tail) for held, tail in found])
+    page = asked.cut(found, lambda one: one[0].account)
+    return AccountList(data=[show_account(held, tail) for held, tail in page.rows], **page.ends)
 
 
 @router.delete("/payout-accounts/{account}", response_model=AccountShown)

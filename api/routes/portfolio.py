@@ -14,6 +14,7 @@ from api.bulk.table import CSV, EXCEL
 from api.bulk.workbook import media_type_of
 from api.dependencies import Reader, Seen, TheContainer
 from api.fund_flow_files import ToldFlow, lanes_of, tell_flows, write_flows
+from api.paging import ThePage
 from api.portfolio_files import PortfolioTable, write_portfolio
 from api.ports import Container
 from api.schemas.portfolio import (
@@ -99,14 +100,14 @@ def _shares(shares: Sequence[Share]) -> list[ShareShown]:
 
 @router.get("/fund-flows", dependencies=[Depends(Seen("fund_flows"))])
 def list_fund_flows(
-    caller: Reader, container: TheContainer, first: First, last: Last
+    caller: Reader, container: TheContainer, first: First, last: Last, asked: ThePage
 ) -> FundFlowList:
     """What the bank has paid of the caller's own advances on some days, oldest first; 10,000 at most."""
     with container.read() as services:
-        told = tell_flows(
-            services, services.finance.list_fund_flows(caller.require_self(), first, last)
-        )
-    return FundFlowList(data=[_show(one) for one in told])
+        found = services.finance.list_fund_flows(caller.require_self(), first, last)
+        page = asked.cut(found, lambda flow: flow.payout)
+        told = tell_flows(services, page.rows)
+    return FundFlowList(data=[_show(one) for one in told], **page.ends)
 
 
 def _show(told: ToldFlow) -> FundFlowShown:

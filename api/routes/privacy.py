@@ -8,6 +8,7 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, TheCaller, TheContainer, require_fresh
 from api.errors import ForbiddenScopeError
 from api.identity.roles import Role
+from api.paging import ThePage
 from api.ports import Services
 from api.privacy.consents import Consent
 from api.privacy.persons import Subject
@@ -59,11 +60,12 @@ def erase(caller: TheCaller, container: TheContainer, once: OnceOnly) -> Respons
 
 
 @router.get("/consents")
-def list_consents(caller: Reader, container: TheContainer) -> ConsentList:
+def list_consents(caller: Reader, container: TheContainer, asked: ThePage) -> ConsentList:
     """What the caller agreed to."""
     with container.read() as services:
         found = services.consents.list_of(_name(services, caller))
-    return ConsentList(data=[_show(one) for one in found])
+    page = asked.cut(found, lambda one: one.id)
+    return ConsentList(data=[_show(one) for one in page.rows], **page.ends)
 
 
 @router.post("/consents", status_code=201, response_model=ConsentShown)

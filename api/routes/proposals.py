@@ -10,6 +10,7 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
 from api.identity.proposals import Proposal
 from api.identity.roles import Role
+from api.paging import ThePage, no_such_cursor
 from api.ports import Services
 from api.routes.organisations import own_organisation
 from api.schemas.custody_keys import Decision, ProposalAsked, ProposalList, ProposalShown
@@ -32,11 +33,17 @@ def propose(asked: ProposalAsked, caller: Maker, once: OnceOnly) -> Response:
 
 
 @router.get("")
-def list_proposals(caller: Reader, container: TheContainer) -> ProposalList:
+def list_proposals(caller: Reader, container: TheContainer, asked: ThePage) -> ProposalList:
     """The proposals of the caller's organisation, newest first."""
     with container.read() as services:
-        found = services.proposals.list_of(own_organisation(services, caller).id)
-    return ProposalList(data=[_show(one) for one in found])
+        org, after = own_organisation(services, caller).id, None
+        if asked.starting_after is not None:
+            after = services.proposals.find(org, asked.starting_after)
+            if after is None:
+                raise no_such_cursor()
+        found = services.proposals.list_of(org, after=after, limit=asked.limit + 1)
+    page = asked.page(found, lambda one: one.id)
+    return ProposalList(data=[_show(one) for one in page.rows], **page.ends)
 
 
 @router.post("/{proposal}/approval", response_model=ProposalShown)

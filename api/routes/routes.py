@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.paging import ThePage
 from api.planned_routes import PlannedRoute
 from api.ports import Services
 from api.schemas.deliveries import RouteGiven, RouteList, RouteShown
@@ -55,8 +56,9 @@ def get_route(
 
 
 @router.get("")
-def list_routes(caller: Reader, container: TheContainer) -> RouteList:
+def list_routes(caller: Reader, container: TheContainer, asked: ThePage) -> RouteList:
     """The caller's routes, by name."""
     with container.read() as services:
         found = services.routes.list_of(caller.require_self())
-    return RouteList(data=[RouteShown.model_validate(route) for route in found])
+    page = asked.cut(found, lambda route: route.name)
+    return RouteList(data=[RouteShown.model_validate(route) for route in page.rows], **page.ends)

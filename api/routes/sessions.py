@@ -18,6 +18,7 @@ from api.dependencies import (
 from api.identity.door import Entered
 from api.identity.errors import SignInRefusedError
 from api.identity.sessions import LIVES, OpenSession, csrf_token
+from api.paging import ThePage
 from api.ports import Container, Services
 from api.routes.organisations import show_member
 from api.schemas.identity import Me, SessionList, SessionShown, SignedIn, SignIn
@@ -85,11 +86,12 @@ def open_session(
 
 
 @router.get("/sessions")
-def list_sessions(caller: Person, container: TheContainer) -> SessionList:
+def list_sessions(caller: Person, container: TheContainer, asked: ThePage) -> SessionList:
     """Where the caller is signed in."""
     with container.read() as services:
         found = services.sessions.list_of(caller.account_id)
-    return SessionList(data=[_show(one, caller) for one in found])
+    page = asked.cut(found, lambda one: one.id)
+    return SessionList(data=[_show(one, caller) for one in page.rows], **page.ends)
 
 
 @router.delete("/sessions/{session}", response_model=SessionShown)

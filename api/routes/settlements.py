@@ -10,13 +10,15 @@ from api.auth import Caller, Scope
 from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.object_ids import prefixed
+from api.paging import ThePage, no_such_cursor
 from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
-from api.routes.waybills import get_visible
+from api.routes.waybills import get_visible, show_waybill
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import FenAsked, PayoutAsked, SettleAsked, SettlementList, SettlementShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import WaybillText
+from api.validators import IfMatch, require_match
 from chain.bindings.structs import Cascade, PayoutRequest
 from chain.errors import InvalidValueError
 from chain.ids import Hash32, WaybillId
@@ -33,12 +35,20 @@ MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
     response_model=Accepted,
 )
 def settle(
-    waybill: WaybillText, asked: SettleAsked, caller: MoneyMover, once: OnceOnly
+    *,
+    waybill: WaybillText,
+    asked: SettleAsked,
+    caller: MoneyMover,
+    container: TheContainer,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Shares what lies on the waybill's collection account: loans first, the rest to its owner."""
+    domain = container.reader.domain("WaybillRegistry")
 
     def work(services: Services) -> Accepted:
         found = get_visible(services, waybill, caller)
+        require_match(if_match, show_waybill(found, domain=domain, caller=caller))
         services.finance.settle_waybill(found.id, reference=asked.reference)
         return Accepted(
             about=prefixed("waybill", waybill), status=f"/v1/waybills/{waybill}/settlements"
@@ -49,13 +59,21 @@ def settle(
 
 @router.get("/waybills/{waybill}/settlements")
 def list_settlements(
-    waybill: WaybillText, caller: Reader, container: TheContainer
+    waybill: WaybillText, caller: Reader, container: TheContainer, asked: ThePage
 ) -> SettlementList:
     """What was paid in on a waybill and how it was shared, oldest first."""
     with container.read() as services:
-        found = get_visible(services, waybill, caller)
-        settlements = services.books.list_settlements(found.id)
-    return SettlementList(data=[SettlementShown.model_validate(one) for one in settlements])
+        held = get_visible(services, waybill, caller)
+        after = None
+        if asked.starting_after is not None:
+            after = services.books.find_settlement(asked.starting_after)
+            if after is None or after.waybill != held.id:
+                raise no_such_cursor()
+        found = services.books.list_settlements(held.id, after=after, limit=asked.limit + 1)
+    page = asked.page(found, lambda one: one.id)
+    return SettlementList(
+        data=[SettlementShown.model_validate(one) for one in page.rows], **page.ends
+    )
 
 
 @router.get("/waybills/{waybill}/cascade")
@@ -88,16 +106,24 @@ def cascade_form(
     response_model=Accepted,
 )
 def sign_cascade(
-    waybill: WaybillText, given: SignedForm, caller: MoneyMover, once: OnceOnly
+    *,
+    waybill: WaybillText,
+    given: SignedForm,
+    caller: MoneyMover,
+    container: TheContainer,
+    once: OnceOnly,
+    if_match: IfMatch = None,
 ) -> Response:
     """Takes the performer's cascade: it spends only what remains for him, when freight is settled."""
     form = read_message(Cascade, given.message)
     if form.waybill != waybill:
         raise InvalidValueError("the form is about another waybill", field="message.waybill")
+    domain = container.reader.domain("WaybillRegistry")
 
     def work(services: Services) -> Accepted:
         found = get_visible(services, waybill, caller)
         caller.require_party(found.form.performer, "waybill")
+        require_match(if_match, show_waybill(found, domain=domain, caller=caller))
         services.finance.sign_cascade(form, found.form.performer, given.signature_bytes)
         return Accepted(
             about=prefixed("waybill", waybill), status=f"/v1/waybills/{waybill}/settlements"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.dependencies import Reader, TheContainer
+from api.paging import ThePage
 from api.routes.expansion import expand_parties
 from api.schemas.deliveries import EventShown, SentShown, TripPage, TripShown, TripTold
 from api.schemas.live import AlertShown, ProgressShown, TripLive
@@ -205,11 +206,14 @@ def show_sent(sent: Outgoing) -> SentShown:
 
 
 @router.get("/{trip}/attestations")
-def list_attestations(trip: TripText, caller: Reader, container: TheContainer) -> AttestationList:
+def list_attestations(
+    trip: TripText, caller: Reader, container: TheContainer, asked: ThePage
+) -> AttestationList:
     """The signed verdicts on a trip's drive."""
     with container.read() as services:
         held, _ = get_trip(services, trip, caller)
         found = services.tracks.list_attestations(held.id)
+    page = asked.cut(found, lambda one: f"{one.attestor}~{one.root}~{one.findings}")
     return AttestationList(
         data=[
             AttestationShown(
@@ -219,6 +223,7 @@ def list_attestations(trip: TripText, caller: Reader, container: TheContainer) -
                 findings=one.findings,
                 on_chain=one.attested is not None,
             )
-            for one in found
-        ]
+            for one in page.rows
+        ],
+        **page.ends,
     )

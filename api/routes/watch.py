@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.paging import Asked, ThePage
 from api.ports import Services
 from api.schemas.values import (
     AdvanceRef,
@@ -18,6 +19,7 @@ from api.schemas.values import (
     Instant,
     LineRef,
     LineText,
+    Listed,
     PartyRef,
     PartyText,
     Shown,
@@ -49,7 +51,7 @@ class WarningShown(Shown):
     due_day: str
 
 
-class WarningList(Shown):
+class WarningList(Listed):
     """Open warnings, oldest first."""
 
     data: list[WarningShown]
@@ -92,7 +94,7 @@ class ContactShown(Shown):
     made_at: Instant | None
 
 
-class ContactList(Shown):
+class ContactList(Listed):
     """Contacts planned and made for a loan, oldest first."""
 
     data: list[ContactShown]
@@ -108,11 +110,16 @@ class ContactMade(Given):
 
 
 @router.get("/warnings")
-def list_warnings(caller: Reader, container: TheContainer) -> WarningList:
-    """The caller's open warnings as lender."""
+def list_warnings(caller: Reader, container: TheContainer, asked: ThePage) -> WarningList:
+    """The caller's open warnings as lender, oldest first."""
     with container.read() as services:
-        found = services.books.list_warnings(lender=caller.require_self())
-    return WarningList(data=[_warning(one) for one in found])
+        return _warnings(services, caller.require_self(), asked)
+
+
+def _warnings(services: Services, lender: PartyId, asked: Asked) -> WarningList:
+    found = services.books.list_warnings(lender=lender)
+    page = asked.cut(found, lambda one: f"{one.since_day}~{one.borrower}~{one.code}")
+    return WarningList(data=[_warning(one) for one in page.rows], **page.ends)
 
 
 @router.post("/warnings", status_code=200, response_model=WarningList)
@@ -123,8 +130,7 @@ def close_warning(given: WarningClosed, caller: MoneyMover, once: OnceOnly) -> R
     def work(services: Services) -> WarningList:
         borrower = PartyId(int(given.borrower))
         services.credit_watch.close(lender, borrower, given.code, by=_who(caller))
-        left = services.books.list_warnings(lender=lender)
-        return WarningList(data=[_warning(one) for one in left])
+        return _warnings(services, lender, Asked())
 
     return once.run(caller.name, work, 200)
 
@@ -163,12 +169,15 @@ def earned_limit(line: LineText, caller: Reader, container: TheContainer) -> Lim
 
 
 @router.get("/advances/{advance}/contacts")
-def list_contacts(advance: AdvanceText, caller: Reader, container: TheContainer) -> ContactList:
+def list_contacts(
+    advance: AdvanceText, caller: Reader, container: TheContainer, asked: ThePage
+) -> ContactList:
     """Contacts planned and made for a loan, for its lender."""
     with container.read() as services:
         _require_lender(services, advance, caller)
         found = services.books.list_contacts(AdvanceId(advance))
-    return ContactList(data=[_contact(one) for one in found])
+    page = asked.cut(found, lambda one: f"{one.day}~{one.code}")
+    return ContactList(data=[_contact(one) for one in page.rows], **page.ends)
 
 
 @router.post("/advances/{advance}/contacts", status_code=200, response_model=ContactShown)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from api.auth import Caller, Scope
 from api.dependencies import OnceOnly, Reader, Requires, TheContainer
 from api.object_ids import About, plain, prefixed
+from api.paging import ThePage
 from api.ports import Container, Services
 from api.schemas.values import plain_text
 from api.schemas.webhooks import (
@@ -95,11 +96,12 @@ def create(
 
 
 @router.get("/webhook_endpoints")
-def list_endpoints(caller: Keeper, container: TheContainer) -> EndpointList:
+def list_endpoints(caller: Keeper, container: TheContainer, asked: ThePage) -> EndpointList:
     """The caller's receivers, oldest first."""
     with container.read() as services:
         found = services.endpoints.list_of(caller.require_self())
-    return EndpointList(data=[show_endpoint(one) for one in found])
+    page = asked.cut(found, lambda one: one.id)
+    return EndpointList(data=[show_endpoint(one) for one in page.rows], **page.ends)
 
 
 @router.get("/webhook_endpoints/{endpoint}", response_model=EndpointShown)
@@ -169,12 +171,20 @@ def get_secrets(endpoint: EndpointText, caller: Keeper, container: TheContainer)
 
 
 @router.post("/webhook_endpoints/{endpoint}/rotate", response_model=EndpointShown)
-def rotate(endpoint: EndpointText, asked: RotateAsked, caller: Keeper, once: OnceOnly) -> Response:
+def rotate(
+    endpoint: EndpointText,
+    asked: RotateAsked,
+    caller: Keeper,
+    once: OnceOnly,
+    if_match: IfMatch = None,
+) -> Response:
     """Gives a receiver a new secret; for a while messages carry both signatures."""
     if asked.secret is not None:
         check_secret(asked.secret)
 
     def work(services: Services) -> EndpointShown:
+        held = services.endpoints.get(endpoint, caller.require_self())
+        require_match(if_match, show_endpoint(held))
         rotated = services.endpoints.rotate(
             endpoint,
             caller.require_self(),

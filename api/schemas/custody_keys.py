@@ -13,6 +13,7 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
+    Listed,
     NameText,
     NoteText,
     PartyRef,
@@ -54,7 +55,7 @@ class PlatformSignatureShown(Shown):
     at: Instant
 
 
-class PlatformSignatures(Shown):
+class PlatformSignatures(Listed):
     """What the platform has signed for the party, newest first."""
 
     data: list[PlatformSignatureShown]
@@ -104,7 +105,7 @@ class ProposalShown(Shown):
     reason: str
 
 
-class ProposalList(Shown):
+class ProposalList(Listed):
     """The organisation's proposals, newest first."""
 
     data: list[ProposalShown]

@@ -12,6 +12,7 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
+    Listed,
     NameText,
     PartyRef,
     Shown,
@@ -42,7 +43,7 @@ class RouteShown(Shown):
     plan: dict[str, Any]
 
 
-class RouteList(Shown):
+class RouteList(Listed):
     """The planned roads of a party."""
 
     data: list[RouteShown]
@@ -192,7 +193,7 @@ class AttestationWaiting(Shown):
     policy: HashText
 
 
-class AttestationsWaiting(Shown):
+class AttestationsWaiting(Listed):
     """Trips that wait for the caller's verdict."""
 
     data: list[AttestationWaiting]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.schemas.identity import PasswordText
-from api.schemas.values import Given, Instant, NameText, Shown
+from api.schemas.values import Given, Instant, Listed, NameText, Shown
 
 CodeText = Annotated[str, Field(min_length=6, max_length=30, examples=["123456"])]
 PhoneText = Annotated[str, Field(min_length=5, max_length=30, examples=["13800014733"])]
@@ -87,7 +87,7 @@ class PasskeyAdded(PasskeyShown):
     )
 
 
-class PasskeyList(Shown):
+class PasskeyList(Listed):
     """A person's passkeys."""
 
     data: list[PasskeyShown]

@@ -10,6 +10,7 @@ from api.identity.roles import Role
 from api.schemas.values import (
     Given,
     Instant,
+    Listed,
     NameText,
     PartyRef,
     Shown,
@@ -79,7 +80,7 @@ class MemberShown(Shown):
     left_at: Instant | None
 
 
-class MemberList(Shown):
+class MemberList(Listed):
     """The members of an organisation."""
 
     data: list[MemberShown]
@@ -115,7 +116,7 @@ class InvitationMade(InvitationShown):
     token: str
 
 
-class InvitationList(Shown):
+class InvitationList(Listed):
     """The invitations of an organisation."""
 
     data: list[InvitationShown]
@@ -161,7 +162,7 @@ class SessionShown(Shown):
     is_this: bool
 
 
-class SessionList(Shown):
+class SessionList(Listed):
     """The open sessions of a person, newest first."""
 
     data: list[SessionShown]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -18,6 +18,7 @@ from api.schemas.values import (
     LineRef,
     LineRefOrNone,
     LineText,
+    Listed,
     NameText,
     PartyRef,
     PartyRefOrNone,
@@ -129,10 +130,13 @@ class LineShown(Shown):
     )
 
 
-class LineList(Shown):
-    """Lines, newest first."""
+class LinePage(Shown):
+    """A page of lines, newest first."""
 
+    object: Literal["list"] = "list"
     data: list[LineShown]
+    has_more: bool
+    next_cursor: LineRef | None = Field(description="give it as `starting_after` for the next page")
 
 
 class VaultAsked(Given):
@@ -238,7 +242,7 @@ class ApplicationDecided(ApplicationShown):
     elapsed_us: int
 
 
-class ApplicationList(Shown):
+class ApplicationList(Listed):
     """Applications, newest first."""
 
     data: list[ApplicationShown]
@@ -269,7 +273,7 @@ class RedirectShown(Shown):
     to_sign: TypedData
 
 
-class RedirectList(Shown):
+class RedirectList(Listed):
     """Wishes that nobody has agreed to, oldest first."""
 
     data: list[RedirectShown]
@@ -364,7 +368,7 @@ class SettlementShown(Shown):
     at: Instant
 
 
-class SettlementList(Shown):
+class SettlementList(Listed):
     """Settlements of a waybill, oldest first."""
 
     data: list[SettlementShown]
@@ -452,10 +456,15 @@ class OpenPayout(Shown):
     queued_at: Instant
 
 
-class OpenPayoutList(Shown):
-    """Payouts that the chain has not confirmed, oldest first."""
+class OpenPayoutPage(Shown):
+    """A page of payouts that the chain has not confirmed, oldest first."""
 
+    object: Literal["list"] = "list"
     data: list[OpenPayout]
+    has_more: bool
+    next_cursor: PayoutRef | None = Field(
+        description="give it as `starting_after` for the next page"
+    )
 
 
 class StageShown(Shown):
@@ -478,7 +487,7 @@ class QuestionShown(Shown):
     raised_at: Instant | None
 
 
-class QuestionList(Shown):
+class QuestionList(Listed):
     """Open questions, oldest first."""
 
     data: list[QuestionShown]
@@ -505,10 +514,15 @@ class PayoutShown(Shown):
     questions: list[QuestionShown]
 
 
-class PayoutList(Shown):
-    """Payouts, oldest first."""
+class PayoutPage(Shown):
+    """A page of payouts, oldest first."""
 
+    object: Literal["list"] = "list"
     data: list[PayoutShown]
+    has_more: bool
+    next_cursor: PayoutRef | None = Field(
+        description="give it as `starting_after` for the next page"
+    )
 
 
 class AccountNamed(Given):
@@ -548,7 +562,7 @@ class AccountShown(Shown):
     forgotten_at: Instant | None
 
 
-class AccountList(Shown):
+class AccountList(Listed):
     """Accounts, oldest first."""
 
     data: list[AccountShown]

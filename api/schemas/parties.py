@@ -13,6 +13,7 @@ from api.schemas.values import (
     HashText,
     Instant,
     KeyRef,
+    Listed,
     NameText,
     PartyRef,
     PartyText,
@@ -128,7 +129,7 @@ class KeyShown(Shown):
     expires_at: Instant | None
 
 
-class KeyList(Shown):
+class KeyList(Listed):
     """The API keys of a party."""
 
     data: list[KeyShown]

@@ -12,6 +12,7 @@ from api.schemas.values import (
     AmountFen,
     HashText,
     Instant,
+    Listed,
     PartyRef,
     PayoutRef,
     Shown,
@@ -92,8 +93,7 @@ class FundFlowShown(Shown):
     payout: PayoutRef
 
 
-class FundFlowList(Shown):
+class FundFlowList(Listed):
     """Fund flows, oldest first."""
 
-    object: Literal["list"] = "list"
     data: list[FundFlowShown]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from api.privacy.consents import Purpose
-from api.schemas.values import Given, HashText, Instant, Shown
+from api.schemas.values import Given, HashText, Instant, Listed, Shown
 
 
 class PersonalData(Shown):
@@ -41,7 +41,7 @@ class ConsentShown(Shown):
     withdrawn_at: Instant | None
 
 
-class ConsentList(Shown):
+class ConsentList(Listed):
     """A person's consents, the first first."""
 
     data: list[ConsentShown]

@@ -13,6 +13,7 @@ from api.schemas.values import (
     Given,
     HashText,
     Instant,
+    Listed,
     PartyRef,
     PartyRefOrNone,
     Shown,
@@ -145,8 +146,7 @@ class AttestationShown(Shown):
     on_chain: bool = Field(examples=[True])
 
 
-class AttestationList(Shown):
+class AttestationList(Listed):
     """The attestations of a trip."""
 
-    object: Literal["list"] = "list"
     data: list[AttestationShown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -29,6 +29,14 @@ class Shown(BaseModel):
     """What a caller is shown."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Listed(Shown):
+    """A page of a list; ``data`` holds its objects."""
+
+    object: Literal["list"] = "list"
+    has_more: bool
+    next_cursor: str | None = Field(description="give it as `starting_after` for the next page")
 
 
 def _instant(value: object) -> dt.datetime:

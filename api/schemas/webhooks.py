@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from api.object_ids import pattern_of
-from api.schemas.values import Given, Instant, Shown, plain_text
+from api.schemas.values import Given, Instant, Listed, Shown, plain_text
 
 EndpointText = Annotated[
     str, Field(pattern=pattern_of("webhook_endpoint"), examples=["we_0123456789abcdef01234567"])
@@ -81,10 +81,9 @@ class EndpointShown(Shown):
     changed_at: Instant
 
 
-class EndpointList(Shown):
+class EndpointList(Listed):
     """The caller's receivers, oldest first."""
 
-    object: Literal["list"] = "list"
     data: list[EndpointShown]
 
 

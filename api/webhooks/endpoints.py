@@ -209,7 +209,7 @@ class Endpoints:
     def rotate(
         self, endpoint: str, party: PartyId, *, secret: str = "", old_for: dt.timedelta
     ) -> Endpoint:
-        """Gives a receiver a new secret; the old one signs beside it for a while.
+        """Gives a receiver a new secret; the old one signs beside it for a while, one older than that no more.
 
         Raises:
             NotFoundError: the party has no such receiver.
@@ -220,7 +220,9 @@ class Endpoints:
         for old in self._secret_rows(endpoint):
             if old.retires_at is None:
                 old.retires_at = now + old_for
-                self._session.add(old)
+            else:
+                old.retires_at = min(old.retires_at, now)
+            self._session.add(old)
         self._add_secret(endpoint, secret or new_secret())
         row.changed_at = now
         self._session.add(row)
