@@ -85,8 +85,7 @@ def bank_advice(settings: Settings) -> str:
     if not settings.bank_url:
         return (
             "no bank is joined: payouts wait until the custodian says that they are paid; `yundan bank` starts a"
-            " sandbox bank, then set YUNDAN_BANK_URL=http://127.0.0.1:8100 and YUNDAN_HOUSE_HOLDER, _NUMBER and"
-            " _BANK"
+            " sandbox bank and prints the settings (YUNDAN_BANK_URL, YUNDAN_HOUSE_...) that join this system to it"
         )
     parts = urlsplit(settings.bank_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

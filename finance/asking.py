@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from finance.records import RequestFacts
 
 from finance.applications import FREIGHT_DAYS
-from finance.history import limit_of
+from finance.history import limit_of, price_z_milli
 from finance.relations import Carriage, Relations, doubles_of, party_name, party_of_name
 from finance.use_cases import FORM_VALID, MoneyUseCases, form_json, new_salt, payees_of_form
 from finance.watch import Action
@@ -378,6 +378,13 @@ class AskingUseCases(MoneyUseCases):
             "usual_week_trips": known.usual_week_trips,
             "similar_financed": self._books.count_similar(form.fingerprint, form.trip, None)
             + len(doubles),
+            "price_z_milli": None
+            if carriage is None
+            else price_z_milli(
+                facts.receivable_fen,
+                carriage.quantity,
+                self._books.list_shipment_prices(carriage, facts.debtor),
+            ),
             "trade_cycles": len(freight.rings_of(borrower)),
             "group_overdue_days": max((one.overdue_days for one in group), default=None),
             "old_differences": sum(

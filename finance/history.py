@@ -122,6 +122,37 @@ def price_drift_milli(receivables: Iterable[ReceivableRecord], today: int) -> in
     return max(drifts, default=None)
 
 
+LEAST_PRICES: Final = 15
+"""Fewer trips of a shipment say nothing of what it usually costs."""
+
+_MICRO: Final = 1_000_000
+
+
+def price_z_milli(freight_fen: int, quantity: int, past: Sequence[tuple[int, int]]) -> int | None:
+    """How far a trip's freight for its weight lies from what the same shipment cost before, in 1/1000 of z.
+
+    z = (price - mean) / deviation, with a deviation of at least 1% of the mean: where a contract fixes the
+    price, a fen more is no outlier.
+
+    Args:
+        freight_fen: of the trip.
+        quantity: what it carries, in the waybill's unit.
+        past: (freight, quantity) of earlier trips of the shipment for the same debtor.
+
+    Returns:
+        Negative where it is cheap; None without a weight, or with fewer than 15 earlier trips that have one.
+    """
+    before = [fen * _MICRO // amount for fen, amount in past if amount > 0]
+    if quantity <= 0 or len(before) < LEAST_PRICES:
+        return None
+    count, total = len(before), sum(before)
+    spread = isqrt(count * sum(one * one for one in before) - total**2)  # deviation times count
+    spread = max(spread, total // 100, 1)
+    moved = count * (freight_fen * _MICRO // quantity) - total
+    z_milli = 1_000 * abs(moved) // spread
+    return z_milli if moved >= 0 else -z_milli
+
+
 def new_share_bps(recent: Sequence[str], before: Sequence[str]) -> int | None:
     """The share of recent deliveries whose consignee was not served before; None without enough of both."""
     if len(recent) < LEAST_DELIVERIES or len(before) < LEAST_DELIVERIES:

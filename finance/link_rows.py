@@ -9,17 +9,26 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from chain.storage import insert_into, insert_new
+from finance.advance import OWING, AdvanceState
 from finance.relations import IDENTITY, MOST_HOPS, Carriage, Link, LinkKind
 from finance.rows import LIVE, SqlRows, batches, table_of
-from finance.tables import AdvanceRow, CarriageRow, RelationLinkRow
+from finance.tables import AdvanceRow, CarriageRow, ReceivableRow, RelationLinkRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from chain.ids import PartyId
 
 _KEY: Final = ("a", "b", "kind", "about")
 
 MOST_PARTIES: Final = 500
 """So many parties are looked at around one; a circle of six is found long before."""
+
+MOST_PRICES: Final = 200
+"""Earlier trips of a shipment that its price is compared with."""
+
+LENT: Final = [state.value for state in (AdvanceState.REPAID, *OWING)]
+"""States of an advance whose trip was delivered and paid out: what its freight was is no mere claim."""
 
 
 class SqlLinks(SqlRows):
@@ -69,6 +78,27 @@ class SqlLinks(SqlRows):
                     borrower=borrower,
                 )
         return [rows[trip] for trip in sorted(rows)]
+
+    def list_shipment_prices(self, one: Carriage, debtor: PartyId) -> list[tuple[int, int]]:
+        """(freight in fen, quantity) of earlier financed trips of the same shipment for the same debtor, latest first."""
+        if not one.shipment:
+            return []
+        loan, owed, carried = (table_of(row) for row in (AdvanceRow, ReceivableRow, CarriageRow))
+        query = (
+            sa.select(owed.c.freight_fen, carried.c.quantity)
+            .join(loan, loan.c.trip == carried.c.trip)
+            .join(owed, owed.c.waybill == loan.c.waybill)
+            .where(
+                carried.c.shipment == one.shipment,
+                carried.c.trip != one.trip,
+                carried.c.loads < one.loads,
+                owed.c.debtor == str(debtor),
+                loan.c.state.in_(LENT),
+            )
+            .order_by(carried.c.loads.desc(), carried.c.trip)
+            .limit(MOST_PRICES)
+        )
+        return [(int(fen), int(amount)) for fen, amount in self._session.execute(query)]
 
     def add_link(self, link: Link) -> None:
         """Keeps a link; the same again changes nothing. Freight that is new is summed by week as well."""

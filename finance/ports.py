@@ -222,6 +222,10 @@ class Books(Protocol):
         """Other trips with a live advance, by the same vehicle or of the same shipment, whose windows overlap."""
         ...
 
+    def list_shipment_prices(self, one: Carriage, debtor: PartyId) -> list[tuple[int, int]]:
+        """(freight in fen, quantity) of earlier financed trips of the same shipment for the same debtor, latest first."""
+        ...
+
     def list_use_of_line(self, line: LineId, since_day: int) -> list[tuple[int, int]]:
         """Principal outstanding on a line at the end of each sealed day: (Beijing day, fen), oldest first."""
         ...

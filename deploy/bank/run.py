@@ -10,6 +10,7 @@ import uvicorn
 from chain.clock import SystemClock, require_utc
 from deploy.bank.app import create_bank
 from deploy.bank.errors import BankDoorError
+from deploy.bank.house import HOUSE, joining
 from deploy.bank.store import BankStore
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def run_bank(
 ) -> None:
     """Serves the bank until the process is told to end; its books stay in the file.
 
+    The custodian's account is opened, and the settings that join a system to this bank are printed.
+
     Args:
         host: address to listen on.
         port: port to listen on.
@@ -45,6 +48,9 @@ def run_bank(
     store = BankStore(store_path, SystemClock())
     if starts_at is not None:
         store.set_clock(starts_at, anyway=True)
+    store.open_account(HOUSE)
+    told = " ".join(f"{name}={value}" for name, value in joining(host, port).items())
+    print(f"join a system to this bank by: {told}", flush=True)
     try:
         uvicorn.run(
             create_bank(store, token=token),

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from api.settings import ROOT, Settings
 from chain.clock import rfc3339
 from chain.errors import YundanError
+from deploy.bank.house import HOUSE
 from deploy.demo.cast import Keys, party_id
 from deploy.demo.errors import DemoError
 from deploy.demo.live import LiveDrives
 from deploy.demo.stages import STAGES, Stage, World
 from deploy.demo.supervisor import Supervisor
-from deploy.demo.world import HOUSE, STARTS
+from deploy.demo.world import STARTS
 from deploy.node import LocalChain, free_port
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from chain.ports import Outgoing, TransactionState
 from chain.storage import Storage
 from chain.transactions import TransactionWriter
 from deploy.bank.client import BankAdmin
+from deploy.bank.house import HOUSE
 from deploy.contracts import ROOT, ContractSettings, deploy_contracts, rebuild_local_chain
 from deploy.demo import story
 from deploy.demo.accounts import open_accounts
@@ -35,7 +36,6 @@ from deploy.demo.roads import ALL_DRIVES, ROUTE_RUN, Drive, fixes_of, load_runs,
 from deploy.demo.terminals import Terminals
 from deploy.demo.world import (
     DRIVER_FEN,
-    HOUSE,
     LINE,
     MIDDLE_FEN,
     QUANTITY_KG,

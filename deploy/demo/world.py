@@ -9,6 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from chain.clock import rfc3339
+from deploy.bank.house import BANK
 from deploy.demo.cast import Member, driver_handle, party_id
 from deploy.demo.roads import (
     CORRIDOR_M,
@@ -151,13 +152,6 @@ def waybills_csv(drives: Sequence[Drive], tracks: dict[str, list[Fix]]) -> str:
                 }
             writer.writerow(row)
     return out.getvalue()
-
-
-BANK = "102100099996"
-"""The CNAPS number of the demo's one bank; invented accounts stand there alone."""
-
-HOUSE = BankAccount("存管银行", "6222999900000001", BANK)
-"""The custodian's account, from which drivers are paid and into which debtors pay."""
 
 
 def bank_account(member: Member) -> BankAccount:

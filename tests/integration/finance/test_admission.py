@@ -31,6 +31,7 @@ from finance.records import (
 from finance.relations import Carriage, Link, LinkKind, Relations, party_name
 from finance.repository import SqlBooks
 from finance.risk import Verdict, read_forest, redecide
+from finance.risk import decide as decide_by_rules
 from finance.service import FinanceService
 from finance.watch import Action
 from tests.integration.finance.loan_book import (
@@ -257,6 +258,75 @@ def test_freight_that_comes_back_in_a_circle_makes_a_person_look(storage):
     assert "CIRCULAR_TRADE" not in effects(apply(storage)[1])
     # three months later it is no news any more
     assert "CIRCULAR_TRADE" not in effects(apply(storage, borrower=FIRM, day=DAY + 98)[1])
+
+
+def carried_before(storage, count, freight, shipment="0x" + "dd" * 32):
+    """So many lent trips of a shipment before today's, each with its debtor's freight."""
+    with storage.write() as session:
+        books = SqlBooks(session)
+        for number in range(count):
+            books.save_receivable(
+                ReceivableRecord(
+                    waybill=trip_of(number)[1], debtor=PartyId(21), owner=FIRM, freight_fen=freight(number)
+                )
+            )  # fmt: skip
+            books.save_carriage(
+                replace(
+                    carriage(number, vehicle=word(number), shipment=shipment),
+                    loads=at(DAY - 1, number), delivers=at(DAY - 1, number + 1),
+                )
+            )  # fmt: skip
+
+
+def test_freight_far_from_what_the_shipment_cost_before_counts_and_without_enough_trips_it_does_not(
+    storage,
+):
+    lend(storage, 20)
+    today = carriage(50, vehicle=word(50), shipment="0x" + "dd" * 32)  # 10^7 fen for 30,000
+    carried_before(storage, 14, lambda number: 5_000_000 + number)
+    assert "PRICE_OUTLIER" not in decide(storage, 50, today)  # fourteen trips say nothing
+    carried_before(storage, 20, lambda number: 5_000_000 + number)
+    assert decide(storage, 50, today)["PRICE_OUTLIER"] == "score"
+    assert "PRICE_OUTLIER" not in decide(
+        storage, 50, replace(today, quantity=60_000)
+    )  # twice the weight
+    assert "PRICE_OUTLIER" not in decide(storage, 50, replace(today, shipment="0x" + "ee" * 32))
+    assert "PRICE_OUTLIER" not in decide(storage, 50, replace(today, shipment=""))
+    carried_before(storage, 20, lambda number: 9_500_000 + 100_000 * (number % 10))
+    assert "PRICE_OUTLIER" not in decide(storage, 50, today)  # within the usual spread
+    with storage.write() as session:
+        books = SqlBooks(session)
+        for number in range(20):  # another debtor's prices
+            (waybill,) = {trip_of(number)[1]}
+            books.save_receivable(
+                replace(books.find_receivable(waybill), debtor=PartyId(22), freight_fen=1)
+            )
+    assert "PRICE_OUTLIER" not in decide(storage, 50, today)
+
+
+def test_every_figure_that_a_rule_of_release_asks_about_is_measured(storage, monkeypatch):
+    told = {}
+
+    def remember(forest, given, **more):
+        told.update(given)
+        return decide_by_rules(forest, given, **more)
+
+    monkeypatch.setattr("finance.asking.decide", remember)
+    lend(storage, 1)
+    trip, waybill = trip_of(7)
+    payee = Payee(PartyId(9), WaybillId(word(77)), Hash32(word(10_000)), 400_000)
+    with storage.write() as session:
+        service(session).prepare_advance(
+            line=LINE, waybill=waybill, trip=trip, principal=400_000, payees=[payee],
+            fingerprint=Hash32(word(20_007)), carriage=carriage(7),
+        )  # fmt: skip
+    asked = {
+        name
+        for rule in forests.shipped_forest().rules
+        if "release" in rule.stages
+        for name in rule.inputs
+    }
+    assert asked - set(told) == set()
 
 
 def test_a_thick_net_of_freight_cannot_hold_a_decision_up():
