@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from chain.abi import Struct
     from chain.ids import Hash32, PartyId
@@ -190,8 +190,8 @@ class PayoutDesk(Protocol):
         """Bookings that fit, oldest first."""
         ...
 
-    def list_entries_since(self, day: int) -> list[HeldEntry]:
-        """Bookings since a Beijing day, oldest first."""
+    def pass_entries_since(self, day: int) -> Iterator[HeldEntry]:
+        """Bookings since a Beijing day, a batch of them in memory at a time."""
         ...
 
     def add_pay_in(self, pay_in: PayIn) -> None:

@@ -18,6 +18,7 @@ from finance.payout_accounts import PayIn, PayoutAccount, Redirect, Relation
 from finance.payout_errors import PayoutStateError
 from finance.payout_ports import EntryState, HeldEntry, HeldStatement
 from finance.payouts import BLOCKING, Answer, Leg, Payout, PayoutState, Question, QuestionKind
+from finance.rows import PAGE, table_of
 from finance.tables import (
     BankCursorRow,
     BankEntryRow,
@@ -32,7 +33,7 @@ from finance.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from sqlmodel import Session
 
@@ -264,12 +265,16 @@ class SqlPayoutDesk:
             query = query.where(BankEntryRow.end_to_end_id == end_to_end_id)
         return [_entry(row) for row in self._session.exec(query.limit(limit))]
 
-    def list_entries_since(self, day: int) -> list[HeldEntry]:
-        """Bookings since a Beijing day, oldest first."""
+    def pass_entries_since(self, day: int) -> Iterator[HeldEntry]:
+        """Bookings since a Beijing day, a batch of them in memory at a time."""
         first = dt.datetime.fromtimestamp(day * 86_400 - BEIJING_OFFSET_S, dt.UTC)
-        query = select(BankEntryRow).where(col(BankEntryRow.booked_at) >= first)
-        query = query.order_by(col(BankEntryRow.booked_at), col(BankEntryRow.reference))
-        return [_entry(row) for row in self._session.exec(query)]
+        table = table_of(BankEntryRow)
+        query = sa.select(*(table.c[name] for name in _ENTRY)).where(table.c.booked_at >= first)
+        at = _ENTRY.index("state")
+        for row in self._session.execute(query.execution_options(yield_per=PAGE)):
+            values = list(row)
+            values[at] = EntryState(values[at])
+            yield HeldEntry(*values)
 
     def add_statement(self, statement: HeldStatement) -> bool:
         """A new statement; False if the account's day is known."""

@@ -119,7 +119,7 @@ class Reconciliation:
             return f"opens at {opening_fen} fen, the day before closed at {before.closing_fen}"
         ours = {
             one.reference
-            for one in self._desk.list_entries_since(day)
+            for one in self._desk.pass_entries_since(day)
             if beijing_day(one.booked_at) == day
         }
         unknown = sorted(ours - told)
@@ -172,7 +172,7 @@ class Reconciliation:
             yield Movement(Side.CHAIN, moved.key, moved.amount_fen, moved.day)
         for source, amount, day in self._books.list_bank_lines(since):
             yield Movement(Side.LEDGER, keys.get(source, source), amount, day)
-        for entry in self._desk.list_entries_since(since):
+        for entry in self._desk.pass_entries_since(since):
             movement = _movement_of(entry)
             if movement is not None:
                 yield movement
