@@ -148,8 +148,7 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
             timeout_graceful_shutdown=10,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies or None,
+            **proxies_of(settings.trusted_proxies),
         )
         server = _Server(config)
         serving = loop.create_task(server.serve())
@@ -167,6 +166,11 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
             await serving
         if door is not None:
             await door.stop()
+
+
+def proxies_of(trusted: str) -> dict[str, Any]:
+    """What the server is told of proxies: X-Forwarded-For is believed of these addresses, of nobody where there are none."""
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted or None}
 
 
 class _Server(uvicorn.Server):

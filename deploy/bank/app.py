@@ -15,7 +15,8 @@ from chain.clock import rfc3339
 from chain.errors import YundanError
 from chain.money import JSON_MAX_FEN
 from deploy.bank.errors import SequenceReusedError, UnknownPaymentError
-from deploy.bank.store import BankStore, Fault, FaultKind
+from deploy.bank.faults import Fault, FaultKind
+from deploy.bank.store import BankStore
 from finance.accrual import day_number
 from finance.iso20022 import BankAccount, read_order
 

@@ -11,15 +11,16 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from chain.clock import BEIJING_OFFSET_S, beijing_day, require_utc
 from chain.money import fen
 from chain.storage import Storage
+from deploy.bank import tables
 from deploy.bank.errors import BankAccountError, SequenceReusedError, UnknownPaymentError
+from deploy.bank.faults import Fault, FaultKind
 from finance.accrual import date_of, day_number
 from finance.iso20022 import (
     BankAccount,
@@ -37,132 +38,6 @@ if TYPE_CHECKING:
 
     from chain.clock import Clock
 
-OUTSIDE: Final = "OUTSIDE"
-CLEARING: Final = "CLEARING"
-
-_META = sa.MetaData()  # its own: nothing of the bank is in the product's schema
-_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-_accounts = sa.Table(
-    "account",
-    _META,
-    sa.Column("number", sa.String(34), primary_key=True),
-    sa.Column("bank", sa.String(12), nullable=False),
-    sa.Column("holder", sa.String(140), nullable=False),
-    sa.Column("balance_fen", _BIG, nullable=False),
-    sa.Column("inside", sa.Boolean, nullable=False, default=False),
-    sa.Column("closed", sa.Boolean, nullable=False, default=False),
-    sa.CheckConstraint("inside OR balance_fen >= 0", name="covered"),
-)
-_payments = sa.Table(
-    "payment",
-    _META,
-    sa.Column("end_to_end_id", sa.String(35), primary_key=True),
-    sa.Column("content", sa.String(64), nullable=False),
-    sa.Column("payer", sa.String(34), nullable=False),
-    sa.Column("payee", sa.String(34), nullable=False),
-    sa.Column("amount_fen", _BIG, nullable=False),
-    sa.Column("remittance", sa.String(500), nullable=False),
-    sa.Column("value_day", sa.Integer, nullable=False),
-    sa.Column("status", sa.String(4), nullable=False),
-    sa.Column("reason", sa.String(4), nullable=False, default=""),
-    sa.Column("text", sa.String(105), nullable=False, default=""),
-    sa.Column("received_s", _BIG, nullable=False),
-    sa.Column("books_s", _BIG, nullable=False, index=True),
-    sa.Column("fate", sa.JSON, nullable=False),
-    sa.Column("booked_fen", _BIG),
-    sa.Column("reference", sa.String(35), nullable=False, default=""),
-)
-_entries = sa.Table(
-    "entry",
-    _META,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("account", sa.String(34), nullable=False, index=True),
-    sa.Column("amount_fen", _BIG, nullable=False),  # what came in is positive
-    sa.Column("end_to_end_id", sa.String(35), nullable=False, index=True),
-    sa.Column("remittance", sa.String(500), nullable=False),
-    sa.Column("other_name", sa.String(140), nullable=False),
-    sa.Column("other_account", sa.String(34), nullable=False),
-    sa.Column("value_day", sa.Integer, nullable=False),
-    sa.Column("booked_s", _BIG, nullable=False),
-    sa.Column("is_reversal", sa.Boolean, nullable=False, default=False),
-)
-_notices = sa.Table(
-    "notice",
-    _META,
-    sa.Column("cursor", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("account", sa.String(34), nullable=False, index=True),
-    sa.Column("message", sa.Text, nullable=False),
-    sqlite_autoincrement=True,
-)
-_deposits = sa.Table(
-    "deposit",
-    _META,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("content", sa.String(64), nullable=False),
-    sa.Column("reference", sa.String(35), nullable=False),
-)
-_faults = sa.Table(
-    "fault",
-    _META,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("account", sa.String(34), nullable=False, default=""),
-    sa.Column("times", sa.Integer, nullable=False),
-    sa.Column("seconds", sa.Integer, nullable=False, default=0),
-    sa.Column("delta_fen", _BIG, nullable=False, default=0),
-    sa.Column("reason", sa.String(4), nullable=False, default=""),
-)
-_clock = sa.Table(
-    "clock",
-    _META,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("offset_s", _BIG, nullable=False),
-)
-
-
-class FaultKind(StrEnum):
-    """What can be made to go wrong, a number of times."""
-
-    DELAY = "delay"
-    """Accepted, and booked only after some seconds."""
-    ORDER_LOST = "order_lost"
-    """The order never arrives: 504, nothing taken."""
-    ANSWER_LOST = "answer_lost"
-    """The order is taken and the answer is lost: 504 after some seconds."""
-    STATUS_LOST = "status_lost"
-    """A question about a payment gets no answer."""
-    NOTICES_LOST = "notices_lost"
-    """A look for notices gets no answer."""
-    DUPLICATE_NOTICE = "duplicate_notice"
-    """The notice of a booking comes twice."""
-    REJECT = "reject"
-    """Rejected in the answer itself."""
-    REJECT_LATER = "reject_later"
-    """Accepted, then rejected when it should be booked; the money goes back."""
-    WRONG_AMOUNT = "wrong_amount"
-    """Booked with another amount than was ordered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault to come.
-
-    Attributes:
-        account: only for payments to this account; "" for any.
-        times: how often it happens.
-        seconds: of a delay, or how long a lost answer hangs.
-        delta_fen: what a wrong amount is off by.
-        reason: ExternalStatusReason1Code of a rejection.
-    """
-
-    kind: FaultKind
-    account: str = ""
-    times: int = 1
-    seconds: int = 0
-    delta_fen: int = 0
-    reason: str = ""
-
 
 class BankStore:
     """The bank's books and its rules. Every public method is one transaction.
@@ -176,18 +51,18 @@ class BankStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._storage = Storage(f"sqlite:///{path}")
         self._machine = machine
-        _META.create_all(self._storage.engine)
+        tables.META.create_all(self._storage.engine)
         with self._storage.write() as session:
             books = session.connection()
-            for number in (OUTSIDE, CLEARING):
-                if _find(books, _accounts, "number", number) is None:
+            for number in (tables.OUTSIDE, tables.CLEARING):
+                if _find(books, tables.accounts, "number", number) is None:
                     books.execute(
-                        _accounts.insert().values(
+                        tables.accounts.insert().values(
                             number=number, bank="", holder=number, balance_fen=0, inside=True
                         )
                     )
-            if _find(books, _clock, "id", 1) is None:
-                books.execute(_clock.insert().values(id=1, offset_s=0))
+            if _find(books, tables.clock, "id", 1) is None:
+                books.execute(tables.clock.insert().values(id=1, offset_s=0))
 
     def close(self) -> None:
         """Gives the file back."""
@@ -205,15 +80,17 @@ class BankStore:
         with self._storage.write() as session:
             books = session.connection()
             wanted = int((require_utc(at) - self._machine.now()).total_seconds())
-            row = _get(books, _clock, "id", 1)
-            fresh = books.execute(sa.select(sa.func.count()).select_from(_entries)).scalar() == 0
+            row = _get(books, tables.clock, "id", 1)
+            fresh = (
+                books.execute(sa.select(sa.func.count()).select_from(tables.entries)).scalar() == 0
+            )
             if wanted > row.offset_s or (anyway and fresh):
-                books.execute(_clock.update().values(offset_s=wanted))
+                books.execute(tables.clock.update().values(offset_s=wanted))
             self._book_due(books)
             return self._now(books)
 
     def _now(self, books: sa.Connection) -> dt.datetime:
-        offset = _get(books, _clock, "id", 1).offset_s
+        offset = _get(books, tables.clock, "id", 1).offset_s
         return (self._machine.now() + dt.timedelta(seconds=offset)).replace(microsecond=0)
 
     # -- accounts ---------------------------------------------------------------------------------
@@ -227,18 +104,18 @@ class BankStore:
         opening = fen(opening_fen, field="opening_fen")
         with self._storage.write() as session:
             books = session.connection()
-            known = _find(books, _accounts, "number", account.number)
+            known = _find(books, tables.accounts, "number", account.number)
             if known is not None:
                 if (known.holder, known.bank) != (account.holder, account.bank):
                     raise BankAccountError("the number is taken by another holder", field="number")
                 return
             books.execute(
-                _accounts.insert().values(
+                tables.accounts.insert().values(
                     number=account.number, bank=account.bank, holder=account.holder, balance_fen=0
                 )
             )
             if opening:
-                _shift(books, OUTSIDE, account.number, opening)
+                _shift(books, tables.OUTSIDE, account.number, opening)
 
     def close_account(self, number: str) -> None:
         """Closes an account: payments to it are rejected from now on.
@@ -250,15 +127,17 @@ class BankStore:
             books = session.connection()
             _customer(books, number)
             books.execute(
-                _accounts.update().where(_accounts.c.number == number).values(closed=True)
+                tables.accounts.update()
+                .where(tables.accounts.c.number == number)
+                .values(closed=True)
             )
 
     def balances(self) -> dict[str, int]:
-        """Every account's balance, OUTSIDE and CLEARING included; together they are zero."""
+        """Every account's balance, tables.OUTSIDE and tables.CLEARING included; together they are zero."""
         with self._storage.write() as session:
             books = session.connection()
             self._book_due(books)
-            rows = books.execute(sa.select(_accounts.c.number, _accounts.c.balance_fen))
+            rows = books.execute(sa.select(tables.accounts.c.number, tables.accounts.c.balance_fen))
             return {row.number: row.balance_fen for row in rows}
 
     # -- payments ---------------------------------------------------------------------------------
@@ -273,7 +152,7 @@ class BankStore:
             books = session.connection()
             self._book_due(books)
             content = _order_content(order)
-            known = _find(books, _payments, "end_to_end_id", order.end_to_end_id)
+            known = _find(books, tables.payments, "end_to_end_id", order.end_to_end_id)
             if known is None:
                 self._add_payment(books, order, content)
                 self._book_due(books)
@@ -325,12 +204,12 @@ class BankStore:
             "books_s": int(now.timestamp()) + (0 if delay is None else delay.seconds),
             "fate": fate,
         }
-        books.execute(_payments.insert().values(**values))
+        books.execute(tables.payments.insert().values(**values))
         if not reason:
-            _shift(books, order.payer.number, CLEARING, order.amount_fen)
+            _shift(books, order.payer.number, tables.CLEARING, order.amount_fen)
 
     def _status(self, books: sa.Connection, end_to_end_id: str) -> bytes:
-        payment = _find(books, _payments, "end_to_end_id", end_to_end_id)
+        payment = _find(books, tables.payments, "end_to_end_id", end_to_end_id)
         if payment is None:
             raise UnknownPaymentError(field="end_to_end_id", given=end_to_end_id)
         return write_status(
@@ -351,27 +230,27 @@ class BankStore:
     def _book_due(self, books: sa.Connection) -> None:
         now = int(self._now(books).timestamp())
         due = books.execute(
-            _payments.select()
-            .where(_payments.c.status == "ACSP", _payments.c.books_s <= now)
-            .order_by(_payments.c.received_s, _payments.c.end_to_end_id)
+            tables.payments.select()
+            .where(tables.payments.c.status == "ACSP", tables.payments.c.books_s <= now)
+            .order_by(tables.payments.c.received_s, tables.payments.c.end_to_end_id)
         ).all()
         for payment in due:
             self._book(books, payment)
 
     def _book(self, books: sa.Connection, payment: Any) -> None:
         fate = payment.fate
-        payee = _get(books, _accounts, "number", payment.payee)
+        payee = _get(books, tables.accounts, "number", payment.payee)
         late: Any = fate.get(FaultKind.REJECT_LATER)
         if late is not None or payee.closed:
-            _shift(books, CLEARING, payment.payer, payment.amount_fen)
+            _shift(books, tables.CLEARING, payment.payer, payment.amount_fen)
             why = (late and late["reason"]) or "AC04"
             _set(books, payment, status="RJCT", reason=why, text="returned before booking")
             return
-        _shift(books, CLEARING, payment.payer, payment.amount_fen)
+        _shift(books, tables.CLEARING, payment.payer, payment.amount_fen)
         booked = payment.amount_fen
         wrong = fate.get(FaultKind.WRONG_AMOUNT)
         if wrong is not None:
-            room = _get(books, _accounts, "number", payment.payer).balance_fen
+            room = _get(books, tables.accounts, "number", payment.payer).balance_fen
             booked = min(max(1, booked + wrong["delta_fen"]), room)
         copies = 1 + (FaultKind.DUPLICATE_NOTICE in fate)
         reference = self._post(books, payment, booked, copies=copies)
@@ -379,8 +258,8 @@ class BankStore:
 
     def _post(self, books: sa.Connection, payment: Any, amount: int, *, copies: int = 1) -> str:
         """Moves a payment's money and tells both sides; gives the payer's booking reference."""
-        payer = _get(books, _accounts, "number", payment.payer)
-        payee = _get(books, _accounts, "number", payment.payee)
+        payer = _get(books, tables.accounts, "number", payment.payer)
+        payee = _get(books, tables.accounts, "number", payment.payee)
         _shift(books, payer.number, payee.number, amount)
         said = _Words(payment.end_to_end_id, payment.remittance, payment.value_day)
         reference = self._enter(books, payer.number, -amount, payee, said, copies=copies)
@@ -399,7 +278,7 @@ class BankStore:
     ) -> str:
         now = self._now(books)
         done = books.execute(
-            _entries.insert().values(
+            tables.entries.insert().values(
                 account=account,
                 amount_fen=amount,
                 end_to_end_id=said.end_to_end_id,
@@ -412,12 +291,12 @@ class BankStore:
             )
         )
         assert done.inserted_primary_key is not None
-        row = _get(books, _entries, "id", done.inserted_primary_key[0])
+        row = _get(books, tables.entries, "id", done.inserted_primary_key[0])
         entry = _told(row)
         reference = entry.reference
         message = write_notice(Notice(f"N{reference}", now, (entry,))).decode()
         for _ in range(copies):
-            books.execute(_notices.insert().values(account=account, message=message))
+            books.execute(tables.notices.insert().values(account=account, message=message))
         return reference
 
     def correct(self, end_to_end_id: str) -> None:
@@ -428,7 +307,7 @@ class BankStore:
         """
         with self._storage.write() as session:
             books = session.connection()
-            payment = _find(books, _payments, "end_to_end_id", end_to_end_id)
+            payment = _find(books, tables.payments, "end_to_end_id", end_to_end_id)
             if payment is None or payment.booked_fen in (None, payment.amount_fen):
                 raise UnknownPaymentError("no payment was booked with another amount")
             self._take_back(books, payment, is_reversal=True)
@@ -444,15 +323,15 @@ class BankStore:
         """
         with self._storage.write() as session:
             books = session.connection()
-            payment = _find(books, _payments, "end_to_end_id", end_to_end_id)
+            payment = _find(books, tables.payments, "end_to_end_id", end_to_end_id)
             if payment is None or payment.status != "ACSC" or not payment.booked_fen:
                 raise UnknownPaymentError("no such payment was booked")
             self._take_back(books, payment, is_reversal=False)
             _set(books, payment, booked_fen=0)
 
     def _take_back(self, books: sa.Connection, payment: Any, *, is_reversal: bool) -> None:
-        payer = _get(books, _accounts, "number", payment.payer)
-        payee = _get(books, _accounts, "number", payment.payee)
+        payer = _get(books, tables.accounts, "number", payment.payer)
+        payee = _get(books, tables.accounts, "number", payment.payee)
         if payee.balance_fen < payment.booked_fen:
             raise BankAccountError("the payee has spent it", field="end_to_end_id")
         _shift(books, payee.number, payer.number, payment.booked_fen)
@@ -494,13 +373,13 @@ class BankStore:
         with self._storage.write() as session:
             books = session.connection()
             self._book_due(books)
-            known = _find(books, _deposits, "key", key)
+            known = _find(books, tables.deposits, "key", key)
             if known is not None:
                 if known.content != content:
                     raise SequenceReusedError("the key was used for another deposit", field="key")
                 return str(known.reference)
             _customer(books, account)
-            source = OUTSIDE
+            source = tables.OUTSIDE
             if payer_account:
                 if _customer(books, payer_account).balance_fen < amount:
                     raise BankAccountError("the payer's account does not hold as much")
@@ -510,9 +389,11 @@ class BankStore:
             said = _Words("", remittance, beijing_day(self._now(books)))
             reference = self._enter(books, account, amount, payer, said)
             if payer_account:
-                receiver = _get(books, _accounts, "number", account)
+                receiver = _get(books, tables.accounts, "number", account)
                 self._enter(books, payer_account, -amount, receiver, said)
-            books.execute(_deposits.insert().values(key=key, content=content, reference=reference))
+            books.execute(
+                tables.deposits.insert().values(key=key, content=content, reference=reference)
+            )
             return reference
 
     # -- notices and faults -----------------------------------------------------------------------
@@ -523,9 +404,9 @@ class BankStore:
             books = session.connection()
             self._book_due(books)
             rows = books.execute(
-                _notices.select()
-                .where(_notices.c.account == account, _notices.c.cursor > after)
-                .order_by(_notices.c.cursor)
+                tables.notices.select()
+                .where(tables.notices.c.account == account, tables.notices.c.cursor > after)
+                .order_by(tables.notices.c.cursor)
                 .limit(limit)
             )
             return [(row.cursor, row.message) for row in rows]
@@ -539,16 +420,16 @@ class BankStore:
         with self._storage.write() as session:
             books = session.connection()
             self._book_due(books)
-            held = _find(books, _accounts, "number", account)
+            held = _find(books, tables.accounts, "number", account)
             if held is None or held.inside:
                 raise BankAccountError("there is no such account", field="account")
             if day >= beijing_day(self._now(books)):
                 raise BankAccountError("the day is not over yet", field="day")
             first = day * 86_400 - BEIJING_OFFSET_S
             rows = books.execute(
-                _entries.select()
-                .where(_entries.c.account == account, _entries.c.booked_s >= first)
-                .order_by(_entries.c.id)
+                tables.entries.select()
+                .where(tables.entries.c.account == account, tables.entries.c.booked_s >= first)
+                .order_by(tables.entries.c.id)
             ).all()
             of_day = [row for row in rows if row.booked_s < first + 86_400]
             closing = held.balance_fen - sum(
@@ -570,7 +451,7 @@ class BankStore:
         """Lets something go wrong, a number of times."""
         values = {name: getattr(fault, name) for name in Fault.__slots__}
         with self._storage.write() as session:
-            session.connection().execute(_faults.insert().values(**values))
+            session.connection().execute(tables.faults.insert().values(**values))
 
     def use_fault(self, kind: FaultKind, account: str = "") -> Fault | None:
         """The next fault of a kind, used up by being asked for; None if there is none."""
@@ -579,18 +460,20 @@ class BankStore:
 
     def _use_fault(self, books: sa.Connection, kind: FaultKind, account: str) -> Fault | None:
         row = books.execute(
-            _faults.select()
+            tables.faults.select()
             .where(
-                _faults.c.kind == kind.value,
-                _faults.c.times > 0,
-                _faults.c.account.in_(["", account]),
+                tables.faults.c.kind == kind.value,
+                tables.faults.c.times > 0,
+                tables.faults.c.account.in_(["", account]),
             )
-            .order_by(_faults.c.id)
+            .order_by(tables.faults.c.id)
         ).first()
         if row is None:
             return None
         books.execute(
-            _faults.update().where(_faults.c.id == row.id).values(times=_faults.c.times - 1)
+            tables.faults.update()
+            .where(tables.faults.c.id == row.id)
+            .values(times=tables.faults.c.times - 1)
         )
         return Fault(FaultKind(row.kind), row.account, 1, row.seconds, row.delta_fen, row.reason)
 
@@ -629,8 +512,8 @@ class _Words:
 
 def _refusal(books: sa.Connection, order: PaymentOrder) -> tuple[str, str]:
     """Why an order is rejected (ExternalStatusReason1Code and words); empty if it is not."""
-    payer = _find(books, _accounts, "number", order.payer.number)
-    payee = _find(books, _accounts, "number", order.payee.number)
+    payer = _find(books, tables.accounts, "number", order.payer.number)
+    payee = _find(books, tables.accounts, "number", order.payee.number)
     if payer is None or payer.inside or payer.holder != order.payer.holder:
         return "AC02", "the payer's account is not known"
     if payee is None or payee.inside or payee.bank != order.payee.bank:
@@ -648,18 +531,18 @@ def _refusal(books: sa.Connection, order: PaymentOrder) -> tuple[str, str]:
 
 def _shift(books: sa.Connection, source: str, target: str, amount: int) -> None:
     """The one way a balance changes."""
-    balance = _accounts.c.balance_fen
+    balance = tables.accounts.c.balance_fen
     for number, change in ((source, -amount), (target, amount)):
         done = books.execute(
-            _accounts.update()
-            .where(_accounts.c.number == number)
+            tables.accounts.update()
+            .where(tables.accounts.c.number == number)
             .values(balance_fen=balance + change)
         )
         assert done.rowcount == 1
 
 
 def _customer(books: sa.Connection, number: str) -> Any:
-    row = _find(books, _accounts, "number", number)
+    row = _find(books, tables.accounts, "number", number)
     if row is None or row.inside or row.closed:
         raise BankAccountError("there is no such open account", field="account")
     return row
@@ -674,8 +557,8 @@ def _get(books: sa.Connection, table: sa.Table, column: str, value: object) -> A
 
 
 def _set(books: sa.Connection, payment: Any, **values: Any) -> None:
-    chosen = _payments.c.end_to_end_id == payment.end_to_end_id
-    books.execute(_payments.update().where(chosen).values(**values))
+    chosen = tables.payments.c.end_to_end_id == payment.end_to_end_id
+    books.execute(tables.payments.update().where(chosen).values(**values))
 
 
 def _order_content(order: PaymentOrder) -> str:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.app import create_app
 from api.patience import Patience, PatientProtocol
+from api.processes import proxies_of
 from tests.integration.api.people import PASSWORD, open_account
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,6 +71,47 @@ def read_all(connection):
         while piece := connection.recv(65_536):
             got += piece
     return got
+
+
+def test_an_address_is_believed_of_a_trusted_proxy_alone(system):
+    """A key that opens from one network does not open to who merely says that he is there."""
+    firm = system.party("behind a proxy")
+    token, (shown,) = firm._token, firm.get("/v1/keys")["data"]
+    firm.open_key(label="another")
+    firm.patch(f"/v1/keys/{shown['key_id']}", {"allowed_from": ["203.0.113.0/24"]})
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": "203.0.113.7"}
+    answers = {}
+    for trusted in ("", "192.0.2.1", "127.0.0.1"):
+        with Served(create_app(system.container), **proxies_of(trusted)) as served:
+            url = f"http://127.0.0.1:{served.port}/v1/trips"
+            answers[trusted] = httpx2.get(url, headers=headers, timeout=BOUND_S).status_code
+    assert answers == {"": 401, "192.0.2.1": 401, "127.0.0.1": 200}
+
+
+AMBIGUOUS = {
+    "two lengths": b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length below zero": b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "a length that is no number": b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na",
+    "a coding that is not chunked": b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "a space before the colon": b"GET /v1/health HTTP/1.1\r\nHost : x\r\n\r\n",
+    "two hosts": b"GET /v1/health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "no host": b"GET /v1/health HTTP/1.1\r\n\r\n",
+    "a chunk without a size": b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\na\r\n0\r\n\r\n",
+    "a null in a header": b"GET /v1/health HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n",
+}
+
+
+def test_a_request_that_could_be_read_in_two_ways_is_refused_and_its_connection_closed(system):
+    app = create_app(system.container)
+    with Served(app, http=PatientProtocol) as served:
+        for what, raw in AMBIGUOUS.items():
+            with connect(served.port) as connection:
+                connection.sendall(raw)
+                got = read_all(connection)
+            assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501")), (what, got[:200])
+            assert got.count(b"HTTP/1.1 ") == 1, what
+        answer = httpx2.get(f"http://127.0.0.1:{served.port}/v1/health", timeout=BOUND_S)
+        assert answer.status_code == 200
 
 
 def test_a_head_that_trickles_in_is_cut_off_and_others_are_served(system):

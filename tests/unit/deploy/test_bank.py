@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from chain.clock import FixedClock
 from deploy.bank.app import create_bank
 from deploy.bank.errors import BankAccountError, BankDoorError, SequenceReusedError
+from deploy.bank.faults import Fault, FaultKind
 from deploy.bank.run import parse_start, read_token, run_bank
-from deploy.bank.store import BankStore, Fault, FaultKind
+from deploy.bank.store import BankStore
 from finance.iso20022 import (
     BankAccount,
     Outcome,
