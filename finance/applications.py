@@ -21,8 +21,9 @@ from finance.accrual import date_of
 from finance.errors import InvalidAmountError, InvalidTermsError
 from finance.history import limit_of
 from finance.records import ApplicationState, DecisionRecord, LineApplication
-from finance.relations import Relations, party_name, party_of_name
+from finance.relations import Relations, party_name
 from finance.risk import Stage, Verdict, decide
+from finance.standing import stand
 from finance.terms import MAX_TENOR_DAYS
 from finance.use_cases import MoneyUseCases
 from finance.watch import Action
@@ -119,17 +120,9 @@ class ApplicationUseCases(MoneyUseCases):
             }
         )  # fmt: skip
         made = decide(self._forest, inputs, stage=Stage.ADMIT, subject=name, at=now)
-        kept = DecisionRecord(
-            decision=made,
-            subject=name,
-            stage=Stage.ADMIT.value,
-            forest=self._forest.hash,
-            asked_fen=asked_fen,
-            elapsed_us=(time.perf_counter_ns() - started) // 1_000,
-            decided_at=now,
-            lender=str(lender),
+        kept = self._keep_decision(
+            made, Stage.ADMIT, name, asked_fen=asked_fen, lender=lender, at=now, started=started
         )
-        self._books.add_decision(kept)
         caps = [asked_fen, int(earned["limit_fen"])]
         if made.cap_fen is not None:
             caps.append(made.cap_fen)
@@ -189,23 +182,8 @@ class ApplicationUseCases(MoneyUseCases):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the rules of admission may ask about, and the earned limit as it is shown."""
         now = self._clock.now()
-        known = self._books.borrower_facts(borrower, lender, borrower, now)
-        own = party_name(borrower)
-        related = Relations(self._books.list_links_around([own]), today)
-        others = [party_of_name(name) for name in related.group_of(own) if name != own]
-        facts = [self._books.borrower_facts(one, lender, one, now) for one in others]
-        group_fen = known.balance_fen + sum(one.balance_fen for one in facts)
-        policy = self._books.find_policy(lender, today)
-        net_assets = None if policy is None else policy.net_assets_fen
-        rooms: dict[str, int] = {}
-        if net_assets is not None:
-            rooms = dict(
-                law.concentration_room_fen(
-                    net_assets_fen=net_assets,
-                    borrower_balance_fen=known.balance_fen,
-                    group_balance_fen=group_fen,
-                )
-            )
+        standing = stand(self._books, lender=lender, borrower=borrower, debtor=borrower, now=now)
+        own, known, rooms = party_name(borrower), standing.known, standing.rooms
         warned = self._books.list_warnings(lender=lender, borrower=borrower)
         limit = limit_of(
             self._books.list_receivables(owner=borrower), warned, today,
@@ -221,14 +199,14 @@ class ApplicationUseCases(MoneyUseCases):
         return {
             "asked_limit_fen": asked_fen,
             "earned_limit_fen": limit.amount_fen,
-            "lender_related": related.find_relation(own, party_name(lender)) is not None,
+            "lender_related": standing.related.find_relation(own, party_name(lender)) is not None,
             "open_lines": len(lines),
             "borrower_overdue_days": known.overdue_days,
-            "group_overdue_days": max((one.overdue_days for one in facts), default=None),
+            "group_overdue_days": standing.group_overdue_days,
             "warned_hard": any(one.action in (Action.FREEZE, Action.COLLECT) for one in warned),
             "delivered_trips": known.delivered_trips,
             "trade_cycles": len(freight.rings_of(own)),
-            "net_assets_known": net_assets is not None,
+            "net_assets_known": standing.net_assets_known,
             "borrower_room_fen": rooms.get("borrower_room"),
             "group_room_fen": rooms.get("group_room"),
             "online_cap_fen": law.parameter("online_business_cap_fen", date_of(today)),

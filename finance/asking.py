@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 from finance.applications import FREIGHT_DAYS
 from finance.history import limit_of, price_z_milli
-from finance.relations import Carriage, Relations, doubles_of, party_name, party_of_name
+from finance.relations import Carriage, Relations, doubles_of, party_name
+from finance.standing import stand
 from finance.use_cases import FORM_VALID, MoneyUseCases, form_json, new_salt, payees_of_form
 from finance.watch import Action
 
@@ -130,17 +131,15 @@ class AskingUseCases(MoneyUseCases):
             at=now,
             asked_fen=principal,
         )
-        kept = DecisionRecord(
-            decision=made,
-            subject=trip,
-            stage=Stage.RELEASE.value,
-            forest=self._forest.hash,
+        kept = self._keep_decision(
+            made,
+            Stage.RELEASE,
+            trip,
             asked_fen=principal,
-            elapsed_us=(time.perf_counter_ns() - started) // 1_000,
-            decided_at=now,
-            lender=str(record.lender),
+            lender=record.lender,
+            at=now,
+            started=started,
         )
-        self._books.add_decision(kept)
         return PreparedAdvance(kept, replace(form, decision=Hash32(made.hash)))
 
     def request_advance(self, form: AdvanceRequest, borrower_signature: bytes) -> AdvanceRecord:
@@ -297,32 +296,17 @@ class AskingUseCases(MoneyUseCases):
     ) -> dict[str, Any]:
         """What the rules may ask about, by name."""
         today = beijing_day(now)
-        known = self._books.borrower_facts(line.borrower, line.lender, facts.debtor, now)
-        borrower = party_name(line.borrower)
-        related = Relations(self._books.list_links_around([borrower]), today)
-        group = [
-            self._books.borrower_facts(party_of_name(name), line.lender, facts.debtor, now)
-            for name in related.group_of(borrower)
-            if name != borrower
-        ]
-        group_fen = known.balance_fen + sum(one.balance_fen for one in group)
+        standing = stand(
+            self._books, lender=line.lender, borrower=line.borrower, debtor=facts.debtor, now=now
+        )
+        borrower, known, rooms = party_name(line.borrower), standing.known, standing.rooms
+        policy = standing.policy
         freight = Relations(self._books.list_freight_around(borrower, today - FREIGHT_DAYS))
         doubles = (
             ()
             if carriage is None
             else doubles_of(carriage, self._books.list_financed_like(carriage))
         )
-        policy = self._books.find_policy(line.lender, today)
-        net_assets = None if policy is None else policy.net_assets_fen
-        rooms: dict[str, int] = {}
-        if net_assets is not None:
-            rooms = dict(
-                law.concentration_room_fen(
-                    net_assets_fen=net_assets,
-                    borrower_balance_fen=known.balance_fen,
-                    group_balance_fen=group_fen,
-                )
-            )
         held = line.held_fen
         warned = self._books.list_warnings(lender=line.lender, borrower=line.borrower)
         limit_fen = facts.limit_fen
@@ -344,7 +328,7 @@ class AskingUseCases(MoneyUseCases):
             "advance_bps": line.advance_bps,
             "debtor_signed": facts.debtor_signed,
             "debtor_related": facts.debtor in (line.borrower, line.lender)
-            or related.find_relation(borrower, party_name(facts.debtor)) is not None,
+            or standing.related.find_relation(borrower, party_name(facts.debtor)) is not None,
             "receivable_pledged": facts.pledged,
             "trip_taken": facts.trip_taken,
             "trip_state": facts.trip_state,
@@ -362,7 +346,7 @@ class AskingUseCases(MoneyUseCases):
             "ceiling_ppm": line.terms.ceiling_ppm,
             "cost_cap_ppm": law.parameter("yearly_cost_cap_ppm", date_of(today)),
             "lpr_ppm": None if policy is None else policy.lpr_ppm,
-            "net_assets_known": net_assets is not None,
+            "net_assets_known": standing.net_assets_known,
             "borrower_room_fen": rooms.get("borrower_room"),
             "group_room_fen": rooms.get("group_room"),
             "borrower_balance_fen": known.balance_fen,
@@ -386,7 +370,7 @@ class AskingUseCases(MoneyUseCases):
                 self._books.list_shipment_prices(carriage, facts.debtor),
             ),
             "trade_cycles": len(freight.rings_of(borrower)),
-            "group_overdue_days": max((one.overdue_days for one in group), default=None),
+            "group_overdue_days": standing.group_overdue_days,
             "old_differences": sum(
                 business_days_after(date_of(one.first_day), OLD_DIFFERENCE_DAYS) < date_of(today)
                 for one in self._books.list_differences()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from finance.foreign import ForeignFacts
 from finance.forests import shipped_forest
 from finance.records import (
     AdvanceRecord,
+    DecisionRecord,
     LineRecord,
     LineState,
     PayeeRecord,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from chain.ports import Outbox
     from finance.advance import Advance
     from finance.ports import Books, OnChain
-    from finance.risk import Forest
+    from finance.risk import Decision, Forest, Stage
 
 FORM_VALID: Final = dt.timedelta(days=7)
 """How long a prepared form may be signed and used."""
@@ -93,6 +95,31 @@ class MoneyUseCases:
                 position=(seen.block_number, seen.log_index),
             ),
         )
+
+    def _keep_decision(
+        self,
+        made: Decision,
+        stage: Stage,
+        subject: str,
+        *,
+        asked_fen: int,
+        lender: PartyId,
+        at: dt.datetime,
+        started: int,
+    ) -> DecisionRecord:
+        """Keeps a decision with what it was about; ``started`` is of ``time.perf_counter_ns``."""
+        kept = DecisionRecord(
+            decision=made,
+            subject=subject,
+            stage=stage.value,
+            forest=self._forest.hash,
+            asked_fen=asked_fen,
+            elapsed_us=(time.perf_counter_ns() - started) // 1_000,
+            decided_at=at,
+            lender=str(lender),
+        )
+        self._books.add_decision(kept)
+        return kept
 
     def _move(self, record: AdvanceRecord, wanted: AdvanceState) -> None:
         state = require_move(record.advance, record.state, wanted)
