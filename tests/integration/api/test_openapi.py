@@ -239,6 +239,7 @@ def test_a_list_read_one_by_one_is_the_list_and_a_made_up_cursor_is_refused(syst
         assert strange.status_code == 422, (path, strange.text)
         assert strange.json()["field"] == "starting_after", path
     assert len(walked) > 18
+    assert list(firm.walk("/v1/vehicles", limit=1)) == firm.get("/v1/vehicles")["data"]
     assert {
         "/v1/keys", "/v1/routes", "/v1/vehicles", "/v1/webhook_endpoints", "/v1/invitations", "/v1/proposals",
         "/v1/lines", "/v1/payouts", "/v1/line-applications",
