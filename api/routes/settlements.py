@@ -13,12 +13,13 @@ from api.object_ids import prefixed
 from api.paging import ThePage, no_such_cursor
 from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
-from api.routes.waybills import get_visible, show_waybill
+from api.routes.waybills import get_visible
 from api.schemas.deliveries import Accepted, FormToSign
 from api.schemas.money import FenAsked, PayoutAsked, SettleAsked, SettlementList, SettlementShown
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import WaybillText
 from api.validators import IfMatch, require_match
+from api.waybill_forms import show_waybill
 from chain.bindings.structs import Cascade, PayoutRequest
 from chain.errors import InvalidValueError
 from chain.ids import Hash32, WaybillId
