@@ -220,11 +220,19 @@ def bank(
     token_file: Annotated[
         Path | None, typer.Option(help="file with the bearer token that callers must carry")
     ] = None,
+    house: Annotated[bool, typer.Option(help="open the custodian's account, empty")] = True,
 ) -> None:
     """The sandbox bank: a process of its own that speaks ISO 20022, with faults on demand."""
     from deploy.bank.run import parse_start, read_token, run_bank
 
-    run_bank(host, port, store, starts_at=parse_start(starts_at), token=read_token(token_file))
+    run_bank(
+        host,
+        port,
+        store,
+        starts_at=parse_start(starts_at),
+        token=read_token(token_file),
+        opens_house=house,
+    )
 
 
 @app.command()

@@ -26,10 +26,11 @@ def run_bank(
     *,
     starts_at: dt.datetime | None = None,
     token: str = "",
+    opens_house: bool = True,
 ) -> None:
     """Serves the bank until the process is told to end; its books stay in the file.
 
-    The custodian's account is opened, and the settings that join a system to this bank are printed.
+    The settings that join a system to this bank are printed first.
 
     Args:
         host: address to listen on.
@@ -37,6 +38,7 @@ def run_bank(
         store_path: SQLite file of the books, made if it is not there.
         starts_at: the bank's time as a new bank opens; left out, it is the machine's.
         token: bearer token that every request must carry; "" asks for none.
+        opens_house: whether the custodian's account is opened, empty, if it is not there yet.
 
     Raises:
         BankDoorError: it would be open to other machines without a token.
@@ -48,7 +50,8 @@ def run_bank(
     store = BankStore(store_path, SystemClock())
     if starts_at is not None:
         store.set_clock(starts_at, anyway=True)
-    store.open_account(HOUSE)
+    if opens_house:
+        store.open_account(HOUSE)
     told = " ".join(f"{name}={value}" for name, value in joining(host, port).items())
     print(f"join a system to this bank by: {told}", flush=True)
     try:

@@ -65,7 +65,7 @@ class BankProcess:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "deploy.cli", "bank", "--port", str(self.port),
-                "--store", str(self.folder / "bank.db"), "--starts-at", START.isoformat(),
+                "--store", str(self.folder / "bank.db"), "--starts-at", START.isoformat(), "--no-house",
             ],
             cwd=ROOT,
         )  # fmt: skip

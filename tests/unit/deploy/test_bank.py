@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chain.clock import FixedClock
+from deploy.bank import house
 from deploy.bank.app import create_bank
 from deploy.bank.errors import BankAccountError, BankDoorError, SequenceReusedError
 from deploy.bank.faults import Fault, FaultKind
@@ -346,3 +347,19 @@ def test_a_start_is_an_instant_with_its_zone():
     for bad in ("yesterday", "2026-01-26T15:50", "2026-02-30T00:00Z"):
         with pytest.raises(BankDoorError):
             parse_start(bad)
+
+
+def test_a_new_bank_tells_how_a_system_joins_it_and_opens_the_custodians_account_where_asked(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("deploy.bank.run.uvicorn.run", lambda *_, **__: None)
+    for opens, name in ((True, "open.db"), (False, "bare.db")):
+        for _ in range(2):  # a bank that starts again opens nothing twice
+            run_bank("127.0.0.1", 8123, tmp_path / name, opens_house=opens)
+        said = capsys.readouterr().out
+        assert "YUNDAN_BANK_URL=http://127.0.0.1:8123" in said
+        assert f"YUNDAN_HOUSE_NUMBER={house.HOUSE.number}" in said
+        books = BankStore(tmp_path / name, FixedClock(AT))
+        held = books.balances()
+        books.close()
+        assert (house.HOUSE.number in held) is opens
