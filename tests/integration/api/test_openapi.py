@@ -440,7 +440,7 @@ LISTS = (
     "/v1/waybills", "/v1/waybills?expand=issuer&expand=performer&expand=trip", "/v1/trips?expand=driver",
     "/v1/advances?expand=lender", "/v1/lines?expand=lender&expand=borrower", "/v1/routes", "/v1/keys", "/v1/documents", "/v1/events", "/v1/jobs", "/v1/webhook_endpoints",
     "/v1/vehicles", "/v1/receivables", "/v1/ledger/entries", "/v1/payouts", "/v1/line-applications",
-    "/v1/payout-accounts", "/v1/warnings", "/v1/consents", "/v1/fund-flows?first=2026-01-01&last=2026-01-31",
+    "/v1/payout-accounts", "/v1/warnings", "/v1/fund-flows?first=2026-01-01&last=2026-01-31",
 )  # fmt: skip
 
 
