@@ -204,14 +204,11 @@ class Storage:
             sa.event.listen(self.engine, "begin", gate.begin)
             sa.event.listen(self.engine, "checkin", gate.leave)
         self._reader = self.engine.execution_options(read_only=True)
-        # SQLite's one lock is asked for every millisecond by who waits for it (see _begin_sqlite): one thread
-        # of a process asks, the others stand behind it and cost nothing.
-        self._turn = threading.RLock() if self.is_sqlite else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits when the block ends well and rolls back when it does not."""
-        with self._turn, UnitOfWork(self.engine, expire_on_commit=False) as session:
+        with UnitOfWork(self.engine, expire_on_commit=False) as session:
             try:
                 yield session
                 session.commit()
