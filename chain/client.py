@@ -143,7 +143,7 @@ class ChainClient:
             ChainUnavailableError: no answer, or none that can be read.
             NodeError: the node refused.
         """
-        return self._again(lambda: result_of(self.provider.make_request(method, params)))  # type: ignore[arg-type]  web3 names the methods it knows
+        return self._again(lambda: result_of(self.provider.make_request(method, params)))  # type: ignore[arg-type]  # web3 names the methods it knows
 
     def request_many(self, questions: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """Several raw requests in few round trips; a refused one stands as its NodeError.

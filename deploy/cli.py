@@ -77,12 +77,12 @@ def track_decode(
     if form not in {"jt808", "nmea"}:
         raise typer.BadParameter("jt808 or nmea", param_hint="--format")
     if file is None or str(file) == "-":
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  stdin is a text stream here
-        _print_json_lines(decode_lines(sys.stdin, form))  # type: ignore[arg-type]  checked just above
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # stdin is a text stream here
+        _print_json_lines(decode_lines(sys.stdin, form))  # type: ignore[arg-type]  # checked just above
         return
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
-            _print_json_lines(decode_lines(lines, form))  # type: ignore[arg-type]  checked just above
+            _print_json_lines(decode_lines(lines, form))  # type: ignore[arg-type]  # checked just above
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
 

@@ -128,7 +128,7 @@ class Rule:
             cap = self.cap.evaluate(values)
         except RuleError:
             return Answer.ERROR, None
-        return (Answer.MISSING, None) if cap is None else (Answer.HIT, max(0, int(cap)))  # type: ignore[arg-type]  the rule was read as one whose cap is a number
+        return (Answer.MISSING, None) if cap is None else (Answer.HIT, max(0, int(cap)))  # type: ignore[arg-type]  # the rule was read as one whose cap is a number
 
 
 @dataclass(frozen=True, slots=True)

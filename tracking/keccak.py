@@ -19,4 +19,4 @@ else:
 
     def keccak(data: bytes) -> bytes:
         """The 32 bytes of keccak-256 (not SHA3-256)."""
-        return _quick(data).digest()  # type: ignore[no-any-return]  the library has no types
+        return _quick(data).digest()  # type: ignore[no-any-return]  # the library has no types
