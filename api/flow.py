@@ -276,6 +276,7 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     # repayment
     events.FreightSettled: (lambda to, seen: to.finance.on_freight_settled(seen),),
     events.InterestDeferred: (lambda to, seen: to.finance.on_interest_deferred(seen),),
+    events.AdvanceExtended: (lambda to, seen: to.finance.on_advance_extended(seen),),
     events.AdvanceRepaid: (lambda to, seen: to.finance.on_advance_repaid(seen),),
     events.AdvanceClosed: (lambda to, seen: to.finance.on_advance_closed(seen),),
     events.AdvanceDefaulted: (lambda to, seen: to.finance.on_advance_defaulted(seen),),

@@ -319,18 +319,35 @@ contract CreditFacility is ICreditFacility, EIP712 {
     }
 
     /// @inheritdoc ICreditFacility
-    function deferInterest(AdvanceId loan, uint128 day) external onlyAdvance returns (bool) {
+    function concede(AdvanceId loan, uint8 what, uint128 value)
+        external
+        onlyAdvance
+        returns (bool)
+    {
         Loan storage n = _loans[loan];
-        // Only before the first day is counted, and only in the borrower's favour.
+        if (what == 3) return _startLater(n, value);
+        return what == 5 ? _waive(n, value) : _extend(n, value);
+    }
+
+    /// @dev Only before the first day is counted.
+    function _startLater(Loan storage n, uint128 day) private returns (bool) {
         if (n.accruedTo != n.startDay || day <= n.startDay || day > n.dueDay) return false;
         n.startDay = uint32(day);
         n.accruedTo = uint32(day);
         return true;
     }
 
-    /// @inheritdoc ICreditFacility
-    function waive(AdvanceId loan, uint128 amount) external onlyAdvance returns (bool) {
-        Loan storage n = _loans[loan];
+    /// @dev The days so far bear what they bore; only what comes is judged by the later due day.
+    function _extend(Loan storage n, uint128 day) private returns (bool) {
+        if (day <= n.dueDay || day > n.dueDay + MAX_DAYS) return false;
+        _keepAccount(
+            n, Accrual.accrued(_accountOf(n), _ratesOf(n), n.outstanding, Calendar.today())
+        );
+        n.dueDay = uint32(day);
+        return true;
+    }
+
+    function _waive(Loan storage n, uint128 amount) private returns (bool) {
         Accrual.Rates memory rates = _ratesOf(n);
         Accrual.Account memory account =
             Accrual.accrued(_accountOf(n), rates, n.outstanding, Calendar.today());

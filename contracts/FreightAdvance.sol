@@ -596,10 +596,9 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         _requireSigned(t.lender, form.expires, _use(form.hash()), lenderSignature);
         if (form.act == 1) _default(form.advance, a, t.line);
         else if (form.act == 2) _writeOff(form.advance, a);
-        else if (form.act == 3) _deferInterest(form.advance, a, form.value);
         else if (form.act == 4) _decline(form.advance, a);
-        else if (form.act == 5) _waive(form.advance, a, form.value);
-        else _invalid("act");
+        else if (form.act == 0 || form.act > 6) _invalid("act");
+        else _concede(form.advance, a, form.act, form.value);
     }
 
     function _default(AdvanceId advance, Stored storage a, LineId line) private {
@@ -622,23 +621,25 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         emit AdvanceWrittenOff(advance, FACILITY.writeOff(advance));
     }
 
-    function _deferInterest(AdvanceId advance, Stored storage a, uint128 day) private {
-        _requireState(advance, a, AdvanceState.Released);
-        if (!FACILITY.deferInterest(advance, day)) _invalid("value");
-        emit InterestDeferred(advance, uint32(day));
+    /// @dev In the borrower's favour alone: a later first day of interest (3), charges given up (5; never principal, that is
+    /// a write-off), a later due day (6).
+    function _concede(AdvanceId advance, Stored storage a, uint8 what, uint128 value) private {
+        if (what == 5) _requireOwing(advance, a);
+        else _requireState(advance, a, AdvanceState.Released);
+        if (!FACILITY.concede(advance, what, value)) _invalid("value");
+        if (what == 5) {
+            emit AdvanceRepaid(advance, 0, 0, 0, 0, value, FACILITY.outstandingOf(advance));
+        } else if (what == 3) {
+            emit InterestDeferred(advance, uint32(value));
+        } else {
+            emit AdvanceExtended(advance, uint32(value));
+        }
     }
 
     function _decline(AdvanceId advance, Stored storage a) private {
         _requireState(advance, a, AdvanceState.Requested);
         _move(a, AdvanceState.Declined);
         emit AdvanceDeclined(advance);
-    }
-
-    /// @dev Charges only; principal is never waived but written off.
-    function _waive(AdvanceId advance, Stored storage a, uint128 amount) private {
-        _requireOwing(advance, a);
-        if (!FACILITY.waive(advance, amount)) _invalid("value");
-        emit AdvanceRepaid(advance, 0, 0, 0, 0, amount, FACILITY.outstandingOf(advance));
     }
 
     // -- powers -----------------------------------------------------------------------------------

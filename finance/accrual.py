@@ -49,12 +49,14 @@ Each of the three cumulative amounts never falls, so no ``_due`` is ever negativ
 rounds no more than paying at once; what lies above the ceiling is not due, and is waived for good
 when the loan closes. Then the payment goes through ``finance/waterfall.py`` (``Waterfall.sol``).
 
-Two acts of the lender (``LenderAct``)::
+Three acts of the lender (``LenderAct``)::
 
     3 later start: only while accrued_to == start_day < value <= due_day;
                    start_day = accrued_to = value; due_day and penalty_from stay
     5 waive:       accrue(today); to_fee, to_penalty, to_interest as in the waterfall, with
                    payment = value and no principal; each is added to its ``_paid``; no money moves
+    6 extend:      only while released, due_day < value <= due_day + 3,650; accrue(today); due_day = value,
+                   penalty_from = value + grace_days
 
 AdvanceRepaid.waived, 0 until the payment that closes the loan, is then what the ceiling kept away::
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chain.clock import beijing_day, require_utc
 from finance.accrual import Accumulator, Charges
 from finance.errors import AdvanceStateError, DuplicateError, InvalidAmountError
+from finance.terms import MAX_TENOR_DAYS
 from finance.waterfall import Component, Shares, share_payment
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ class EventKind(StrEnum):
     """A payee was paid (``amount``); one whose transfer failed is paid later, or never."""
     DEFERRED = "deferred"
     """Interest starts on a later day (``day``)."""
+    EXTENDED = "extended"
+    """The lender gives time: a later due day (``day``); rates and what has accrued stay."""
     RESTRUCTURED = "restructured"
-    """New terms and due day (``terms``, ``day``) from now on; the ceiling stays that of the release."""
+    """New terms and due day (``terms``, ``day``) from now on; the ceiling stays that of the release. On paper."""
     PAID = "paid"
     """Money for the loan (``amount``); after a write-off it is a recovery."""
     WAIVED = "waived"
@@ -123,7 +126,7 @@ class AdvanceEvent:
         at: when it happened (a payment: when the money was there).
         known: when we came to know it; never before ``at`` by meaning, but not forced.
         amount: fen; principal for REQUESTED, APPROVED and RELEASED.
-        day: Beijing day for DEFERRED and RESTRUCTURED.
+        day: Beijing day for DEFERRED, EXTENDED and RESTRUCTURED.
         terms: new terms, RESTRUCTURED only.
         target: id of the event that is taken back, REVERSED only.
         position: (block, log index) of a chain event, which orders events of one instant.
@@ -310,6 +313,11 @@ def refusal_of(advance: Advance, event: AdvanceEvent) -> str:
             return "interest can start later only before the first day is counted"
         if not advance.start_day < event.day <= advance.due_day:
             return "a later start lies after the start and not after the due day"
+    if event.kind is EventKind.EXTENDED:
+        if advance.state is not AdvanceState.RELEASED:
+            return f"an advance that is {advance.state.value} cannot be extended"
+        if not advance.due_day < event.day <= advance.due_day + MAX_TENOR_DAYS:
+            return "a later due day lies after the present one, by ten years at most"
     if event.kind is EventKind.RESTRUCTURED:
         if advance.state not in (AdvanceState.RELEASED, AdvanceState.DEFAULTED):
             return f"an advance that is {advance.state.value} cannot be restructured"
@@ -357,6 +365,8 @@ def apply(advance: Advance, event: AdvanceEvent) -> Advance:
             changes = _draw(advance, event.amount, day)
         case EventKind.DEFERRED:
             changes = {"start_day": event.day, "accumulator": Accumulator(event.day)}
+        case EventKind.EXTENDED:
+            changes = _extend(advance, event, day)
         case EventKind.RESTRUCTURED:
             changes = _restructure(advance, event, day)
         case EventKind.PAID:
@@ -414,6 +424,17 @@ def _book(advance: Advance, shares: Shares, day: int) -> dict[str, Any]:
         "fee_paid": advance.fee_paid + shares.fee,
         "penalty_paid": advance.penalty_paid + shares.penalty,
         "interest_paid": advance.interest_paid + shares.interest,
+    }
+
+
+def _extend(advance: Advance, event: AdvanceEvent, day: int) -> dict[str, Any]:
+    assert advance.rates is not None  # a release always sets them
+    grace_days = advance.rates.penalty_from - advance.due_day
+    return {
+        "accumulator": advance.accrued_to(day),
+        "rates": replace(advance.rates, penalty_from=event.day + grace_days),
+        "due_day": event.day,
+        "restructured": True,
     }
 
 

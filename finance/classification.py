@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from finance.advance import AdvanceState
 from finance.errors import InvalidDateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from finance.advance import Advance
 
 
 class FiveTier(IntEnum):
@@ -98,6 +101,16 @@ def classify(
     if previous > tier and (days_past_due > 0 or clean_days < policy.clean_days):
         return Classified(previous, (f"a better class needs {policy.clean_days} clean days",))
     return Classified(tier, reasons)
+
+
+def facts_of(loan: Advance) -> list[tuple[FiveTier, str]]:
+    """The best class that a loan's own story allows, whatever its days past due."""
+    facts = [(FiveTier.SPECIAL_MENTION, "restructured")] if loan.restructured else []
+    if loan.state is AdvanceState.DEFAULTED:
+        facts.append((FiveTier.SUBSTANDARD, "defaulted"))
+    if loan.state is AdvanceState.WRITTEN_OFF:
+        facts.append((FiveTier.LOSS, "written off"))
+    return facts
 
 
 def days_past_due(as_of: dt.date, first_unpaid_due: dt.date, *, count_due_day: bool = False) -> int:

@@ -20,7 +20,7 @@ from chain.ids import AdvanceId
 from finance.accrual import BPS, Charges, date_of
 from finance.advance import OWING, AdvanceState, replay
 from finance.audit import book_of
-from finance.classification import FiveTier, classify
+from finance.classification import FiveTier, classify, facts_of
 from finance.errors import DayEndError
 from finance.ledger import Account, Booking, Entry, Line, lines_of
 from finance.records import DayEndRecord, DayEndStep, LoanDay
@@ -122,13 +122,8 @@ def close_loan(loan: Advance, lender: PartyId, day: int, before: LoanDay | None)
     """How a loan stands at the end of a day, given how it stood the day before."""
     late = loan.days_past_due(day)
     clean = 0 if late else (before.clean_days + 1 if before else 1)
-    facts = [(FiveTier.SPECIAL_MENTION, "restructured")] if loan.restructured else []
-    if loan.state is AdvanceState.DEFAULTED:
-        facts.append((FiveTier.SUBSTANDARD, "defaulted"))
-    if loan.state is AdvanceState.WRITTEN_OFF:
-        facts.append((FiveTier.LOSS, "written off"))
     previous = FiveTier(before.tier) if before else FiveTier.NORMAL
-    tier = classify(late, previous=previous, clean_days=clean, facts=facts).tier
+    tier = classify(late, previous=previous, clean_days=clean, facts=facts_of(loan)).tier
     due = loan.due_on(day + 1)
     return LoanDay(
         advance=AdvanceId(loan.id),

@@ -248,6 +248,12 @@ class HearingUseCases(MoneyUseCases):
         self._books.save_advance(replace(record, start_day=seen.event.start_day))
         self._note(seen, seen.event.advance, EventKind.DEFERRED, day=seen.event.start_day)
 
+    def on_advance_extended(self, seen: Occurred[events.AdvanceExtended]) -> None:
+        """The lender gave time: the loan is due on a later day, and counts as restructured."""
+        record = self._accrue(seen, self._get_advance(seen.event.advance))
+        self._books.save_advance(replace(record, due_day=seen.event.due_day))
+        self._note(seen, seen.event.advance, EventKind.EXTENDED, day=seen.event.due_day)
+
     def on_advance_repaid(self, seen: Occurred[events.AdvanceRepaid]) -> None:
         """Money for a loan, shared by the chain; or charges that the lender waived."""
         event = seen.event

@@ -11,7 +11,7 @@ from chain.errors import InvalidValueError
 from finance.accrual import date_of, day_number
 from finance.advance import OWING, AdvanceState, replay
 from finance.audit import CUSTODIAN, Discrepancy, DiscrepancyKind, LedgerFacts, audit
-from finance.classification import FiveTier, five_tier_floor
+from finance.classification import classify, facts_of
 from finance.day_end import loan_first_day, midnight_after
 from finance.fund_flows import MOST_DAYS, MOST_FLOWS
 from finance.ledger import (
@@ -67,7 +67,7 @@ class LookingUseCases(MoneyUseCases):
         on = beijing_day(self._clock.now()) if day is None else day
         replayed = self._replay(record)
         late = replayed.days_past_due(on)
-        tier = five_tier_floor(late)
+        tier = classify(late, facts=facts_of(replayed)).tier
         return AdvancePosition(
             record=record,
             payees=tuple(self._books.list_payees([advance])[advance]),
@@ -194,9 +194,6 @@ def loan_row(record: AdvanceRecord, loan: Advance, day: int, *, lane: str = "") 
     """A loan as the portfolio counts it on a day."""
     released_day = loan_first_day(loan)
     late = loan.days_past_due(day)
-    tier = five_tier_floor(late)
-    if loan.state is AdvanceState.DEFAULTED:
-        tier = max(tier, FiveTier.SUBSTANDARD)
     return LoanRow(
         advance=record.advance,
         borrower=str(record.borrower),
@@ -206,7 +203,7 @@ def loan_row(record: AdvanceRecord, loan: Advance, day: int, *, lane: str = "") 
         released_fen=loan.drawn,
         outstanding_fen=loan.in_books,
         days_past_due=late,
-        tier=tier,
+        tier=classify(late, facts=facts_of(loan)).tier,
         month=date_of(released_day).strftime("%Y-%m"),
         received_income_fen=loan.fee_paid + loan.penalty_paid + loan.interest_paid - loan.waived,
         principal_days=_principal_days(loan, day + 1),

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.freight_settlement import FreightSettlement
 from chain.bindings.settlement_token import SettlementToken
+from chain.errors import InvalidValueError
 from finance.advance import OWING, AdvanceState, require_move
 from finance.errors import (
     AdvanceStateError,
 )
+from finance.terms import MAX_TENOR_DAYS
 
 if TYPE_CHECKING:
     from chain.bindings.structs import (
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         Repayment,
     )
     from chain.ids import AdvanceId, PartyId, WaybillId
+    from finance.records import AdvanceRecord
 
 from finance.use_cases import MoneyUseCases
 
@@ -34,10 +37,12 @@ class Act(IntEnum):
     LATER_START = 3
     DECLINE = 4
     WAIVE = 5
+    EXTEND = 6
+    """A later due day: the loan counts as restructured from then on."""
 
 
-GIVES_UP: Final = frozenset({Act.WRITE_OFF, Act.LATER_START, Act.WAIVE})
-"""What gives money up."""
+GIVES_UP: Final = frozenset({Act.WRITE_OFF, Act.LATER_START, Act.WAIVE, Act.EXTEND})
+"""What gives money up, or time."""
 
 
 class RunningUseCases(MoneyUseCases):
@@ -86,7 +91,12 @@ class RunningUseCases(MoneyUseCases):
         self._queue(FreightAdvance.repay(form, borrower_signature), form, about=record.trip)
 
     def act_on_advance(self, form: LenderAct, lender_signature: bytes) -> None:
-        """The lender declares default, writes off, defers interest, declines or waives charges."""
+        """The lender declares default, writes off, defers interest, declines, waives charges or extends.
+
+        Raises:
+            AdvanceStateError: it cannot be done to the advance as it stands; says why.
+            InvalidValueError: the later due day does not lie after the present one.
+        """
         record = self._get_advance(form.advance)
         wanted = {
             Act.DEFAULT: AdvanceState.DEFAULTED,
@@ -95,9 +105,26 @@ class RunningUseCases(MoneyUseCases):
         }.get(Act(form.act))
         if wanted is not None:
             require_move(form.advance, record.state, wanted)
+        if form.act == Act.EXTEND:
+            self._require_extendable(record, form.value)
         self._require_fresh(form.expires)
         self._require_signed(record.lender, "FreightAdvance", form, lender_signature)
         self._queue(FreightAdvance.act(form, lender_signature), form, about=record.trip)
+
+    def _require_extendable(self, record: AdvanceRecord, day: int) -> None:
+        if record.state is not AdvanceState.RELEASED:
+            raise AdvanceStateError(
+                f"an advance that is {record.state.value} cannot be extended",
+                advance=record.advance,
+                current=record.state.value,
+            )
+        if not record.due_day < day <= record.due_day + MAX_TENOR_DAYS:
+            raise InvalidValueError(
+                "the later due day lies after the present one, by ten years at most",
+                field="message.value",
+                given=day,
+                due_day=record.due_day,
+            )
 
     def settle_waybill(self, waybill: WaybillId, *, reference: str) -> None:
         """Shares what lies on a waybill's collection account. Anybody may.

@@ -13,7 +13,7 @@ from chain.clock import BEIJING_OFFSET_S, beijing_day
 from chain.money import fen
 from finance.accrual import DayCount, Rounding, date_of, day_number
 from finance.advance import OWING, AdvanceEvent, EventKind, replay
-from finance.classification import FiveTier, classify
+from finance.classification import FiveTier, classify, facts_of
 from finance.cost import all_in_ppm_up, promised_ppm_up
 from finance.errors import CaseError
 from finance.terms import MAX_TENOR_DAYS, Terms
@@ -31,6 +31,7 @@ _KINDS: Final = {
     "payment": EventKind.PAID,
     "waive": EventKind.WAIVED,
     "defer": EventKind.DEFERRED,
+    "extend": EventKind.EXTENDED,
     "restructure": EventKind.RESTRUCTURED,
     "default": EventKind.DEFAULTED,
     "write_off": EventKind.WRITTEN_OFF,
@@ -167,14 +168,7 @@ def _by_day(
             advance = replay(name, terms, [e for e in events if beijing_day(e.at) <= day])
         late = advance.days_past_due(day)
         clean = 0 if late else clean + 1
-        facts = [(FiveTier.SPECIAL_MENTION, "restructured")] if advance.restructured else []
-        if advance.state.value in ("defaulted", "written_off"):
-            facts.append(
-                (FiveTier.LOSS, "written off")
-                if advance.state.value == "written_off"
-                else (FiveTier.SUBSTANDARD, "defaulted")
-            )
-        classified = classify(late, previous=tier, clean_days=clean, facts=facts)
+        classified = classify(late, previous=tier, clean_days=clean, facts=facts_of(advance))
         tier = classified.tier
         rows.append(
             {
@@ -284,7 +278,7 @@ def _read_event(row: Any, index: int, terms: Terms) -> AdvanceEvent:
     name = row.get("id", f"{row['type']}-{index}")
     if not isinstance(name, str) or not name:
         raise CaseError("an id is text", field=f"{where}id")
-    moved = kind in (EventKind.DEFERRED, EventKind.RESTRUCTURED)
+    moved = kind in (EventKind.DEFERRED, EventKind.EXTENDED, EventKind.RESTRUCTURED)
     return AdvanceEvent(
         id=name,
         kind=kind,

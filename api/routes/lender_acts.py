@@ -1,4 +1,4 @@
-"""What a lender does to a line or a loan after its beginning: change, default, write off, defer, decline, waive."""
+"""What a lender does to a line or a loan after its beginning: change, default, write off, defer, decline, waive, extend."""
 
 from __future__ import annotations
 
@@ -120,11 +120,15 @@ def act_form(
     act: Annotated[str, Query(pattern=f"^({'|'.join(_ACTS)})$")],
     value: Annotated[
         int,
-        Query(ge=0, le=JSON_MAX_FEN, description="waive: fen; later_start: Beijing day number"),
+        Query(
+            ge=0,
+            le=JSON_MAX_FEN,
+            description="waive: fen; later_start: first day of interest, extend: due day, as Beijing day numbers",
+        ),
     ] = 0,
     reason: Annotated[str, Query(min_length=1, max_length=200)],
 ) -> FormToSign:
-    """What the lender signs to declare default, write off, start interest later, decline or waive charges."""
+    """What the lender signs to declare default, write off, start interest later, decline, waive charges or extend."""
     with container.read() as services:
         record, _ = get_visible(services, advance, caller)
     caller.require_party(record.lender, "lender")
@@ -148,7 +152,7 @@ def take_act(
     container: TheContainer,
     second_person: SecondPerson,
 ) -> Response:
-    """Takes a lender's act; one that gives money up needs two people, where he wants four eyes."""
+    """Takes a lender's act; one that gives up money or time needs two people, where he wants four eyes."""
     form = read_message(LenderAct, given.message)
     if form.act not in list(Act):
         raise InvalidValueError("there is no such act", field="message.act", given=form.act)

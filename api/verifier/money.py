@@ -217,6 +217,8 @@ def _as_event(one: Happened) -> AdvanceEvent | None:
         kind, amount = (EventKind.PAID, paid) if paid else (EventKind.WAIVED, event.waived)
     elif isinstance(event, events.InterestDeferred):
         kind, day = EventKind.DEFERRED, event.start_day
+    elif isinstance(event, events.AdvanceExtended):
+        kind, day = EventKind.EXTENDED, event.due_day
     elif type(event) in _SIMPLE:
         kind, name = _SIMPLE[type(event)]
         amount = getattr(event, name) if name else 0

@@ -40,6 +40,7 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     events.AdvanceVoided: ("垫付作废", "advance void", ""),
     events.PayoutPaid: ("银行付款", "bank has paid", ""),
     events.FreightSettled: ("运费结算", "freight settled", "received"),
+    events.AdvanceExtended: ("展期", "extended", ""),
     events.AdvanceRepaid: ("还款", "repaid", "principal"),
     events.AdvanceClosed: ("结清", "closed", ""),
     events.AdvanceDefaulted: ("违约", "default", ""),

@@ -61,6 +61,7 @@ HAPPENINGS: Mapping[type[Event], Happening] = {
     events.PayeePaid: Happening("advance.payee_paid", "advance"),
     events.PayeeFailed: Happening("advance.payee_failed", "advance"),
     events.AdvanceVoided: Happening("advance.voided", "advance"),
+    events.AdvanceExtended: Happening("advance.extended", "advance"),
     events.AdvanceRepaid: Happening("advance.repaid", "advance"),
     events.AdvanceClosed: Happening("advance.closed", "advance"),
     events.AdvanceDefaulted: Happening("advance.defaulted", "advance"),

@@ -71,14 +71,15 @@ class CreditFacility:
         return ContractCall("CreditFacility", "changeLine", coded)
 
     @staticmethod
-    def defer_interest(loan: AdvanceId, day: int) -> ContractCall:
-        """Lets interest start on a later day; only before any day is counted. Returns false if it
-        may not."""
-        coded = bytes.fromhex("29a93a85") + encode(
-            ["bytes32", "uint128"],
-            [bytes32(loan), day],
+    def concede(loan: AdvanceId, what: int, value: int) -> ContractCall:
+        """What a lender may let go of a loan, as LenderAct counts it: 3 moves the first day of
+        interest to a later one, only before any day is counted; 5 gives up charges due today, in
+        the order of a payment; 6 moves the due day to a later one, by ten years at most."""
+        coded = bytes.fromhex("db329c06") + encode(
+            ["bytes32", "uint8", "uint128"],
+            [bytes32(loan), what, value],
         )
-        return ContractCall("CreditFacility", "deferInterest", coded)
+        return ContractCall("CreditFacility", "concede", coded)
 
     @staticmethod
     def draw(
@@ -360,16 +361,6 @@ class CreditFacility:
             [bytes32(line), amount],
         )
         return ContractCall("CreditFacility", "voidReserve", coded)
-
-    @staticmethod
-    def waive(loan: AdvanceId, amount: int) -> ContractCall:
-        """Gives up charges due today, in the order of a payment. Returns false if less than that is
-        due."""
-        coded = bytes.fromhex("7b0030f7") + encode(
-            ["bytes32", "uint128"],
-            [bytes32(loan), amount],
-        )
-        return ContractCall("CreditFacility", "waive", coded)
 
     @staticmethod
     def write_off(loan: AdvanceId) -> ContractCall:

@@ -103,6 +103,29 @@ class AdvanceDefaulted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceExtended(Event):
+    """Event ``AdvanceExtended``."""
+
+    SIGNATURE: ClassVar[str] = "AdvanceExtended(bytes32,uint32)"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "7179d6742d39e5c81d3e03186830ee9280315e094dd0fb637260f2cc533686a2"
+    )
+
+    advance: AdvanceId
+    due_day: int
+
+    @classmethod
+    def decode(cls, topics: Sequence[bytes], data: bytes) -> Self:
+        if topics[0] != cls.TOPIC or len(topics) != 2:
+            raise ValueError("the log is not of AdvanceExtended")
+        values = decode(["uint32"], data)
+        return cls(
+            advance=AdvanceId(hash32(decode(["bytes32"], topics[1])[0])),
+            due_day=values[0],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceGateOpened(Event):
     """Event ``AdvanceGateOpened``."""
 
@@ -2149,6 +2172,7 @@ EVENTS: dict[bytes, type[Event]] = {
         AdvanceClosed,
         AdvanceDeclined,
         AdvanceDefaulted,
+        AdvanceExtended,
         AdvanceGateOpened,
         AdvanceReleasable,
         AdvanceReleased,

@@ -5,9 +5,9 @@ from __future__ import annotations
 VERSIONS = {
     "AccessManager": "759534245e2584bb",
     "Council": "0ac3bac3aeb5c58e",
-    "CreditFacility": "f49022871fb8d128",
+    "CreditFacility": "996e1084c2be4672",
     "DeliveryRegistry": "43a8f2bb2255a1f6",
-    "FreightAdvance": "b88db6d84081b373",
+    "FreightAdvance": "9819ae1f3dfd7705",
     "FreightSettlement": "c68848ef2eb6e85d",
     "PartyRegistry": "3efb3ab669e95185",
     "SettlementToken": "841b85cc9788b223",

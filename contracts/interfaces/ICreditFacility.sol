@@ -115,12 +115,14 @@ interface ICreditFacility {
     /// @notice Takes the principal out of the line's drawn amount; the claim stands and what still comes in is income.
     /// @custom:access FreightAdvance only.
     function writeOff(AdvanceId loan) external returns (uint128 principal);
-    /// @notice Lets interest start on a later day; only before any day is counted. Returns false if it may not.
+    /// @notice What a lender may let go of a loan, as LenderAct counts it: 3 moves the first day of interest to a later one, only
+    /// before any day is counted; 5 gives up charges due today, in the order of a payment; 6 moves the due day to a later one,
+    /// by ten years at most.
+    /// @dev What has accrued stays: from a later due day on, the days until it and its grace bear the contract rate again.
+    /// @param value a day, or fen of 5.
+    /// @return false if it may not.
     /// @custom:access FreightAdvance only.
-    function deferInterest(AdvanceId loan, uint128 day) external returns (bool);
-    /// @notice Gives up charges due today, in the order of a payment. Returns false if less than that is due.
-    /// @custom:access FreightAdvance only.
-    function waive(AdvanceId loan, uint128 amount) external returns (bool);
+    function concede(AdvanceId loan, uint8 what, uint128 value) external returns (bool);
 
     /// @notice What would close the loan on a Beijing day.
     function dueOn(AdvanceId loan, uint32 day) external view returns (Due memory);

@@ -80,6 +80,7 @@ interface IFreightAdvance is IDeliveryListener {
     event AdvanceDefaulted(AdvanceId indexed advance, uint32 day);
     event AdvanceWrittenOff(AdvanceId indexed advance, uint128 principal);
     event InterestDeferred(AdvanceId indexed advance, uint32 startDay);
+    event AdvanceExtended(AdvanceId indexed advance, uint32 dueDay);
 
     error AdvanceUnknown(AdvanceId advance);
     error AdvanceAlreadyRequested(AdvanceId advance);

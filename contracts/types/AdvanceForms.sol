@@ -79,7 +79,8 @@ struct Repayment {
 }
 
 /// @notice A lender's act on a running loan. Signed by the lender.
-/// @param act 1 default, 2 write off, 3 start interest on a later day (value), 4 decline, 5 waive charges.
+/// @param act 1 default, 2 write off, 3 start interest on a later day (value), 4 decline, 5 waive charges (value),
+/// 6 extend: a later due day (value); the rates stay, and penalty that has accrued stays too.
 struct LenderAct {
     AdvanceId advance;
     uint8 act;

@@ -510,7 +510,7 @@ contract Handler is Base {
             (found, id) = _pickLoan(seed, AdvanceState.Released);
             // Past grace he is in default; before it the lender may defer or waive.
             bool late = found && advances.today() > advances.get(id).dueDay + 3;
-            what = late && seed % 4 != 0 ? 1 : (seed >> 8) % 2 == 0 ? 3 : 5;
+            what = late && seed % 4 != 0 ? 1 : [3, 5, 6][(seed >> 8) % 3];
         }
         if (!found || seed % 11 == 0) {
             (found, id) = _pickLoan(seed, AdvanceState.Requested);
@@ -518,6 +518,7 @@ contract Handler is Base {
         }
         if (!found) return;
         uint128 value = what == 3 ? advances.today() + 1 : uint128(_in(seed, 1, 100));
+        if (what == 6) value += advances.get(id).dueDay;
         LenderAct memory f = LenderAct(id, what, value, "d", soon(), salt());
         bytes memory s = sign(advances.get(id).lender, address(advances), hash(f));
         _play(address(advances), abi.encodeCall(advances.act, (f, s)));

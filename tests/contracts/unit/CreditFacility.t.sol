@@ -182,9 +182,7 @@ contract CreditFacilityTest is Base {
         refused(error_);
         submit(address(facility), abi.encodeCall(facility.writeOff, (id)));
         refused(error_);
-        submit(address(facility), abi.encodeCall(facility.deferInterest, (id, 1)));
-        refused(error_);
-        submit(address(facility), abi.encodeCall(facility.waive, (id, 1)));
+        submit(address(facility), abi.encodeCall(facility.concede, (id, 3, 1)));
     }
 
     function test_reserve_locks_cash_within_limit_and_term() public {

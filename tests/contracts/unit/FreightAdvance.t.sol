@@ -758,6 +758,38 @@ contract FreightAdvanceTest is Base {
         act(id, 3, day + 12);
     }
 
+    function test_act_extends_to_a_later_due_day_and_what_has_accrued_stays() public {
+        AdvanceId id = _released();
+        uint32 due = advances.get(id).dueDay;
+        uint32 grace = facility.arrearsFrom(id) - due - 1;
+        _refusedField("value");
+        act(id, 6, due);
+        _refusedField("value");
+        act(id, 6, due + 3651);
+        // Ten days into arrears: five days of penalty more, then the contract rate again.
+        vm.warp(block.timestamp + (due + grace + 5 - advances.today()) * 1 days);
+        Due memory before = advances.due(id, advances.today());
+        assertEq(before.penalty, uint256(PRINCIPAL) * 164_250 * 5 / 365_000_000);
+        vm.expectEmit(address(advances));
+        emit IFreightAdvance.AdvanceExtended(id, due + 100);
+        act(id, 6, due + 100);
+        assertEq(advances.get(id).dueDay, due + 100);
+        assertEq(facility.arrearsFrom(id), due + 100 + grace + 1);
+        Due memory later = advances.due(id, due + 100 + grace);
+        assertEq(later.penalty, before.penalty);
+        uint256 contractDays = uint256(due) + grace - advances.get(id).startDay;
+        contractDays += uint256(due) + 100 + grace - advances.today();
+        assertEq(later.interest, uint256(PRINCIPAL) * 109_500 * contractDays / 365_000_000);
+        assertGt(advances.due(id, due + 100 + grace + 1).penalty, before.penalty);
+        // No default before the new day, one after it; a loan in default is not extended.
+        refused(IFreightAdvance.AdvanceTooEarly.selector);
+        act(id, 1, 0);
+        vm.warp(block.timestamp + 200 days);
+        act(id, 1, 0);
+        _refusedState(id, AdvanceState.Defaulted, AdvanceState.Released);
+        act(id, 6, due + 300);
+    }
+
     function test_act_declines_a_request_and_only_that() public {
         AdvanceId id = request(requestForm());
         act(id, 4, 0);
@@ -781,7 +813,9 @@ contract FreightAdvanceTest is Base {
         assertEq(advances.due(id, advances.today()).fee, 0);
         assertEq(advances.due(id, advances.today()).interest, interest - 1);
         _refusedField("act");
-        act(id, 6, 0);
+        act(id, 7, 0);
+        _refusedField("act");
+        act(id, 0, 0);
         id = request(_second());
         refused(IFreightAdvance.AdvanceUnexpectedState.selector);
         act(id, 5, 1);

@@ -126,12 +126,15 @@ def reasons(report, code):
     return [check.reason for check in report.checks if check.code == code]
 
 
-def test_charges_waived_and_interest_deferred(town, tmp_path):
+def test_charges_waived_interest_deferred_and_a_loan_extended(town, tmp_path):
     trip, advance = town.released(town.line)
     today = int((town.now() + 8 * 3600) // 86_400)
     town.act(advance, 3, today + 2)
     town.later(days=20)
     town.act(advance, 5, 300)
+    town.act(advance, 6, today + 200)
+    town.later(days=150)
+    town.repay(advance, 100_000)
     assert not town.refused, town.refused
     verified(exported(town, trip, tmp_path / "p.zip", advance))
 

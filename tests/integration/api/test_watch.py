@@ -140,7 +140,12 @@ def test_every_door_that_moves_money_or_raises_risk_asks_for_two(two):
         "/v1/payouts",
     ):
         assert second_person_needed(lambda path=path: lender.post(path, blank)), path
-    for act, two_needed in (("write_off", True), ("waive", True), ("decline", False)):
+    for act, two_needed in (
+        ("write_off", True),
+        ("waive", True),
+        ("extend", True),
+        ("decline", False),
+    ):
         assert ({Act[act.upper()]} <= GIVES_UP) is two_needed
 
 

@@ -213,6 +213,33 @@ def test_waived_charges_and_a_later_start_of_interest_follow_the_contract(town, 
     assert town.reconcile() == []
 
 
+def test_an_extended_loan_is_due_later_on_chain_and_in_the_books_and_stays_watched(town, line):
+    _, advance = town.released(line)
+    first = show(town, advance).record.due_day
+    town.later(days=first + 13 - town.client.fetch(FreightAdvance.today()))  # ten days of penalty
+    late = show(town, advance)
+    assert (late.due[Component.PENALTY] > 0, late.days_past_due) == (True, 13)
+    for day in (first, first + 3_651):
+        with pytest.raises(InvalidValueError, match="later due day"):
+            town.act(advance, 6, day)
+    town.act(advance, 6, first + 90)
+    held = show(town, advance)
+    assert (held.record.due_day, held.days_past_due, held.due) == (first + 90, 0, late.due)
+    assert held.tier == "special_mention"
+    for days in (60, 30, 10):  # within the new term, past its grace, in penalty again
+        town.later(days=days)
+        assert show(town, advance).due == chain_due(town, advance)
+    assert show(town, advance).due[Component.PENALTY] > late.due[Component.PENALTY]
+    town.indexer.rebuild(lambda session: SqlBooks(session).forget_projection())
+    assert show(town, advance).record.due_day == first + 90
+    assert show(town, advance).due == chain_due(town, advance)
+    town.repay(advance, show(town, advance).payoff_fen)
+    assert show(town, advance).record.state is AdvanceState.REPAID
+    assert town.reconcile() == []
+    with pytest.raises(AdvanceStateError, match="repaid cannot be extended"):
+        town.act(advance, 6, first + 500)
+
+
 def test_chain_and_parameters_alone_rebuild_the_same_books(town, line):
     trip, advance = town.released(line)
     _, other = town.released(line, amount=300_000)

@@ -80,6 +80,7 @@ HANDLERS = {
     events.PayeeFailed: "on_payee_failed",
     events.AdvanceVoided: "on_advance_voided",
     events.InterestDeferred: "on_interest_deferred",
+    events.AdvanceExtended: "on_advance_extended",
     events.AdvanceRepaid: "on_advance_repaid",
     events.AdvanceClosed: "on_advance_closed",
     events.AdvanceDefaulted: "on_advance_defaulted",

@@ -153,6 +153,35 @@ def test_restructuring_changes_rate_and_due_day_from_its_day_on_and_keeps_the_ce
     assert refused.set_aside[0][1] == "new rates above the ceiling frozen at release"
 
 
+def test_an_extension_moves_the_due_day_and_lets_what_has_accrued_stand():
+    late = TERMS.tenor_days + TERMS.grace_days + 10
+    extended = event(EventKind.EXTENDED, late, day=DAY + 300)
+    loan, plain = play(extended), play()
+    assert (loan.due_day, loan.restructured) == (DAY + 300, True)
+    assert loan.rates == replace(plain.rates, penalty_from=DAY + 300 + TERMS.grace_days)
+    assert loan.due_on(DAY + late) == plain.due_on(DAY + late)
+    a, b = (loan.due_on(DAY + late + days) for days in (0, 100))
+    assert a[Component.PENALTY] == b[Component.PENALTY] > 0
+    assert b[Component.INTEREST] - a[Component.INTEREST] == 100 * 3_000
+    again = play(extended, event(EventKind.EXTENDED, late + 1, day=DAY + 400))
+    assert again.rates.penalty_from == DAY + 400 + TERMS.grace_days  # the grace goes along
+
+
+@pytest.mark.parametrize(
+    ("after", "day", "events", "reason"),
+    [
+        (10, TERMS.tenor_days, (), "a later due day lies after the present one, by ten years at most"),
+        (10, TERMS.tenor_days + 3_651, (), "a later due day lies after the present one, by ten years at most"),
+        (100, 300, (event(EventKind.DEFAULTED, 90),), "an advance that is defaulted cannot be extended"),
+    ],
+)  # fmt: skip
+def test_an_extension_that_gives_no_time_or_comes_too_late_is_set_aside(after, day, events, reason):
+    made = event(EventKind.EXTENDED, after, day=DAY + day)
+    assert play(*events, made).set_aside == ((made.id, reason),)
+    edge = event(EventKind.EXTENDED, 10, day=DAY + TERMS.tenor_days + 3_650)
+    assert play(edge).due_day == DAY + TERMS.tenor_days + 3_650
+
+
 def test_interest_can_start_later_only_before_the_first_day_is_counted():
     later = play(event(EventKind.DEFERRED, 0, day=DAY + 2))
     assert later.due_on(DAY + 17)[Component.INTEREST] == 45_000
