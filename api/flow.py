@@ -32,6 +32,7 @@ from tracking.instants import instant
 
 if TYPE_CHECKING:
     from api.bootstrap import Services
+    from chain.waybill import HeldWaybill
     from tracking.ports import Raised
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +55,18 @@ def read_ahead(to: Services, seen: Sequence[Occurred[Any]]) -> None:
     advances = to.books.read_ahead(named["advance"], named["trip"])
     trips = named["trip"] | {one.trip for one in advances}
     to.records.read_ahead(named["waybill"] | {one.waybill for one in advances}, trips)
-    to.tracks.read_ahead(trips)
+    opened, terminals = set(), set()
+    for one in seen:
+        leaf = _leaf_of(to, one.event) if isinstance(one.event, events.WaybillIssued) else None
+        if leaf is not None:
+            opened.add(leaf.form.trip)
+            terminals.add(str((leaf.plan or {}).get("terminal", "")))
+    to.tracking.read_ahead(trips | opened, terminals)
+
+
+def _leaf_of(to: Services, event: events.WaybillIssued) -> HeldWaybill | None:
+    waybill = to.records.find_waybill(event.waybill)
+    return waybill if waybill is not None and waybill.is_leaf else None
 
 
 def file_away(to: Services, seen: Sequence[Occurred[Any]]) -> None:
@@ -112,8 +124,8 @@ def tell(to: Services, seen: Sequence[Occurred[Any]]) -> None:
 
 def watch_trip(to: Services, seen: Occurred[events.WaybillIssued]) -> None:
     """A leaf stands on chain: its vehicle's terminal is watched from now on."""
-    leaf = to.records.find_waybill(seen.event.waybill)
-    if leaf is None or not leaf.is_leaf or leaf.plan is None or leaf.vehicle is None:
+    leaf = _leaf_of(to, seen.event)
+    if leaf is None or leaf.plan is None or leaf.vehicle is None:
         return
     try:
         terminal = str(leaf.plan.get("terminal", ""))

@@ -10,18 +10,15 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from api.app import create_app
 from api.bootstrap import Container
 from api.jobs import JOBS, Job
-from api.patience import PatientProtocol
 from api.settings import Settings
 from api.startup import configure_logs, load_settings
 from chain.errors import YundanError
@@ -127,7 +124,6 @@ def run_serve(*, api: bool = False, worker: bool = False, gateway: bool = False)
 
 
 async def _serve(container: Container, work: Worker | None, *, api: bool, gateway: bool) -> None:
-    settings = container.settings
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -138,19 +134,9 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
     server = None
     serving: asyncio.Task[Any] | None = None
     if api:
-        config = uvicorn.Config(
-            create_app(container),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            http=PatientProtocol,
-            ssl_certfile=settings.tls_cert,
-            ssl_keyfile=settings.tls_key,
-            timeout_graceful_shutdown=10,
-            **proxies_of(settings.trusted_proxies),
-        )
-        server = _Server(config)
+        from api.serving import Server  # noqa: PLC0415  a worker starts without every page and route
+
+        server = Server(container)
         serving = loop.create_task(server.serve())
     try:
         while not stopping.is_set():
@@ -166,17 +152,3 @@ async def _serve(container: Container, work: Worker | None, *, api: bool, gatewa
             await serving
         if door is not None:
             await door.stop()
-
-
-def proxies_of(trusted: str) -> dict[str, Any]:
-    """What the server is told of proxies: X-Forwarded-For is believed of these addresses, of nobody where there are none."""
-    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted or None}
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the process: other parts end with it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures nothing."""
-        yield

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from chain.ids import Address, Hash32
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -165,7 +165,7 @@ def json_value(value: Any) -> Any:
 
 def selector(signature: str) -> bytes:
     """The first four bytes of the Keccak hash of a canonical signature."""
-    return keccak(text=signature)[:4]
+    return keccak(signature.encode())[:4]
 
 
 def hash32(value: bytes) -> Hash32:

@@ -13,10 +13,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import rfc8785
-from eth_utils.crypto import keccak
 
 from chain.abi import hash32
 from chain.errors import InvalidValueError
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

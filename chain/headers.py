@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eth_utils.crypto import keccak
 from trie.hexary import HexaryTrie
 
 from chain.errors import ChainUnavailableError
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eth_utils.crypto import keccak
-
 from chain.abi import hash32
 from chain.headers import encode_rlp, whole_bytes
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     from chain.ids import Address, Hash32

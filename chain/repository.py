@@ -279,13 +279,14 @@ class SqlRecords:
         row = self._row(waybill)
         if row is None or str(party) not in {row.issuer, row.performer, row.consignee}:
             return None
+        if row.number is None:
+            self._session.flush()  # it is new in this transaction
         return row.number
 
     def add_waybill(self, waybill: HeldWaybill) -> None:
         """A new waybill."""
         row = WaybillRow(**_waybill_values(waybill))
         self._session.add(row)
-        self._session.flush()
         self._known[waybill.id] = row
         self._leaves.pop(waybill.form.trip, None)
 
@@ -392,7 +393,6 @@ class SqlRecords:
         """A new trip."""
         row = TripRow(**_trip_values(trip))
         self._session.add(row)
-        self._session.flush()
         self._trips[trip.id] = row
 
     def save_trip(self, trip: HeldTrip) -> None:

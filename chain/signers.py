@@ -5,18 +5,18 @@ Where a key comes from (environment, file, address of a signing service) is sett
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import requests
-from eth_account import Account
-from eth_keys.datatypes import PrivateKey
+from coincurve import PrivateKey
 
 from chain.abi import address
 from chain.errors import ChainError, ChainUnavailableError, InvalidValueError
-from chain.typed_data import recover_digest, typed_digest
+from chain.typed_data import account_of_key, recover_digest, typed_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,10 @@ class SigningRefusedError(ChainError):
     code = "signing_refused"
 
 
+_UNREADABLE = (ValueError, TypeError, NotImplementedError)
+"""How a key file is refused that is none, or not of a kind that is known."""
+
+
 class LocalSigner:
     """A key held in this process."""
 
@@ -47,8 +51,13 @@ class LocalSigner:
         raw = bytes.fromhex(secret.removeprefix("0x")) if isinstance(secret, str) else secret
         if len(raw) != 32:
             raise InvalidValueError("a private key has 32 bytes", field="key")
-        self._key = PrivateKey(raw)
-        self._address = address(self._key.public_key.to_checksum_address())
+        try:
+            self._key = PrivateKey(raw)
+        except ValueError:
+            raise InvalidValueError(
+                "a private key is above zero and below the order of its curve", field="key"
+            ) from None  # nothing of the key may stand in a traceback
+        self._address = account_of_key(self._key.public_key)
 
     def __repr__(self) -> str:
         return f"LocalSigner({self._address})"
@@ -63,8 +72,7 @@ class LocalSigner:
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Signs 32 bytes: r, s (low), v (27 or 28)."""
-        signature = self._key.sign_msg_hash(digest)
-        raw: bytes = signature.to_bytes()  # r, s, v with v 0 or 1
+        raw = self._key.sign_recoverable(digest, hasher=None)  # r, s, v with v 0 or 1
         return raw[:64] + bytes([27 + raw[64]])
 
     def sign_typed_data(self, struct: Struct, domain: Domain) -> bytes:
@@ -84,8 +92,9 @@ class LocalSigner:
             KeystoreRefusedError: wrong password, or not a key file.
         """
         try:
-            return cls(bytes(Account.decrypt(json.loads(path.read_text("utf-8")), password)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            body = json.loads(path.read_text("utf-8"))
+            return cls(_keyfiles().decode_keyfile_json(body, password.encode()))
+        except (OSError, LookupError, AttributeError, *_UNREADABLE) as error:
             raise KeystoreRefusedError(
                 f"the key file {path.name} cannot be opened: wrong password or no key file"
             ) from error
@@ -96,7 +105,7 @@ class LocalSigner:
         Raises:
             KeystoreRefusedError: the file exists; a key is never written over.
         """
-        body = Account.encrypt(self._key.to_bytes(), password)
+        body = _keyfiles().create_keyfile_json(self._key.secret, password.encode(), kdf="scrypt")
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as error:
@@ -135,6 +144,8 @@ class RemoteSigner:
             ChainUnavailableError: the service does not answer.
             SigningRefusedError: it refused, or signed with another key.
         """
+        import requests  # noqa: PLC0415  who signs in this process does not wait for it
+
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             answer = requests.post(
@@ -159,6 +170,19 @@ class RemoteSigner:
     def sign_typed_data(self, struct: Struct, domain: Domain) -> bytes:
         """Has a struct signed under EIP-712."""
         return self.sign_digest(typed_digest(struct, domain))
+
+
+def _keyfiles() -> Any:
+    """eth_keyfile, loaded when a key file is opened: it takes as long as the rest of this package.
+
+    py_ecc, which it loads, raises the interpreter's recursion limit to 100,000: JSON nested that deep then
+    overruns the C stack and kills the process. So the limit is put back.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        return importlib.import_module("eth_keyfile")
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,9 +21,11 @@ from sqlmodel import Session, SQLModel
 from chain.sealing import Keyring, KeyringMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine.interfaces import Dialect
+
+T = TypeVar("T")
 
 LOCK_PATIENCE_S = 30
 """How long a write waits for SQLite's one lock."""
@@ -158,19 +160,76 @@ def insert_new(
     return bool(session.connection().execute(statement, dict(values)).rowcount)
 
 
+def insert_later(
+    session: Session, row: type[SQLModel], values: Mapping[str, Any], *keys: str
+) -> None:
+    """As ``insert_new`` for who need not know whether it was new: many rows go in one statement."""
+    table = row.__table__  # type: ignore[attr-defined]  # every table class has it
+    write_later(session, _inserter(table, keys), dict(values))
+
+
+@functools.cache
+def _inserter(table: sa.Table, keys: tuple[str, ...]) -> Callable[[Session, list[Any]], None]:
+    def write(session: Session, rows: list[Any]) -> None:
+        statement = _insert_new(session.get_bind().dialect.name, table, keys)
+        session.connection().execute(statement, rows)
+
+    return write
+
+
+def write_later(session: Session, write: Callable[[Session, list[T]], None], value: T) -> None:
+    """Keeps a value until ``write`` writes all that were kept for it, in their order, in few statements.
+
+    They are written before the next question that could see them, or with the commit, kind after kind in
+    the order in which each was first kept; and at once where the session is no ``UnitOfWork``.
+
+    Args:
+        session: the transaction.
+        write: writes values; the same object for every value of a kind.
+        value: one of them.
+    """
+    if isinstance(session, UnitOfWork):
+        session.kept.setdefault(write, []).append(value)
+    else:
+        write(session, [value])
+
+
 class UnitOfWork(Session):
     """A session in which every statement sees what was written through rows before it.
 
     SQLAlchemy writes changed rows out before a question about mapped classes, but not before one that
     names tables. So a repository need not flush after each change: the changes of a row travel together,
-    with the next statement that could see them or with the commit.
+    with the next statement that could see them or with the commit. ``write_later`` is the same for
+    statements.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.kept: dict[Callable[[Session, list[Any]], None], list[Any]] = {}
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """As ``Session.execute``; what has changed is written out first."""
         if self.autoflush:
             self.flush()
         return super().execute(*args, **options)
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """As ``Session.flush``; then what was kept for later, which may refer to those rows."""
+        super().flush(objects)
+        while self.kept:
+            kept, self.kept = self.kept, {}
+            for write, values in kept.items():
+                write(self, values)
+
+    def commit(self) -> None:
+        """As ``Session.commit``; what was kept for later is part of it."""
+        self.flush()
+        super().commit()
+
+    def rollback(self) -> None:
+        """As ``Session.rollback``; what was kept for later is forgotten."""
+        self.kept.clear()
+        super().rollback()
 
 
 class Storage:

@@ -14,14 +14,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eth_account import Account
-from eth_keys.exceptions import BadSignature
+from coincurve import PublicKey
 from eth_utils.address import is_checksum_address
-from eth_utils.crypto import keccak
-from eth_utils.exceptions import ValidationError
 
 from chain.abi import address, hash32
 from chain.errors import InvalidValueError, SignatureRefusedError
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     from chain.abi import Struct
@@ -83,7 +81,7 @@ def struct_hash(struct: Struct) -> Hash32:
 
 def type_hash(struct: type[Struct]) -> bytes:
     """Keccak of the type string: the TYPEHASH constant of the contracts."""
-    return keccak(text=struct.EIP712)
+    return keccak(struct.EIP712.encode())
 
 
 def typed_digest(struct: Struct, domain: Domain) -> bytes:
@@ -119,9 +117,16 @@ def recover_digest(digest: bytes, signature: bytes) -> Address:
             "the last byte of a signature is 27 or 28", field="signature", given=signature[64]
         )
     try:
-        return address(Account._recover_hash(digest, signature=signature))  # noqa: SLF001  the public door takes messages, not digests
-    except (BadSignature, ValidationError, ValueError) as error:
+        compact = signature[:64] + bytes([signature[64] - 27])
+        found = PublicKey.from_signature_and_message(compact, digest, hasher=None)
+    except ValueError as error:
         raise SignatureRefusedError("the signature is nobody's", field="signature") from error
+    return account_of_key(found)
+
+
+def account_of_key(key: PublicKey) -> Address:
+    """The account of a public key: the end of the hash of its two coordinates."""
+    return address("0x" + keccak(key.format(compressed=False)[1:])[-20:].hex())
 
 
 def _hashed(struct: Struct) -> bytes:
@@ -134,9 +139,9 @@ def _separator(domain: Domain) -> bytes:
     """``domainSeparator`` of the standard."""
     kind = ",".join(f"{one['type']} {one['name']}" for one in DOMAIN_FIELDS)
     return keccak(
-        keccak(text=f"EIP712Domain({kind})")
-        + keccak(text=domain.name)
-        + keccak(text=domain.version)
+        keccak(f"EIP712Domain({kind})".encode())
+        + keccak(domain.name.encode())
+        + keccak(domain.version.encode())
         + domain.chain_id.to_bytes(32, "big")
         + bytes(12)
         + bytes.fromhex(domain.verifying_contract[2:])
@@ -166,7 +171,7 @@ def _forms(eip712: str) -> dict[str, _Form]:
             wanted = (kinds & types.keys()) - used
         whole = "".join(one + strings[one] for one in (name, *sorted(used - {name})))
         pairs = tuple((one["name"], one["type"]) for one in members)
-        found[name] = _Form(keccak(text=whole), pairs)
+        found[name] = _Form(keccak(whole.encode()), pairs)
     return found
 
 
@@ -198,7 +203,7 @@ def _word(value: Any, kind: str, forms: dict[str, _Form]) -> bytes:
         return exact.to_bytes(32, "big", signed=kind[0] == "i")
     if kind == "address":
         return bytes(12) + bytes.fromhex(exact[2:])
-    return keccak(text=exact)
+    return keccak(exact.encode())
 
 
 def _members(struct: Any, types: dict[str, Any], name: str, convert: Any) -> dict[str, Any]:
@@ -242,11 +247,17 @@ def _exact_value(value: Any, kind: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
             raise ValueError(f"{value} given")
         return int(value)
-    if kind == "address" and not is_checksum_address(value):
+    if kind == "address" and not _is_checksummed(value):
         raise ValueError(f"{value} given")
     if kind == "bool" and not isinstance(value, bool):
         raise ValueError(f"{value} given")
     return value
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_checksummed(value: str) -> bool:
+    """Whether it is an address in the form of EIP-55; the same ones come again and again."""
+    return bool(is_checksum_address(value))
 
 
 def _wallet_value(value: Any, kind: str) -> Any:

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId, WaybillId
 from chain.paging import behind
-from chain.storage import insert_new
+from chain.storage import insert_later
 from finance.accrual import Charges
 from finance.advance import AdvanceEvent, AdvanceState, EventKind
 from finance.records import (
@@ -44,6 +44,9 @@ class SqlAdvances(SqlRows):
         # what events of one database transaction ask for again and again
         self._of_trip: dict[TripId, list[AdvanceRow]] = {}
         self._payees: dict[AdvanceId, list[PayeeRow]] = {}
+        self._ahead: set[AdvanceId] = set()
+        self._events: dict[AdvanceId, list[AdvanceEvent]] = {}
+        self._receivables: dict[str, ReceivableRow | None] = {}
 
     def read_ahead(
         self, advances: Collection[AdvanceId], trips: Collection[TripId]
@@ -64,15 +67,16 @@ class SqlAdvances(SqlRows):
             for some in batches(values):
                 query = select(AdvanceRow).where(col(column).in_(some))
                 rows |= {row.advance: row for row in self._session.exec(query)}
+        self._ahead |= {AdvanceId(advance) for advance in rows}
         self._of_trip |= {trip: [] for trip in trips}
         for row in rows.values():
             if row.trip in self._of_trip:
                 self._of_trip[TripId(row.trip)].append(row)
         self._read_payees([AdvanceId(advance) for advance in rows])
-        for some in batches({row.waybill for row in rows.values()}):
-            self._session.exec(
-                select(ReceivableRow).where(col(ReceivableRow.waybill).in_(some))
-            ).all()
+        for some in batches({row.waybill for row in rows.values()} - self._receivables.keys()):
+            self._receivables |= dict.fromkeys(some)
+            query = select(ReceivableRow).where(col(ReceivableRow.waybill).in_(some))
+            self._receivables |= {row.waybill: row for row in self._session.exec(query)}
         return [advance_of(row) for row in rows.values()]
 
     def save_advance(self, advance: AdvanceRecord) -> None:
@@ -158,9 +162,12 @@ class SqlAdvances(SqlRows):
             query = query.limit(limit)
         return [advance_of(row) for row in self._session.exec(query)]
 
-    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> bool:
-        """Keeps an event; False if it is known already."""
-        return insert_new(
+    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> None:
+        """Keeps an event; one that is known already changes nothing."""
+        known = self._events.get(advance)
+        if known is not None and all(one.id != event.id for one in known):
+            known.append(event)
+        insert_later(
             self._session,
             AdvanceEventRow,
             {
@@ -180,7 +187,19 @@ class SqlAdvances(SqlRows):
         )
 
     def list_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
-        """The events of many advances."""
+        """The events of many advances, by id; what was read ahead is read at once when one is asked for."""
+        missing = set(advances) - self._events.keys()
+        if missing & self._ahead:
+            self._events |= self._read_events(self._ahead - self._events.keys())
+            missing -= self._ahead
+        found = self._read_events(missing) | {
+            advance: sorted(self._events[advance], key=lambda one: one.id)
+            for advance in advances
+            if advance in self._events
+        }
+        return {advance: found[advance] for advance in advances}
+
+    def _read_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
         found: dict[AdvanceId, list[AdvanceEvent]] = {advance: [] for advance in advances}
         table = table_of(AdvanceEventRow)
         for some in batches(advances):
@@ -275,16 +294,23 @@ class SqlAdvances(SqlRows):
             "acknowledged_at": receivable.acknowledged_at,
             "settled_at": receivable.settled_at,
         }
-        row = self._session.get(ReceivableRow, receivable.waybill)
+        row = self._receivable_row(receivable.waybill)
         if row is not None:
             assign(row, values)
             return
-        self._session.add(ReceivableRow(waybill=receivable.waybill, **values))
-        self._session.flush()
+        made = ReceivableRow(waybill=receivable.waybill, **values)
+        self._session.add(made)
+        if receivable.waybill in self._receivables:
+            self._receivables[receivable.waybill] = made
+
+    def _receivable_row(self, waybill: WaybillId) -> ReceivableRow | None:
+        if waybill in self._receivables:
+            return self._receivables[waybill]
+        return self._session.get(ReceivableRow, waybill)
 
     def find_receivable(self, waybill: WaybillId) -> ReceivableRecord | None:
         """What is owed on a waybill."""
-        row = self._session.get(ReceivableRow, waybill)
+        row = self._receivable_row(waybill)
         return None if row is None else _receivable(row)
 
     def list_receivables(

@@ -363,7 +363,7 @@ class HearingUseCases(MoneyUseCases):
         event = seen.event
         if event.value == 0 or event.from_ == event.to:
             return
-        self._books.post(
+        self._books.post_later(
             [
                 self._entry(
                     seen,
@@ -389,14 +389,14 @@ class HearingUseCases(MoneyUseCases):
     ) -> None:
         if any(components.values()):
             lines = lines_of(booking, components, about=about)
-            self._books.post([self._entry(seen, book_of(lender), booking.value, lines)])
+            self._books.post_later([self._entry(seen, book_of(lender), booking.value, lines)])
 
     def _accrue(self, seen: Occurred[Event], record: AdvanceRecord) -> AdvanceRecord:
         """Books the charges of every day before this event's that no day end has booked yet."""
         days = accrue_days(record, self._replay(record), beijing_day(seen.at), self._clock.now())
         if not days.entries:
             return record
-        self._books.post(days.entries)
+        self._books.post_later(days.entries)
         self._books.save_accrued([(record.advance, days.booked_to, days.booked)])
         return replace(record, accrued_day=days.booked_to, accrued=days.booked)
 

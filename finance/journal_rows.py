@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from chain.storage import insert_into
+from chain.storage import insert_into, write_later
 from finance.audit import CUSTODIAN
 from finance.errors import DuplicateError
 from finance.ledger import Account, Entry, Line
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterator, Sequence
 
+    from sqlmodel import Session
+
     from finance.records import Found
 
 from finance.rows import PAGE, SqlRows, batches, table_of
@@ -39,6 +41,10 @@ def _posting(dialect: str) -> Any:
     table = table_of(JournalEntryRow)
     insert = insert_into(dialect, table).on_conflict_do_nothing(index_elements=["id"])
     return insert.returning(table.c.id)
+
+
+def _post(session: Session, entries: list[Entry]) -> None:
+    SqlJournal(session).post(entries)
 
 
 def _require_same(before: Entry, entry: Entry) -> None:
@@ -90,6 +96,15 @@ class SqlJournal(SqlRows):
         if lines:
             self._session.connection().execute(_LINES, lines)
         return len(new)
+
+    def post_later(self, entries: Sequence[Entry]) -> None:
+        """As ``post``, together with what else is booked in this transaction.
+
+        Raises:
+            DuplicateError: later, and at the latest with the commit.
+        """
+        for entry in entries:
+            write_later(self._session, _post, entry)
 
     def balances(
         self,

@@ -7,12 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
 from sqlmodel import col, select
 
 from chain.clock import beijing_day
 from chain.ids import AdvanceId, Hash32, LineId, PartyId, TripId
 from chain.paging import behind
-from chain.storage import insert_new
+from chain.storage import insert_new, write_later
 from finance.advance import OWING, AdvanceState
 from finance.records import (
     BorrowerFacts,
@@ -34,6 +36,8 @@ from finance.terms import Terms
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sqlmodel import Session
+
 
 from finance.rows import LIVE, PAGE, SqlRows, assign, table_of
 
@@ -41,6 +45,14 @@ MOST_COUNTED: Final = 10_000
 """Counting for a rule stops here: no rule asks beyond it, and a long history stays cheap."""
 
 _LOCKED: Final = (AdvanceState.APPROVED, AdvanceState.RELEASABLE)
+
+
+_LINES: Final = table_of(CreditLineRow)
+_UNHOLDING: Final = (
+    sa.update(_LINES)
+    .where(_LINES.c.line == sa.bindparam("line_"))
+    .values(held_fen=_LINES.c.held_fen - sa.bindparam("amount", type_=_LINES.c.held_fen.type))
+)
 
 
 class SqlLines(SqlRows):
@@ -152,11 +164,10 @@ class SqlLines(SqlRows):
 
     def unhold(self, line: LineId, amount: int) -> None:
         """Gives a claim back."""
-        table = table_of(CreditLineRow)
-        self._session.execute(
-            sa.update(table).where(table.c.line == line).values(held_fen=table.c.held_fen - amount)
-        )
-        self._forget(CreditLineRow, line)
+        held = self._session.identity_map.get(identity_key(CreditLineRow, line))
+        if held is not None:  # what is read of it in this transaction must show it
+            set_committed_value(held, "held_fen", held.held_fen - amount)
+        write_later(self._session, _unhold, (line, amount))
 
     # -- decisions --------------------------------------------------------------------------------
 
@@ -263,6 +274,15 @@ class SqlLines(SqlRows):
             query = sa.select(table.c.advance).where(same, table.c.state.in_(LIVE))
             found |= set(self._session.execute(query.limit(MOST_COUNTED)).scalars())
         return len(found - {advance})
+
+
+def _unhold(session: Session, given: list[tuple[LineId, int]]) -> None:
+    """Gives claims back, one statement a line."""
+    sums: dict[LineId, int] = {}
+    for line, amount in given:
+        sums[line] = sums.get(line, 0) + amount
+    rows = [{"line_": line, "amount": amount} for line, amount in sorted(sums.items())]
+    session.connection().execute(_UNHOLDING, rows)
 
 
 def _line(row: CreditLineRow) -> LineRecord:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from chain.storage import insert_into, insert_new
+from chain.storage import insert_into, write_later
 from finance.advance import OWING, AdvanceState
 from finance.relations import IDENTITY, MOST_HOPS, Carriage, Link, LinkKind
 from finance.rows import LIVE, SqlRows, batches, table_of
 from finance.tables import AdvanceRow, CarriageRow, ReceivableRow, RelationLinkRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
+
+    from sqlmodel import Session
 
     from chain.ids import PartyId
 
@@ -102,27 +104,8 @@ class SqlLinks(SqlRows):
 
     def add_link(self, link: Link) -> None:
         """Keeps a link; the same again changes nothing. Freight that is new is summed by week as well."""
-        values = {
-            "a": link.a,
-            "b": link.b,
-            "kind": link.kind.value,
-            "about": link.about,
-            "day": link.day,
-            "amount_fen": link.amount_fen,
-        }
-        if link.kind is not LinkKind.FREIGHT:
-            self._execute(_keeping, values)
-        elif insert_new(self._session, RelationLinkRow, values, *_KEY):
-            week = {
-                "kind": LinkKind.FREIGHT_WEEK.value,
-                "about": f"week:{link.day // 7}",
-                "day": link.day // 7 * 7,
-            }
-            self._execute(_adding, values | week)
-
-    def _execute(self, statement: Callable[[str], Any], values: dict[str, Any]) -> None:
-        dialect = self._session.get_bind().dialect.name
-        self._session.connection().execute(statement(dialect), values)
+        is_freight = link.kind is LinkKind.FREIGHT
+        write_later(self._session, _add_freight if is_freight else _keep_links, link)
 
     def list_links_around(self, names: Collection[str]) -> list[Link]:
         """Every identity link within reach of some names, one question a hop."""
@@ -194,6 +177,55 @@ class SqlLinks(SqlRows):
             if not edge:
                 break
         return found
+
+
+def _values(link: Link) -> dict[str, Any]:
+    return {
+        "a": link.a,
+        "b": link.b,
+        "kind": link.kind.value,
+        "about": link.about,
+        "day": link.day,
+        "amount_fen": link.amount_fen,
+    }
+
+
+def _keep_links(session: Session, links: list[Link]) -> None:
+    statement = _keeping(session.get_bind().dialect.name)
+    session.connection().execute(statement, [_values(one) for one in links])
+
+
+def _add_freight(session: Session, links: list[Link]) -> None:
+    """Keeps freight that is new, and sums it by week."""
+    dialect, connection = session.get_bind().dialect.name, session.connection()
+    given = {(one.a, one.b, one.kind.value, one.about): one for one in reversed(links)}
+    made = connection.execute(_adding_new(dialect), [_values(one) for one in given.values()])
+    weeks: dict[tuple[str, str, int], int] = {}
+    for key in made:
+        new = given[key.a, key.b, key.kind, key.about]
+        week = (new.a, new.b, new.day // 7)
+        weeks[week] = weeks.get(week, 0) + new.amount_fen
+    if weeks:
+        rows = [
+            {
+                "a": a,
+                "b": b,
+                "kind": LinkKind.FREIGHT_WEEK.value,
+                "about": f"week:{week}",
+                "day": week * 7,
+                "amount_fen": fen,
+            }
+            for (a, b, week), fen in sorted(weeks.items())
+        ]
+        connection.execute(_adding(dialect), rows)
+
+
+@functools.cache
+def _adding_new(dialect: str) -> Any:
+    """The statement that keeps links that are new, and tells which were."""
+    table = table_of(RelationLinkRow)
+    insert = insert_into(dialect, table).on_conflict_do_nothing(index_elements=_KEY)
+    return insert.returning(*(table.c[name] for name in _KEY))
 
 
 @functools.cache

@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import rfc8785
-from eth_utils.crypto import keccak
 
 from chain.abi import Struct, bytes32, hash32
 from chain.ids import Hash32, PartyId
+from chain.keccak import keccak
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -69,8 +69,8 @@ class PayoutDesk(Protocol):
 
     # -- payouts
 
-    def add_payout(self, payout: Payout) -> bool:
-        """A new payout; False if it is known."""
+    def add_payout(self, payout: Payout) -> None:
+        """A new payout; one that is known changes nothing."""
         ...
 
     def find_payout(self, payout: Hash32) -> Payout | None:

@@ -13,7 +13,7 @@ from chain.bindings.structs import PayoutRedirect
 from chain.clock import BEIJING_OFFSET_S
 from chain.ids import Address, Hash32, PartyId
 from chain.paging import behind
-from chain.storage import insert_new
+from chain.storage import insert_later
 from finance.payout_accounts import PayIn, PayoutAccount, Redirect, Relation
 from finance.payout_errors import PayoutStateError
 from finance.payout_ports import EntryState, HeldEntry, HeldStatement
@@ -55,9 +55,9 @@ class SqlPayoutDesk:
 
     # -- payouts ----------------------------------------------------------------------------------
 
-    def add_payout(self, payout: Payout) -> bool:
-        """A new payout; False if it is known."""
-        return insert_new(self._session, PayoutRow, _payout_values(payout), "payout")
+    def add_payout(self, payout: Payout) -> None:
+        """A new payout; one that is known changes nothing."""
+        insert_later(self._session, PayoutRow, _payout_values(payout), "payout")
 
     def find_payout(self, payout: Hash32) -> Payout | None:
         """A payout."""
@@ -304,7 +304,7 @@ class SqlPayoutDesk:
 
     def add_pay_in(self, pay_in: PayIn) -> None:
         """A payment reference; known already changes nothing."""
-        insert_new(self._session, PayInRow, asdict(pay_in), "reference")
+        insert_later(self._session, PayInRow, asdict(pay_in), "reference")
 
     def find_pay_in(self, reference: str) -> PayIn | None:
         """Whose a payment reference is."""

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from chain.abi import address, bytes32, hash32
+from chain.keccak import keccak
 from finance.accrual import day_number
 from finance.iso20022 import Outcome
 from finance.payout_errors import PayoutStateError

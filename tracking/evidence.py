@@ -12,12 +12,12 @@ import rfc8785
 
 from chain.bindings.enums import TripState
 from chain.ids import Hash32, TripId
+from chain.keccak import keccak
 from tracking import jt808, osmand
 from tracking.errors import EvidenceEmptyError, FixInvalidError
 from tracking.fix import Fix
 from tracking.fraud_history import OtherTrack
 from tracking.judge import examine
-from tracking.keccak import keccak
 from tracking.plan import Plan
 from tracking.trip import Member, RawFrame, TrackBatchRecord, Trip, belongs
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chain.keccak import keccak
 from tracking.drive import Drive
 from tracking.findings import Finding, Severity
-from tracking.keccak import keccak
 from tracking.merkle import root_of_columns
 from tracking.track import Columns, Track
 

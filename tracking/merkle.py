@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chain.ids import Hash32
-from tracking.keccak import keccak
+from chain.keccak import keccak
 from tracking.refusals import MerkleError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rfc8785
-from eth_hash.auto import keccak
 
 from chain.ids import Hash32
+from chain.keccak import keccak
 from tracking.findings import Severity
 from tracking.refusals import PolicyError
 

@@ -175,6 +175,10 @@ class Records(Protocol):
         """Writes a new trip down; its terminal must be known, the trip must not."""
         ...
 
+    def read_ahead(self, trips: Collection[TripId], terminals: Collection[str] = ()) -> None:
+        """Reads trips and terminals (by normalised id) that many events are about, to have them at hand."""
+        ...
+
     def find_trip(self, trip: TripId) -> Trip | None:
         """A trip under watch."""
         ...
@@ -263,6 +267,10 @@ class Records(Protocol):
 
     def save_attestation(self, attestation: AttestationRecord) -> None:
         """Keeps an attestation; the same attestor's earlier one on the trip is replaced."""
+        ...
+
+    def mark_attested(self, attestation: AttestationRecord) -> None:
+        """Keeps what the chain says of an attestation; when it was queued stays as it is known."""
         ...
 
     def list_attestations(self, trip: TripId) -> list[AttestationRecord]:

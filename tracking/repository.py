@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chain.bindings.enums import TripState
 from chain.ids import Hash32, PartyId, TripId
-from chain.storage import insert_into
+from chain.storage import insert_into, write_later
 from tracking import fix_days
 from tracking.errors import TripUnknownError
 from tracking.ports import Waiting
@@ -46,7 +46,7 @@ from tracking.trip import (
 from tracking.watch_records import WatchRecords, read_fix
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sqlmodel import Session
 
@@ -103,11 +103,13 @@ _COMMITTING = (
     .where(
         _BATCH.c.trip == sa.bindparam("trip_"),
         _BATCH.c.number == sa.bindparam("index_"),
-        _BATCH.c.root == sa.bindparam("root_"),
     )
     .values(committed=sa.bindparam("at"))
 )
 _TRIP: sa.Table = TrackedTripRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_ADDING_TRIP = sa.insert(_TRIP)
+_TERMINAL: sa.Table = TerminalRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_ADDING_TERMINAL = sa.insert(_TERMINAL).returning(_TERMINAL.c.number)
 _MOVING = (
     sa.update(_TRIP)
     .where(_TRIP.c.trip == sa.bindparam("trip_"))
@@ -126,25 +128,38 @@ class SqlRecords(WatchRecords):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        # what was read ahead; None where there is none
         self._ahead: dict[TripId, Trip | None] = {}
+        self._terminals: dict[str, Terminal | None] = {}
+        self._roots: dict[TripId, dict[int, str]] = {}
 
     # --- terminals -----------------------------------------------------------------------------
 
     def find_terminals(self, terminals: Collection[str]) -> dict[str, Terminal]:
         """Known terminals by normalised id."""
         table = _table(TerminalRow)
-        found = {}
-        for some in _batches(set(terminals)):
+        wanted = set(terminals)
+        at_hand = {name: self._terminals[name] for name in wanted & self._terminals.keys()}
+        found = {name: one for name, one in at_hand.items() if one is not None}
+        for some in _batches(wanted - at_hand.keys()):
             for row in self._session.execute(sa.select(table).where(table.c.terminal.in_(some))):
                 found[row.terminal] = _terminal(row)
         return found
 
     def add_terminal(self, terminal: str, vehicle: Hash32, *, now: int) -> Terminal:
         """Writes a new terminal down; the id must not be known yet."""
-        row = TerminalRow(terminal=terminal, vehicle=vehicle, registered=now)
-        self._session.add(row)
-        self._session.flush()
-        return _terminal(row)
+        values = {
+            "terminal": terminal,
+            "vehicle": vehicle,
+            "auth_hash": "",
+            "device_hash": "",
+            "registered": now,
+        }
+        number = self._session.connection().execute(_ADDING_TERMINAL, values).scalar_one()
+        made = Terminal(number, terminal, vehicle, "", "", None)
+        if terminal in self._terminals:
+            self._terminals[terminal] = made
+        return made
 
     def save_terminals(self, terminals: Iterable[Terminal]) -> None:
         """Writes vehicle, authentication and device hashes of known terminals, never their owners."""
@@ -158,6 +173,7 @@ class SqlRecords(WatchRecords):
             for one in terminals
         ]
         if values:
+            self._terminals.clear()
             table = _table(TerminalRow)
             self._session.connection().execute(
                 sa.update(table)
@@ -173,6 +189,7 @@ class SqlRecords(WatchRecords):
     def claim_terminal(self, number: int, owner: PartyId) -> bool:
         """Gives a terminal to a party; False if another has it, however close together they ask."""
         table = _table(TerminalRow)
+        self._terminals.clear()
         given = self._session.connection().execute(
             sa.update(table)
             .where(
@@ -186,11 +203,15 @@ class SqlRecords(WatchRecords):
     def disown_terminal(self, number: int) -> None:
         """Takes a terminal from its owner."""
         table = _table(TerminalRow)
+        self._terminals.clear()
         self._session.connection().execute(
             sa.update(table).where(table.c.number == number).values(owner=None)
         )
 
     def _number(self, terminal: str) -> int | None:
+        known = self._terminals.get(terminal)
+        if known is not None:
+            return known.number
         table = _table(TerminalRow)
         return self._session.execute(
             sa.select(table.c.number).where(table.c.terminal == terminal)
@@ -424,14 +445,17 @@ class SqlRecords(WatchRecords):
         if number is None:
             raise LookupError(trip.terminal)
         values = _trip_values(trip) | {"trip": trip.trip, "terminal_number": number}
-        self._session.connection().execute(sa.insert(_table(TrackedTripRow)), [values])
+        write_later(self._session, _add_trips, values)
         if trip.trip in self._ahead:
             self._ahead[trip.trip] = trip
 
-    def read_ahead(self, trips: Collection[TripId]) -> None:
-        """Reads trips that many events are about, so that each is found at hand."""
+    def read_ahead(self, trips: Collection[TripId], terminals: Collection[str] = ()) -> None:
+        """Reads trips and terminals (by normalised id) that many events are about, to have them at hand."""
         self._ahead |= dict.fromkeys(trips)
         self._ahead |= {trip.trip: trip for trip in self.list_trips_by_id(trips)}
+        if terminals:
+            found = self.find_terminals(terminals)
+            self._terminals |= {name: found.get(name) for name in terminals}
 
     def find_trip(self, trip: TripId) -> Trip | None:
         """A trip under watch."""
@@ -494,8 +518,7 @@ class SqlRecords(WatchRecords):
 
     def move_trip(self, trip: Trip, state: TripState) -> None:
         """Writes the state of a known trip."""
-        which = {"trip_": trip.trip, "state": int(state)}
-        self._session.connection().execute(_MOVING, which)
+        write_later(self._session, _move_trips, {"trip_": trip.trip, "state": int(state)})
         if trip.trip in self._ahead:
             self._ahead[trip.trip] = replace(trip, state=state)
 
@@ -543,6 +566,7 @@ class SqlRecords(WatchRecords):
             "number": batch.index,
             "members": packed,
         }
+        self._roots.pop(batch.trip, None)
         self._session.connection().execute(sa.insert(_table(TrackBatchRow)), [values])
 
     def save_batch(self, batch: TrackBatchRecord) -> None:
@@ -555,8 +579,21 @@ class SqlRecords(WatchRecords):
 
     def mark_committed(self, trip: TripId, index: int, root: Hash32, at: int) -> bool:
         """Notes that the chain holds a batch with this root; False if no such batch is known."""
-        which = {"trip_": trip, "index_": index, "root_": root, "at": at}
-        return bool(self._session.connection().execute(_COMMITTING, which).rowcount)
+        if trip not in self._roots:
+            self._read_roots({trip, *self._ahead} - self._roots.keys())
+        if self._roots[trip].get(index) != root:
+            return False
+        write_later(self._session, _commit_batches, {"trip_": trip, "index_": index, "at": at})
+        return True
+
+    def _read_roots(self, trips: Collection[TripId]) -> None:
+        """The roots of the batches of trips; those read ahead are read together."""
+        self._roots |= {trip: {} for trip in trips}
+        columns = _table(TrackBatchRow).c
+        for some in _batches(trips):
+            query = sa.select(columns.trip, columns.number, columns.root)
+            for row in self._session.execute(query.where(columns.trip.in_(some))):
+                self._roots[TripId(row.trip)][row.number] = row.root
 
     def list_batches(self, trip: TripId) -> list[TrackBatchRecord]:
         """Batches of a trip by index."""
@@ -673,19 +710,14 @@ class SqlRecords(WatchRecords):
 
     def save_attestation(self, attestation: AttestationRecord) -> None:
         """Keeps an attestation; the same attestor's earlier one on the trip is replaced."""
-        self._replace(
-            TrackAttestationRow,
-            ("trip", "attestor"),
-            {
-                "trip": attestation.trip,
-                "attestor": _party_text(attestation.attestor),
-                "verdict": attestation.verdict,
-                "root": attestation.root,
-                "findings": attestation.findings,
-                "queued": attestation.queued,
-                "attested": attestation.attested,
-            },
-        )
+        self._replace(TrackAttestationRow, ("trip", "attestor"), _attestation_values(attestation))
+
+    def mark_attested(self, attestation: AttestationRecord) -> None:
+        """Keeps what the chain says of an attestation; when it was queued stays as it is known."""
+        values = _attestation_values(attestation)
+        names = tuple(name for name in values if name != "queued")
+        write = _replacer(_table(TrackAttestationRow), ("trip", "attestor"), names)
+        write_later(self._session, write, values)
 
     def list_attestations(self, trip: TripId) -> list[AttestationRecord]:
         """Attestations on a trip, by attestor."""
@@ -759,9 +791,32 @@ class SqlRecords(WatchRecords):
             raise TripUnknownError(table=table.name)
 
     def _replace(self, row: Any, key: tuple[str, ...], values: dict[str, Any]) -> None:
-        dialect = self._session.get_bind().dialect.name
-        statement = _replacing(dialect, _table(row), key, tuple(values))
-        self._session.connection().execute(statement, values)
+        write_later(self._session, _replacer(_table(row), key, tuple(values)), values)
+
+
+def _add_trips(session: Session, trips: list[dict[str, Any]]) -> None:
+    session.connection().execute(_ADDING_TRIP, trips)
+
+
+def _commit_batches(session: Session, committed: list[dict[str, Any]]) -> None:
+    session.connection().execute(_COMMITTING, committed)
+
+
+def _move_trips(session: Session, moved: list[dict[str, Any]]) -> None:
+    session.connection().execute(_MOVING, moved)
+
+
+@functools.cache
+def _replacer(
+    table: sa.Table, key: tuple[str, ...], names: tuple[str, ...]
+) -> Callable[[Session, list[dict[str, Any]]], None]:
+    """Writes rows, or what is new of those whose key is known, except what is not among ``names``."""
+
+    def write(session: Session, rows: list[dict[str, Any]]) -> None:
+        statement = _replacing(session.get_bind().dialect.name, table, key, names)
+        session.connection().execute(statement, rows)
+
+    return write
 
 
 @functools.cache
@@ -921,6 +976,18 @@ def _batch_values(batch: TrackBatchRecord) -> dict[str, Any]:
         "built": batch.built,
         "committed": batch.committed,
         "attestor": _party_text(batch.attestor),
+    }
+
+
+def _attestation_values(attestation: AttestationRecord) -> dict[str, Any]:
+    return {
+        "trip": attestation.trip,
+        "attestor": _party_text(attestation.attestor),
+        "verdict": attestation.verdict,
+        "root": attestation.root,
+        "findings": attestation.findings,
+        "queued": attestation.queued,
+        "attested": attestation.attested,
     }
 
 

@@ -243,6 +243,10 @@ class TrackingService:
         self._records.save_terminals([freed])
         return freed
 
+    def read_ahead(self, trips: Collection[TripId], terminals: Collection[str]) -> None:
+        """Reads what many events are about in few questions; a terminal's name may be none."""
+        self._records.read_ahead(trips, {jt808.normalised(one.strip()) for one in terminals})
+
     def _terminal_id(self, terminal: str) -> str:
         name = jt808.normalised(terminal.strip())
         if not TERMINAL_ID.fullmatch(name) or name == "0":
@@ -808,16 +812,15 @@ class TrackingService:
         event = occurred.event
         if self._records.find_trip(event.trip) is None:
             return
-        before = self._records.find_attestation(event.trip, event.attestor)
         at = int(occurred.at.timestamp())
-        self._records.save_attestation(
+        self._records.mark_attested(
             AttestationRecord(
                 trip=event.trip,
                 attestor=event.attestor,
                 verdict=event.verdict.name.lower(),
                 root=event.root,
                 findings=event.findings,
-                queued=at if before is None else before.queued,
+                queued=at,  # unless it was queued here
                 attested=at,
             )
         )

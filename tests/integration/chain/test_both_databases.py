@@ -7,6 +7,8 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 from sqlmodel import col, func, select
 
 from chain.abi import ContractCall
@@ -18,7 +20,8 @@ from chain.jobs import ChainLoop
 from chain.lease import LeaseLostError, WriterLease
 from chain.outbox import SqlOutbox
 from chain.ports import TransactionState
-from chain.tables import OutgoingTransactionRow
+from chain.storage import insert_later
+from chain.tables import CursorRow, OutgoingTransactionRow
 from tests.integration.chain.test_indexer import make, run, seen
 from tests.integration.chain.till import EVENTS, Desk, Paid, pay, times, total
 
@@ -41,6 +44,41 @@ def both(request, chain, tmp_path):
     made.deploy()
     yield made
     made.storage.close()
+
+
+def cursor(name, number):
+    at = dt.datetime(2026, 1, 26, tzinfo=dt.UTC)
+    return {"name": name, "block_number": number, "block_hash": "0x", "block_time": at}
+
+
+def test_what_is_kept_for_later_is_seen_by_every_question_and_goes_in_few_statements(storage):
+    told = []
+    event.listen(storage.engine, "before_cursor_execute", lambda *told_: told.append(told_[2]))
+    with storage.write() as session:
+        for number in range(5):
+            insert_later(session, CursorRow, cursor(f"c{number}", number), "name")
+        insert_later(session, CursorRow, cursor("c0", 9), "name")
+        assert session.get(CursorRow, "c4").block_number == 4
+        insert_later(session, CursorRow, cursor("c5", 5), "name")
+        table = CursorRow.__table__
+        assert len(session.execute(sa.select(table.c.name)).all()) == 6
+        insert_later(session, CursorRow, cursor("c6", 6), "name")
+    with storage.read() as session:
+        found = {row.name: row.block_number for row in session.exec(select(CursorRow))}
+    assert found == {f"c{number}": number for number in range(7)}
+    assert sum(text.startswith("INSERT") for text in told) == 3
+
+
+def test_what_is_kept_for_later_is_not_written_where_the_transaction_fails(storage):
+    def fail():
+        with storage.write() as session:
+            insert_later(session, CursorRow, cursor("c", 1), "name")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with storage.read() as session:
+        assert session.get(CursorRow, "c") is None
 
 
 def test_use_cases_that_race_for_one_key_leave_one_call(storage):
