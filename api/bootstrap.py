@@ -343,7 +343,7 @@ class Container:
             finance=FinanceService(
                 books=books,
                 outbox=outbox,
-                chain=contracts,
+                chain=ContractsOnChain(self.client, key_of=records.find_key),
                 clock=self.clock,
                 foreign=self._foreign,
             ),

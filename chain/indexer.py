@@ -13,13 +13,15 @@ the first one that differs is the same alarm.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 import structlog
-from sqlmodel import Session, col, delete, func, insert, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
 from chain.abi import Event, Occurred, address, hash32
 from chain.bindings.events import EVENTS
@@ -28,6 +30,7 @@ from chain.errors import ChainUnavailableError, DeepReorganisationError, WrongCh
 from chain.identity import remember_chain
 from chain.ids import Hash32
 from chain.ports import BlockRef
+from chain.storage import insert_into
 from chain.tables import BlockRow, ChainIdentityRow, CursorRow, EventLogRow, OwedLogRow
 from chain.wire import NodeError, raw_bytes
 
@@ -43,6 +46,32 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CURSOR = "projection"
+
+_BLOCKS: sa.Table = BlockRow.__table__  # type: ignore[attr-defined]  # every table class has it
+_CURSORS: sa.Table = CursorRow.__table__  # type: ignore[attr-defined]  # every table class has it
+# Asked in every round. A statement that is built once is not looked at again each time it is run.
+_ADD_BLOCKS = sa.insert(_BLOCKS)
+_ADD_LOGS = sa.insert(EventLogRow.__table__)  # type: ignore[attr-defined]  # every table class has it
+_TIP = select(BlockRow).order_by(col(BlockRow.number).desc()).limit(1)
+_TOP = sa.select(sa.func.max(_BLOCKS.c.number))
+_HANDLED = sa.select(_CURSORS.c.block_number).where(_CURSORS.c.name == CURSOR)
+_TURN = sa.select(col(ChainIdentityRow.id)).with_for_update()
+_STORED = (
+    sa.select(_BLOCKS)
+    .where(~_BLOCKS.c.is_handled, _BLOCKS.c.number <= sa.bindparam("up_to"))
+    .order_by(_BLOCKS.c.number)
+)
+_WAITING = _STORED.limit(1)
+_OWED = select(OwedLogRow).order_by(col(OwedLogRow.position))
+
+
+@functools.cache
+def _moving(dialect: str) -> Any:
+    """The statement that moves the cursor."""
+    insert = insert_into(dialect, _CURSORS)
+    anew = {name: insert.excluded[name] for name in ("block_number", "block_hash", "block_time")}
+    return insert.on_conflict_do_update(index_elements=["name"], set_=anew)
+
 
 Handler = Callable[[Session, Occurred[Any]], None]
 """Works on the session given; raises to stop the indexer at this block; may see an event again after
@@ -149,9 +178,9 @@ class Indexer:
         """
         done = Advance()
         with self._storage.read() as session:
-            tip = session.exec(select(BlockRow).order_by(col(BlockRow.number).desc())).first()
-            cursor = session.get(CursorRow, CURSOR)
-        done.handled = -1 if cursor is None else cursor.block_number
+            tip = session.exec(_TIP).first()
+            handled = session.execute(_HANDLED).scalar()
+        done.handled = -1 if handled is None else handled
         head, known = self._look(tip)
         done.head = head.number
         if self._observe is not None:
@@ -326,12 +355,12 @@ class Indexer:
         """Remembers blocks, and handles those deep enough in the same database transaction."""
         with self._storage.write_at_length() as session:
             self._take_turn(session)
-            top = session.exec(select(func.max(BlockRow.number))).one()
+            top = session.execute(_TOP).scalar()
             if top != (None if tip is None else tip.number):
                 return  # another worker was faster: the next round begins where it has come to
             self._handle_stored(session, up_to, done)
-            session.execute(
-                insert(BlockRow),
+            session.connection().execute(
+                _ADD_BLOCKS,
                 [
                     {
                         "number": one.block.number,
@@ -358,7 +387,7 @@ class Indexer:
                 for entry in one.logs
             ]
             if rows:
-                session.execute(insert(EventLogRow), rows)
+                session.connection().execute(_ADD_LOGS, rows)
             done.blocks += len(seen)
             self._handle_blocks(session, [one for one in seen if one.block.number <= up_to], done)
 
@@ -373,19 +402,15 @@ class Indexer:
     def _handle(self, up_to: int, done: Advance) -> None:
         """Handles stored blocks that have become deep enough."""
         with self._storage.read() as session:
-            waiting = session.exec(
-                select(func.count())
-                .select_from(BlockRow)
-                .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
-            ).one()
-        if waiting:
+            waiting = session.execute(_WAITING, {"up_to": up_to}).first()
+        if waiting is not None:
             with self._storage.write_at_length() as session:
                 self._take_turn(session)
                 self._handle_stored(session, up_to, done)
 
     def _take_turn(self, session: Session) -> None:
         """One indexer at a time: without it two workers would handle the same block."""
-        session.exec(select(col(ChainIdentityRow.id)).with_for_update()).all()
+        session.execute(_TURN).all()
 
     def _handle_stored(self, session: Session, up_to: int, done: Advance) -> None:
         blocks = _stored_blocks(session, up_to)
@@ -403,13 +428,8 @@ class Indexer:
     def _handle_blocks(self, session: Session, blocks: list[SeenBlock], done: Advance) -> None:
         if not blocks:
             return
-        owed = deque(
-            session.exec(
-                select(OwedLogRow)
-                .order_by(col(OwedLogRow.position))
-                .limit(sum(len(one.logs) for one in blocks))
-            ).all()
-        )
+        logs = sum(len(one.logs) for one in blocks)
+        owed: deque[OwedLogRow] = deque(session.exec(_OWED.limit(logs)) if logs else ())
         occurred: list[Occurred[Any]] = []
         for one in blocks:
             for entry in one.logs:
@@ -425,11 +445,13 @@ class Indexer:
             self._dispatch(session, occurred)
         last = blocks[-1].block
         done.handled = last.number
-        session.merge(
-            CursorRow(
-                name=CURSOR, block_number=last.number, block_hash=last.hash, block_time=last.at
-            )
-        )
+        cursor = {
+            "name": CURSOR,
+            "block_number": last.number,
+            "block_hash": last.hash,
+            "block_time": last.at,
+        }
+        session.execute(_moving(session.get_bind().dialect.name), cursor)
 
     def _match(self, session: Session, block: BlockRef, entry: Log, owed: OwedLogRow) -> None:
         """A log that was handled before the local node lost it."""
@@ -471,11 +493,7 @@ class Indexer:
 
 def _stored_blocks(session: Session, up_to: int) -> list[SeenBlock]:
     """Blocks read before and not handled yet, up to one, with their logs."""
-    blocks = session.exec(
-        select(BlockRow)
-        .where(~col(BlockRow.is_handled), col(BlockRow.number) <= up_to)
-        .order_by(col(BlockRow.number))
-    ).all()
+    blocks = session.execute(_STORED, {"up_to": up_to}).all()
     if not blocks:
         return []
     logs: dict[int, list[Log]] = {}

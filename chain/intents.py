@@ -6,6 +6,7 @@ writes them back by number, many in one statement.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -116,46 +117,74 @@ def require_move(key: str, current: TransactionState, wanted: TransactionState) 
         )
 
 
+# Asked in every round. A statement that is built once is not looked at again each time it is run.
+_SIGNER = ROWS.c.signer == sa.bindparam("signer_")
+_SINGLE = ROWS.c.carrier_id.is_(None)
+_MEMBERS = ROWS.alias("members")
+_LIVE = _INTENT.where(
+    _SIGNER,
+    ROWS.c.state.in_([TransactionState.SENT.value, TransactionState.MINED.value]),
+    _SINGLE,
+).order_by(ROWS.c.nonce)
+_IN_BLOCKS = _INTENT.where(_SIGNER, ROWS.c.block_hash.is_not(None), _SINGLE).order_by(
+    ROWS.c.block_number.desc(), ROWS.c.block_position.desc()
+)
+_NEWEST = _IN_BLOCKS.limit(1)
+_QUEUED = (
+    _INTENT.where(_SIGNER, ROWS.c.state == TransactionState.QUEUED.value, _SINGLE)
+    .order_by(ROWS.c.id)
+    .limit(sa.bindparam("most"))
+)
+_STRANDED = _INTENT.where(
+    ROWS.c.id.in_(
+        sa.select(_MEMBERS.c.carrier_id).where(
+            _MEMBERS.c.signer == sa.bindparam("signer_"),
+            _MEMBERS.c.state == TransactionState.SENT.value,
+            _MEMBERS.c.carrier_id.is_not(None),
+        )
+    ),
+    ROWS.c.state.in_([TransactionState.REVERTED.value, TransactionState.DROPPED.value]),
+)
+_TRIES = _ATTEMPT.where(
+    ATTEMPTS.c.outgoing_id.in_(sa.bindparam("numbers", expanding=True))
+).order_by(ATTEMPTS.c.signed_at)
+_LAST_NONCE = sa.select(sa.func.max(ROWS.c.nonce)).where(_SIGNER)
+_WAITING = (
+    sa.select(sa.func.count())
+    .select_from(ROWS)
+    .where(
+        _SIGNER,
+        ROWS.c.state.in_([TransactionState.QUEUED.value, TransactionState.SENT.value]),
+    )
+)
+_STATES = (
+    sa.select(ROWS.c.id, ROWS.c.state)
+    .where(ROWS.c.id.in_(sa.bindparam("numbers", expanding=True)))
+    .with_for_update()
+)
+
+
 def read_held(session: Session, signer: Address) -> Held:
     """What a key has under way."""
-    live = _list(
-        session,
-        _INTENT.where(
-            ROWS.c.signer == signer,
-            ROWS.c.state.in_([TransactionState.SENT.value, TransactionState.MINED.value]),
-            ROWS.c.carrier_id.is_(None),
-        ).order_by(ROWS.c.nonce),
-    )
+    live = _list(session, _LIVE, signer_=signer)
     sent = [one for one in live if one.state is TransactionState.SENT]
     return Held(
-        newest=next(iter(list_in_blocks(session, signer, limit=1)), None),
+        newest=next(iter(_list(session, _NEWEST, signer_=signer)), None),
         sent=sent,
         mined=[one for one in live if one.state is TransactionState.MINED],
         attempts=read_attempts(session, [one.id for one in sent]),
-        stranded=_list_stranded(session, signer),
+        stranded=_list(session, _STRANDED, signer_=signer),
     )
 
 
-def list_in_blocks(session: Session, signer: Address, *, limit: int | None = None) -> list[Intent]:
+def list_in_blocks(session: Session, signer: Address) -> list[Intent]:
     """Rows that stand in blocks, the highest first."""
-    query = _INTENT.where(
-        ROWS.c.signer == signer, ROWS.c.block_hash.is_not(None), ROWS.c.carrier_id.is_(None)
-    ).order_by(ROWS.c.block_number.desc(), ROWS.c.block_position.desc())
-    return _list(session, query if limit is None else query.limit(limit))
+    return _list(session, _IN_BLOCKS, signer_=signer)
 
 
 def list_queued(session: Session, signer: Address, limit: int) -> list[Intent]:
     """What waits for a nonce, oldest first."""
-    return _list(
-        session,
-        _INTENT.where(
-            ROWS.c.signer == signer,
-            ROWS.c.state == TransactionState.QUEUED.value,
-            ROWS.c.carrier_id.is_(None),
-        )
-        .order_by(ROWS.c.id)
-        .limit(limit),
-    )
+    return _list(session, _QUEUED, signer_=signer, most=limit)
 
 
 def find_intent(session: Session, key: str) -> Intent | None:
@@ -175,8 +204,7 @@ def read_attempts(session: Session, numbers: Collection[int]) -> dict[int, list[
     """Everything signed for rows, oldest first."""
     found: dict[int, list[Attempt]] = {}
     if numbers:
-        query = _ATTEMPT.where(ATTEMPTS.c.outgoing_id.in_(numbers)).order_by(ATTEMPTS.c.signed_at)
-        for row in session.execute(query):
+        for row in session.execute(_TRIES, {"numbers": list(numbers)}):
             attempt = Attempt(*row)
             found.setdefault(attempt.outgoing_id, []).append(attempt)
     return found
@@ -190,8 +218,7 @@ def read_raws(session: Session, hashes: Collection[str]) -> dict[str, bytes]:
 
 def last_nonce(session: Session, signer: Address) -> int:
     """The highest nonce a key has given out; -1 before the first."""
-    query = sa.select(sa.func.max(ROWS.c.nonce)).where(ROWS.c.signer == signer)
-    found = session.execute(query).scalar()
+    found = session.execute(_LAST_NONCE, {"signer_": signer}).scalar()
     return -1 if found is None else int(found)
 
 
@@ -203,15 +230,7 @@ def held_nonces(session: Session, signer: Address, least: int) -> set[int]:
 
 def count_waiting(session: Session, signer: Address) -> int:
     """Rows queued or sent."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(ROWS)
-        .where(
-            ROWS.c.signer == signer,
-            ROWS.c.state.in_([TransactionState.QUEUED.value, TransactionState.SENT.value]),
-        )
-    )
-    return int(session.execute(query).scalar_one())
+    return int(session.execute(_WAITING, {"signer_": signer}).scalar_one())
 
 
 def lock_states(session: Session, numbers: Iterable[int]) -> dict[int, TransactionState]:
@@ -219,12 +238,8 @@ def lock_states(session: Session, numbers: Iterable[int]) -> dict[int, Transacti
     wanted = list(numbers)
     found: dict[int, TransactionState] = {}
     for at in range(0, len(wanted), 500):
-        query = (
-            sa.select(ROWS.c.id, ROWS.c.state)
-            .where(ROWS.c.id.in_(wanted[at : at + 500]))
-            .with_for_update()
-        )
-        found.update((row.id, TransactionState(row.state)) for row in session.execute(query))
+        some = session.execute(_STATES, {"numbers": wanted[at : at + 500]})
+        found.update((row.id, TransactionState(row.state)) for row in some)
     return found
 
 
@@ -269,9 +284,14 @@ def write_changes(session: Session, changes: Mapping[int, Mapping[str, Any]]) ->
             {"row_id": number, **{f"new_{name}": values[name] for name in names}}
         )
     for names, rows in by_columns.items():
-        values = {name: sa.bindparam(f"new_{name}", type_=ROWS.c[name].type) for name in names}
-        statement = sa.update(ROWS).where(ROWS.c.id == sa.bindparam("row_id")).values(**values)
-        session.connection().execute(statement, rows)
+        session.connection().execute(_changing(names), rows)
+
+
+@functools.cache
+def _changing(names: tuple[str, ...]) -> sa.Update:
+    """The statement that sets these columns of a row."""
+    values = {name: sa.bindparam(f"new_{name}", type_=ROWS.c[name].type) for name in names}
+    return sa.update(ROWS).where(ROWS.c.id == sa.bindparam("row_id")).values(**values)
 
 
 def write_members(session: Session, changes: Mapping[int, Mapping[str, Any]]) -> None:
@@ -310,23 +330,9 @@ def free_members(session: Session, carriers: Sequence[int], *, is_alone: bool) -
     return int(found.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
 
 
-def _list(session: Session, query: sa.Select[Any]) -> list[Intent]:
+def _list(session: Session, query: sa.Select[Any], **values: Any) -> list[Intent]:
     found = []
-    for row in session.execute(query):
+    for row in session.execute(query, values):
         number, key, state, *rest = row
         found.append(Intent(number, key, TransactionState(state), *rest))
     return found
-
-
-def _list_stranded(session: Session, signer: Address) -> list[Intent]:
-    members = ROWS.alias("members")
-    holding = sa.select(members.c.carrier_id).where(
-        members.c.signer == signer,
-        members.c.state == TransactionState.SENT.value,
-        members.c.carrier_id.is_not(None),
-    )
-    states = (TransactionState.REVERTED, TransactionState.DROPPED)
-    return _list(
-        session,
-        _INTENT.where(ROWS.c.id.in_(holding), ROWS.c.state.in_([one.value for one in states])),
-    )

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from chain.storage import Storage
 
 
+_LEASES: sa.Table = WriterLeaseRow.__table__  # type: ignore[attr-defined]  # SQLModel sets it
+_FENCE = (
+    sa.update(_LEASES)
+    .where(
+        _LEASES.c.signer == sa.bindparam("signer_"),
+        _LEASES.c.holder == sa.bindparam("holder_"),
+        _LEASES.c.token == sa.bindparam("token_"),
+    )
+    .values(until=sa.bindparam("until"))
+)
+
+
 class LeaseLostError(ChainError):
     """Another writer has taken over this key; this one must not sign."""
 
@@ -81,13 +93,13 @@ class WriterLease:
             LeaseLostError: it is not.
         """
         found = session.execute(
-            update(WriterLeaseRow)
-            .where(
-                col(WriterLeaseRow.signer) == self._signer,
-                col(WriterLeaseRow.holder) == self.holder,
-                col(WriterLeaseRow.token) == self._token,
-            )
-            .values(until=self._clock.now() + self._length)
+            _FENCE,
+            {
+                "signer_": self._signer,
+                "holder_": self.holder,
+                "token_": self._token,
+                "until": self._clock.now() + self._length,
+            },
         )
         if found.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             self._token = None

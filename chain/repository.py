@@ -36,6 +36,12 @@ _INTEGERS = (
 )  # fmt: skip
 
 
+_KEY_OF = sa.select(col(PartyRow.key)).where(
+    col(PartyRow.party_id) == sa.bindparam("party"),
+    col(PartyRow.stage) == PartyStage.REGISTERED.value,
+)
+
+
 class SqlRecords:
     """The rows of one database transaction."""
 
@@ -44,7 +50,7 @@ class SqlRecords:
         # waybills are asked for by id many times within one database transaction
         self._known: dict[str, WaybillRow] = {}
         self._parties: dict[PartyId, PartyRow] = {}
-        self._trips: dict[TripId, TripRow] = {}
+        self._trips: dict[TripId, TripRow | None] = {}  # None where there is none
         self._leaves: dict[TripId, WaybillRow] = {}
 
     def read_ahead(self, waybills: Collection[str], trips: Collection[str]) -> None:
@@ -62,6 +68,7 @@ class SqlRecords:
         self._read_paths({*waybills, *(row.waybill_id for row in self._leaves.values())})
         named = {row.trip_id for row in self._known.values() if row.trip_id}
         for some in _pieces({*trips, *named}):
+            self._trips |= {TripId(one): None for one in some if one not in self._trips}
             for trip in self._session.exec(select(TripRow).where(col(TripRow.trip_id).in_(some))):
                 self._trips[TripId(trip.trip_id)] = trip
 
@@ -84,6 +91,10 @@ class SqlRecords:
             return None
         self._parties[party] = row  # a session forgets what nobody holds
         return _party(row)
+
+    def find_key(self, party: PartyId) -> Address | None:
+        """The present key of a registered party."""
+        return self._session.execute(_KEY_OF, {"party": str(party)}).scalar_one_or_none()
 
     def find_party_by_key(self, key: Address) -> Party | None:
         """The party that a key speaks for."""
@@ -301,7 +312,7 @@ class SqlRecords:
 
     def find_trip(self, trip: TripId) -> HeldTrip | None:
         """A trip by its id."""
-        row = self._trips.get(trip) or self._session.get(TripRow, trip)
+        row = self._trips[trip] if trip in self._trips else self._session.get(TripRow, trip)
         return None if row is None else held_trip(row)
 
     def list_trips(self, *, limit: int = 1000, after: str = "") -> list[HeldTrip]:

@@ -62,9 +62,19 @@ class Progress:
     problems: list[str] = field(default_factory=list)
 
     @property
+    def landed(self) -> int:
+        """Transactions found in blocks, and calls refused."""
+        return self.mined + self.refused
+
+    @property
+    def changed(self) -> int:
+        """Rows that were changed after they were signed."""
+        return self.landed + self.final + self.returned
+
+    @property
     def moved(self) -> bool:
         """True if anything changed, so that another round at once is worthwhile."""
-        return bool(self.signed or self.mined or self.final or self.refused or self.returned)
+        return bool(self.signed or self.changed)
 
 
 class LocalControl(Protocol):

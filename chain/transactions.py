@@ -546,10 +546,12 @@ class TransactionWriter:
 
     def _await_blocks(self, done: Progress) -> None:
         """Where blocks come at once, the landing is seen in this round."""
+        held = self._settler.read()
         for pause in (0.0, 0.004, 0.008, 0.016, 0.032):
             time.sleep(pause)
-            before = done.mined + done.refused
-            held = self._settler.read()
+            landed, changed = done.landed, done.changed
             left = self._settler.settle(held, self._settler.look(held), done)
-            if done.mined + done.refused > before and not left:
+            if done.landed > landed and not left:
                 return
+            if done.changed > changed:
+                held = self._settler.read()
