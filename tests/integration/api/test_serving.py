@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.app import create_app
 from api.patience import Patience, PatientProtocol
-from api.processes import proxies_of
+from api.serving import proxies_of
 from tests.integration.api.people import PASSWORD, open_account
 
 ROOT = Path(__file__).resolve().parents[3]
