@@ -75,8 +75,8 @@ class SqlAdvances(SqlRows):
         self._read_payees([AdvanceId(advance) for advance in rows])
         for some in batches({row.waybill for row in rows.values()} - self._receivables.keys()):
             self._receivables |= dict.fromkeys(some)
-            query = select(ReceivableRow).where(col(ReceivableRow.waybill).in_(some))
-            self._receivables |= {row.waybill: row for row in self._session.exec(query)}
+            owed = select(ReceivableRow).where(col(ReceivableRow.waybill).in_(some))
+            self._receivables |= {one.waybill: one for one in self._session.exec(owed)}
         return [advance_of(row) for row in rows.values()]
 
     def save_advance(self, advance: AdvanceRecord) -> None:
