@@ -5,6 +5,7 @@ import datetime as dt
 import json
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,18 @@ def test_only_rules_of_the_stage_are_asked():
     found = decide(forest(rule()), {"n": 11}, stage=Stage.ADMIT, subject="x", at=AT)
     assert found.verdict is Verdict.APPROVE
     assert json.loads(found.record)["answers"] == []
+
+
+@given(
+    st.integers(-(2**53), 2**53).map(lambda n: max(-(2**53) + 1, min(2**53 - 1, n))),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_a_record_is_in_the_canonical_form_whatever_it_is_about(number, subject):
+    made = decide(
+        forest(rule(), rule("other", when="n < 5", cases=[{"given": {"n": 1}, "expect": "hit"}, {"given": {"n": 9}, "expect": "miss"}])),
+        {"n": number}, stage=Stage.RELEASE, subject=subject, at=AT, asked_fen=7,
+    )  # fmt: skip
+    assert made.record == rfc8785.dumps(json.loads(made.record))
 
 
 @given(st.one_of(st.none(), st.integers(0, 30)))
