@@ -8,6 +8,7 @@ the judge itself on every fix received, so that both always agree in the end.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tracking.judge import OtherTrack, judge
 from tracking.policy import default_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tracking.fix import Fix
     from tracking.plan import Gate, Plan
@@ -79,7 +80,8 @@ class LiveTrip:
         self._width = float(plan.corridor_m)
         self._middle = (float(corridor.lon.min()) + float(corridor.lon.max())) / 2.0
         self._fixes: list[Fix] = []
-        self._rings: dict[Gate, list[tuple[float, float]]] = {}
+        self._loading = _Place(plan.loading, self._project)
+        self._unloading = _Place(plan.unloading, self._project)
         self._time: int | None = None
         self._place = (0.0, 0.0)
         self._segment = 0
@@ -239,8 +241,8 @@ class LiveTrip:
             scale,
             done_m=self._done,
             left_m=self._length - self._done,
-            to_gate_m=self._to_gate_m(place),
-            in_gate=self._loaded or self._inside(self.plan.loading, place),
+            to_gate_m=self._unloading.off_m(place),
+            in_gate=self._loaded or self._loading.holds(place),
         )
         self._standing.take(spot, alerts)
         if self._departed is not None:
@@ -255,15 +257,6 @@ class LiveTrip:
         elif late < 0:
             self._told.discard("eta_miss")
 
-    def _to_gate_m(self, place: tuple[float, float, float]) -> float:
-        """About how far the edge of the unloading place is; of a polygon its nearest corner."""
-        x, y, scale = place
-        gate = self.plan.unloading
-        if self._inside(gate, place):
-            return 0.0
-        nearest = min(math.hypot(x - a, y - b) for a, b in self._rings[gate]) / scale
-        return max(0.0, nearest - gate.radius_m)
-
     def _project(self, lon: float, lat: float) -> tuple[float, float, float]:
         """Ellipsoidal Mercator metres as the corridor has them, and the scale there."""
         lon += 360.0 * round((self._middle - lon) / 360.0)
@@ -275,28 +268,34 @@ class LiveTrip:
 
     def _follow(self, x: float, y: float, scale: float, moved: float) -> None:
         """Moves the pointer to the pass of the road that agrees best with the way driven."""
-        low, high = self._done - 150.0 - moved, self._done + 1.5 * moved + 400.0
-        along, xs, ys = self._along, self._x, self._y
-        start = self._segment
-        while start > 0 and along[start] > low:
-            start -= 1
-        best, best_at, best_off, best_segment = math.inf, self._done, math.inf, start
-        segment, last = start, len(along) - 2
-        while segment <= last and along[segment] <= high:
-            ax, ay = xs[segment], ys[segment]
-            dx, dy = xs[segment + 1] - ax, ys[segment + 1] - ay
-            square = dx * dx + dy * dy
-            part = ((x - ax) * dx + (y - ay) * dy) / square if square > 0 else 0.0
-            part = 0.0 if part < 0.0 else min(part, 1.0)
-            off = math.hypot(x - ax - part * dx, y - ay - part * dy) / scale
-            at = along[segment] + part * (along[segment + 1] - along[segment])
-            ahead = at - self._done
-            cost = (off / 30.0) ** 2 + abs(ahead - moved) / 100.0 + (2.0 if ahead < -30.0 else 0.0)
-            if off > self._width:
-                cost += 1e6 + off
-            if cost < best:
-                best, best_at, best_off, best_segment = cost, at, off, segment
-            segment += 1
+        done, along, xs, ys, width = self._done, self._along, self._x, self._y, self._width
+        low, high, aim = done - 150.0 - moved, done + 1.5 * moved + 400.0, done + moved
+        last = len(along) - 2
+        middle = min(max(bisect_right(along, aim) - 1, 0), last)
+        best, best_at, best_off, best_segment = math.inf, done, math.inf, middle
+        # From the aim forwards, then backwards, until what is left lies too far to be better.
+        ways = ((range(middle, last + 1), 0, 1.0), (range(middle - 1, -1, -1), 1, -1.0))
+        for segments, near, sign in ways:
+            for segment in segments:
+                begins = along[segment + near]
+                if sign * (begins - aim) > 100.0 * best or (
+                    begins > high if sign > 0 else begins <= low
+                ):
+                    break
+                ax, ay = xs[segment], ys[segment]
+                dx, dy = xs[segment + 1] - ax, ys[segment + 1] - ay
+                square = dx * dx + dy * dy
+                part = ((x - ax) * dx + (y - ay) * dy) / square if square > 0 else 0.0
+                part = 0.0 if part < 0.0 else min(part, 1.0)
+                off = math.hypot(x - ax - part * dx, y - ay - part * dy) / scale
+                at = along[segment] + part * (along[segment + 1] - along[segment])
+                ahead = at - done
+                cost = abs(ahead - moved) / 100.0  # alone no more than the whole: see the break
+                cost = (off / 30.0) ** 2 + cost + (2.0 if ahead < -30.0 else 0.0)
+                if off > width:
+                    cost += 1e6 + off
+                if cost < best or (cost == best and segment < best_segment):
+                    best, best_at, best_off, best_segment = cost, at, off, segment
         if best_off > self._width:
             found = self._corridor.nearest_after(x, y, scale, self._done)
             if found is not None:
@@ -355,7 +354,7 @@ class LiveTrip:
         loading, unloading = self.plan.loading, self.plan.unloading
         start = 2.0 * max(loading.radius_m, 100) + self._width
         if self._departed is None or self._done <= start:
-            inside = self._done <= start and self._inside(loading, spot)
+            inside = self._done <= start and self._loading.holds(spot)
             if inside and not self._loaded:
                 self._loaded, self._departed = True, None
                 alerts.append(Alert("loading_reached", Severity.INFO, time))
@@ -368,7 +367,7 @@ class LiveTrip:
         near_end = (
             left <= self._length / 10 or left <= 2.0 * max(unloading.radius_m, 100) + self._width
         )
-        if self._arrived is None and near_end and self._inside(unloading, spot):
+        if self._arrived is None and near_end and self._unloading.holds(spot):
             self._arrived = time
             alerts.append(Alert("arrived", Severity.INFO, time))
 
@@ -378,17 +377,30 @@ class LiveTrip:
             return max(_LEAST_PACE_M_S, (to_m - from_m) / (end - begin))
         return _TYPICAL_PACE_M_S
 
-    def _inside(self, gate: Gate, spot: tuple[float, float, float]) -> bool:
-        """Whether a place (Mercator metres and scale) is inside a gate."""
+
+class _Place:
+    """A gate in Mercator metres, asked for every fix."""
+
+    def __init__(self, gate: Gate, project: Callable[[float, float], tuple[float, ...]]) -> None:
+        self._ring = [project(*one)[:2] for one in gate.polygon or ((gate.lon, gate.lat),)]
+        self._radius_m = gate.radius_m
+
+    def holds(self, spot: tuple[float, float, float]) -> bool:
+        """Whether a place (Mercator metres and scale) is inside."""
         x, y, scale = spot
-        ring = self._rings.get(gate)
-        if ring is None:
-            corners = gate.polygon or ((gate.lon, gate.lat),)
-            ring = self._rings[gate] = [self._project(lon, lat)[:2] for lon, lat in corners]
+        ring = self._ring
         if len(ring) == 1:
-            return math.hypot(x - ring[0][0], y - ring[0][1]) <= gate.radius_m * scale
+            return math.hypot(x - ring[0][0], y - ring[0][1]) <= self._radius_m * scale
         inside = False
         for (ax, ay), (bx, by) in zip(ring, (*ring[1:], ring[0]), strict=True):
             if (ay > y) != (by > y) and x < (bx - ax) * (y - ay) / (by - ay) + ax:
                 inside = not inside
         return inside
+
+    def off_m(self, spot: tuple[float, float, float]) -> float:
+        """About how far its edge is, 0 inside; of a polygon its nearest corner."""
+        if self.holds(spot):
+            return 0.0
+        x, y, scale = spot
+        nearest = min([math.hypot(x - a, y - b) for a, b in self._ring]) / scale
+        return max(0.0, nearest - self._radius_m)
