@@ -267,6 +267,7 @@ ON: Mapping[type[Event], tuple[UseCase, ...]] = {
     # lines
     events.LineOpened: (lambda to, seen: to.finance.on_line_opened(seen),),
     events.LineChanged: (lambda to, seen: to.finance.on_line_changed(seen),),
+    events.LineRuleSet: (lambda to, seen: to.finance.on_line_rule_set(seen),),
     events.VaultMoved: (lambda to, seen: to.finance.on_vault_moved(seen),),
     events.LineReserved: (lambda to, seen: to.finance.on_line_reserved(seen),),
     events.LineReserveVoided: (lambda to, seen: to.finance.on_line_reserve_voided(seen),),

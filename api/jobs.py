@@ -222,6 +222,17 @@ def close_days(container: Container) -> int:
     )
 
 
+def approve_by_rules(container: Container) -> int:
+    """Sends the approvals that lenders' rules cover by now; how many."""
+    with container.read() as services:
+        if not services.books.list_ruled(container.clock.now(), limit=1):
+            return 0
+    with container.write() as services:
+        sent = services.finance.approve_by_rules()
+    _log.info("approved_by_rule", sent=sent)
+    return sent
+
+
 def free_stale_holds(container: Container) -> int:
     """Gives back headroom held by requests that came to nothing; how many."""
     with container.write() as services:
@@ -335,6 +346,7 @@ JOBS = (
     Job("close days", 60.0, close_days),
     Job("send webhooks", 1.0, send_webhooks),
     Job("carry out jobs", 1.0, carry_out),
+    Job("approve by rule", 1.0, approve_by_rules),
     Job("free stale holds", 60.0, free_stale_holds),
     Job("fill boards", 3600.0, fill_boards),
     Job("prepare days", 600.0, prepare_days),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 BEIJING_OFFSET_S = 8 * 3600
 
+LAST_INSTANT = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
+"""Past this no calendar here can name a day in every time zone."""
+
 
 class Clock(Protocol):
     """Gives the present instant, tz-aware, UTC."""
@@ -119,6 +122,14 @@ def require_utc(at: dt.datetime) -> dt.datetime:
     if at.tzinfo is None:
         raise ValueError("an instant needs a time zone")
     return at.astimezone(dt.UTC)
+
+
+def instant_of(seconds: int) -> dt.datetime:
+    """The instant of a contract's second; what lies past year 9999 (a term that never ends) is LAST_INSTANT.
+
+    Contracts take any 64 bits for a term: an event that names none of our years must not stop who reads it.
+    """
+    return dt.datetime.fromtimestamp(min(seconds, int(LAST_INSTANT.timestamp())), dt.UTC)
 
 
 def rfc3339(at: dt.datetime) -> str:

@@ -106,6 +106,7 @@ class SqlAdvances(SqlRows):
             "form": dict(advance.form),
             "submitted_at": advance.submitted_at,
             "requested_at": advance.requested_at,
+            "acknowledged_at": advance.acknowledged_at,
             "released_at": advance.released_at,
             "closed_at": advance.closed_at,
         }
@@ -397,6 +398,7 @@ def advance_of(row: AdvanceRow) -> AdvanceRecord:
         reason=row.reason,
         form=row.form,
         requested_at=row.requested_at,
+        acknowledged_at=row.acknowledged_at,
         released_at=row.released_at,
         closed_at=row.closed_at,
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from chain.clock import beijing_day
+from chain.clock import beijing_day, instant_of
 from finance.advance import AdvanceState, EventKind
 from finance.audit import CUSTODIAN, book_of, token_account
 from finance.day_end import accrue_days
@@ -59,7 +58,7 @@ class HearingUseCases(MoneyUseCases):
                 self._get_line(event.line),
                 limit_fen=event.limit,
                 frozen=event.frozen,
-                valid_until=dt.datetime.fromtimestamp(event.valid_until, dt.UTC),
+                valid_until=instant_of(event.valid_until),
             )
         )
 
@@ -137,6 +136,7 @@ class HearingUseCases(MoneyUseCases):
     def on_debt_acknowledged(self, seen: Occurred[events.DebtAcknowledged]) -> None:
         """The debtor was notified and will pay the collection account only."""
         record = self._get_advance(seen.event.advance)
+        self._books.save_advance(replace(record, acknowledged_at=seen.at))
         receivable = self._books.find_receivable(record.waybill)
         if receivable is not None:
             self._books.save_receivable(
@@ -155,7 +155,7 @@ class HearingUseCases(MoneyUseCases):
         """The lender has approved: cash locked, receivable pledged, payees frozen."""
         event = seen.event
         record = self._get_advance(event.advance)
-        until = dt.datetime.fromtimestamp(event.approved_until, dt.UTC)
+        until = instant_of(event.approved_until)
         self._release_hold(record)
         freed = replace(record, held_fen=0, approved_until=until)
         self._move(freed, AdvanceState.APPROVED)

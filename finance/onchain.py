@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from chain.bindings.credit_facility import CreditFacility
@@ -12,7 +11,7 @@ from chain.bindings.freight_advance import FreightAdvance
 from chain.bindings.party_registry import PartyRegistry
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.waybill_registry import WaybillRegistry
-from chain.clock import beijing_day
+from chain.clock import beijing_day, instant_of
 from chain.errors import InvalidValueError, SignatureRefusedError
 from chain.ids import AdvanceId, Hash32
 from chain.typed_data import recover_digest, typed_digest
@@ -91,7 +90,7 @@ class ContractsOnChain:
             reserved_fen=reserved,
             drawn_fen=drawn,
             line_frozen=frozen,
-            line_valid_until=dt.datetime.fromtimestamp(valid_until, dt.UTC),
+            line_valid_until=instant_of(valid_until),
             receivable_fen=min(share, _owed(waybill)),
             debtor=waybill.issuer,
             debtor_signed=not waybill.declared,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chain.ports import BlockRef
     from finance.accrual import Charges
     from finance.advance import AdvanceEvent, AdvanceState
+    from finance.approval_rule import LineRule
     from finance.audit import ChainFacts
     from finance.fund_flows import FundFlow
     from finance.ledger import Entry
@@ -79,6 +80,28 @@ class Books(Protocol):
 
     def unhold(self, line: LineId, amount: int) -> None:
         """Gives a claim back."""
+        ...
+
+    # -- lenders' rules
+
+    def save_rule(self, rule: LineRule) -> None:
+        """Writes the rule of a line in place of the one before."""
+        ...
+
+    def list_rules(self, lines: Collection[LineId]) -> dict[LineId, LineRule]:
+        """The rules of some lines; a line that never had one is left out."""
+        ...
+
+    def list_ruled(self, now: dt.datetime, *, limit: int) -> list[AdvanceRecord]:
+        """Advances agreed to by all and covered by their line's rule, whose turn it is; oldest first."""
+        ...
+
+    def count_rule_tries(self, advance: AdvanceId) -> int:
+        """How often an approval by rule was sent for an advance."""
+        ...
+
+    def save_rule_try(self, advance: AdvanceId, *, tries: int, next_at: dt.datetime) -> None:
+        """Keeps how often an approval by rule was sent, and when the advance is looked at again."""
         ...
 
     # -- decisions

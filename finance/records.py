@@ -150,6 +150,7 @@ class AdvanceRecord:
     reason: str = ""
     form: Mapping[str, Any] = field(default_factory=dict)
     requested_at: dt.datetime | None = None
+    acknowledged_at: dt.datetime | None = None
     released_at: dt.datetime | None = None
     closed_at: dt.datetime | None = None
 

@@ -16,6 +16,7 @@ from finance.records import (
     PayeeState,
 )
 from finance.rows import table_of
+from finance.rule_rows import SqlRules
 from finance.tables import (
     AdvanceEventRow,
     AdvanceRow,
@@ -23,6 +24,7 @@ from finance.tables import (
     DayEndRow,
     JournalEntryRow,
     JournalLineRow,
+    LineRuleRow,
     LoanDayRow,
     PayeeRow,
     ReceivableRow,
@@ -31,7 +33,9 @@ from finance.tables import (
 from finance.watch_rows import SqlWatch
 
 
-class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks, SqlFundFlows):
+class SqlBooks(
+    SqlLines, SqlAdvances, SqlRules, SqlJournal, SqlDays, SqlWatch, SqlLinks, SqlFundFlows
+):
     """``finance.ports.Books`` on SQLite and PostgreSQL; one object serves one transaction."""
 
     def forget_projection(self) -> None:
@@ -45,6 +49,7 @@ class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks, S
             AdvanceEventRow,
             SettlementRow,
             ReceivableRow,
+            LineRuleRow,
             LoanDayRow,
             DayEndRow,
         ):
@@ -65,6 +70,7 @@ class SqlBooks(SqlLines, SqlAdvances, SqlJournal, SqlDays, SqlWatch, SqlLinks, S
                 approved_until=None,
                 reason="",
                 requested_at=None,
+                acknowledged_at=None,
                 released_at=None,
                 closed_at=None,
             )

@@ -7,6 +7,7 @@ on chain, and the books, move in the ``on_`` methods alone, which ``api.flow`` c
 from __future__ import annotations
 
 from finance.applications import ApplicationUseCases
+from finance.approving import ApprovingUseCases
 from finance.asking import AskingUseCases, PreparedAdvance
 from finance.hearing import HearingUseCases
 from finance.lines import LineUseCases
@@ -18,6 +19,7 @@ class FinanceService(
     LineUseCases,
     ApplicationUseCases,
     AskingUseCases,
+    ApprovingUseCases,
     RunningUseCases,
     LookingUseCases,
     HearingUseCases,

@@ -74,6 +74,34 @@ class CreditLineRow(Row, table=True):
     opened_at: dt.datetime | None = None
 
 
+class LineRuleRow(Row, table=True):
+    """The lender's rule on a line as the chain last said: what is approved without another word of his."""
+
+    __tablename__ = "line_rule"
+    __table_args__ = (
+        sa.CheckConstraint("most_fen >= 0", name="most"),
+        sa.CheckConstraint("valid_for_s >= 0", name="valid_for"),
+    )
+
+    line: str = Field(max_length=HASH, foreign_key="credit_line.line", primary_key=True)
+    debtor: str = Field(default="", max_length=PARTY)
+    """Empty for any."""
+    most_fen: int = Field(sa_type=BIG)
+    until: dt.datetime
+    valid_for_s: int = Field(sa_type=BIG)
+    set_at: dt.datetime
+
+
+class RuleTryRow(Row, table=True):
+    """How often an approval by rule was sent for an advance, and when it is looked at again."""
+
+    __tablename__ = "rule_try"
+
+    advance: str = Field(max_length=HASH, foreign_key="advance.advance", primary_key=True)
+    tries: int
+    next_at: dt.datetime
+
+
 class RiskDecisionRow(Row, table=True):
     """A decision and the bytes that replay it; never changed."""
 
@@ -145,6 +173,7 @@ class AdvanceRow(Row, table=True):
     form: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
     submitted_at: dt.datetime = Field(index=True)
     requested_at: dt.datetime | None = None
+    acknowledged_at: dt.datetime | None = None
     released_at: dt.datetime | None = None
     closed_at: dt.datetime | None = None
 

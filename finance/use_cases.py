@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chain.abi import json_value
+from chain.clock import instant_of
 from chain.errors import InvalidValueError, SignatureRefusedError
 from chain.ids import AdvanceId, Hash32, LineId, PartyId
 from chain.typed_data import struct_hash
@@ -172,7 +173,7 @@ class MoneyUseCases:
             borrower=form.borrower,
             state=state,
             limit_fen=form.limit,
-            valid_until=dt.datetime.fromtimestamp(form.valid_until, dt.UTC),
+            valid_until=instant_of(form.valid_until),
             terms=Terms(
                 rate_ppm=form.rate_ppm,
                 penalty_ppm=form.penalty_ppm,

@@ -17,6 +17,7 @@ from api.portals.words import word
 from api.timeline import Filed
 from api.trip_stories import TripStory
 from chain.bindings import enums
+from chain.clock import instant_of
 
 PEOPLE = (
     "issuer", "performer", "consignee", "borrower", "lender", "debtor", "payee", "attestor", "by",
@@ -174,7 +175,7 @@ def _shown(name: str, value: Any, story: TripStory, lang: str) -> str:
     if name in AMOUNTS:
         return money_text(int(value), lang)
     if name in INSTANTS and int(value) > 0:
-        return when_text(dt.datetime.fromtimestamp(int(value), dt.UTC), seconds=True)
+        return when_text(instant_of(int(value)), seconds=True)
     if name in DAYS and int(value) > 0:
         return (dt.date(1970, 1, 1) + dt.timedelta(days=int(value))).isoformat()
     if name == "verdict":

@@ -53,7 +53,7 @@ def change_form(
 ) -> FormToSign:
     """What the lender signs to change a line; left out, it stays. A higher limit needs the borrower too."""
     with container.read() as services:
-        held = _own_line(services, line, caller)
+        held = get_own_line(services, line, caller)
     until = valid_until or held.valid_until
     form = LineChange(
         line=held.line,
@@ -82,13 +82,14 @@ def change(
     if form.line != line:
         raise InvalidValueError("the form is about another line", field="message.line")
     with container.read() as services:
-        held = _own_line(services, line, caller)
+        held = get_own_line(services, line, caller)
     if raises_risk(held, form):
         second_person()
 
     def work(services: Services) -> Accepted:
         if if_match is not None:
-            require_match(if_match, show_lines(services, [_own_line(services, line, caller)])[0])
+            seen = get_own_line(services, line, caller)
+            require_match(if_match, show_lines(services, [seen], container.clock.now())[0])
         services.finance.change_line(
             form,
             bytes.fromhex(given.lender_signature[2:]),
@@ -99,7 +100,13 @@ def change(
     return once.run(caller.name, work, 202)
 
 
-def _own_line(services: Services, line: str, caller: Caller) -> LineRecord:
+def get_own_line(services: Services, line: str, caller: Caller) -> LineRecord:
+    """A line of which the caller is the lender.
+
+    Raises:
+        NotFoundError: there is none, or it is none of his business.
+        InvalidValueError: he is its borrower.
+    """
     held = services.books.find_line(LineId(line))
     if held is None:
         raise NotFoundError("there is no such line")

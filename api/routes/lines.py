@@ -17,6 +17,7 @@ from api.paging import no_such_cursor
 from api.ports import Services
 from api.routes.expansion import expand_parties
 from api.schemas.deliveries import Accepted, FormToSign
+from api.schemas.line_rules import RuleShown
 from api.schemas.money import LineAsked, LinePage, LineShown, TwiceSigned, VaultAsked
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import LineText
@@ -24,6 +25,7 @@ from api.validators import tagged
 from chain.bindings.structs import CreditLine, VaultMove
 from chain.errors import NotFoundError
 from chain.ids import Hash32, LineId, PartyId
+from finance.approval_rule import LineRule
 from finance.records import LineRecord
 
 router = APIRouter(tags=["credit lines"])
@@ -37,8 +39,20 @@ def new_salt() -> Hash32:
     return Hash32("0x" + secrets.token_hex(32))
 
 
-def show_line(line: LineRecord) -> LineShown:
-    """A line as callers see it."""
+def show_rule(rule: LineRule, now: dt.datetime) -> RuleShown:
+    """A line's rule as callers see it."""
+    return RuleShown(
+        debtor="" if rule.debtor is None else str(rule.debtor),
+        most_fen=rule.most_fen,
+        until=rule.until,
+        valid_for_s=rule.valid_for_s,
+        in_force=rule.is_in_force(now),
+        set_at=rule.set_at,
+    )
+
+
+def show_line(line: LineRecord, rule: RuleShown | None = None) -> LineShown:
+    """A line as callers see it, with the lender's rule on it."""
     return LineShown(
         id=line.line,
         lender=str(line.lender),
@@ -59,6 +73,7 @@ def show_line(line: LineRecord) -> LineShown:
         tenor_days=line.terms.tenor_days,
         grace_days=line.terms.grace_days,
         valid_until=line.valid_until,
+        rule=rule,
     )
 
 
@@ -139,7 +154,7 @@ def list_lines(
         found = services.books.page_lines(own, after=after, limit=limit + 1)
         page, more = found[:limit], len(found) > limit
         return LinePage(
-            data=show_lines(services, page, expand),
+            data=show_lines(services, page, container.clock.now(), expand),
             has_more=more,
             next_cursor=page[-1].line if more else None,
         )
@@ -159,17 +174,23 @@ def get_line(
         if found is None:
             raise NotFoundError("there is no such line")
         caller.require_sight((found.lender, found.borrower), "line")
-        return tagged(request, show_lines(services, [found], expand)[0])
+        return tagged(request, show_lines(services, [found], container.clock.now(), expand)[0])
 
 
 def show_lines(
-    services: Services, lines: Sequence[LineRecord], expand: Collection[str] | None = None
+    services: Services,
+    lines: Sequence[LineRecord],
+    now: dt.datetime,
+    expand: Collection[str] | None = None,
 ) -> list[LineShown]:
-    """Lines as their ``GET`` shows them, with the parties that were asked for."""
+    """Lines as their ``GET`` shows them: with the lender's rule, and the parties that were asked for."""
+    rules = services.books.list_rules([line.line for line in lines])
     sides = [{"lender": line.lender, "borrower": line.borrower} for line in lines]
     expanded = expand_parties(services, sides, expand or ())
     return [
-        show_line(line).model_copy(update={"expanded": shown})
+        show_line(
+            line, show_rule(rules[line.line], now) if line.line in rules else None
+        ).model_copy(update={"expanded": shown})
         for line, shown in zip(lines, expanded, strict=True)
     ]
 

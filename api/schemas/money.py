@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from api.schemas.line_rules import RuleShown
 from api.schemas.signing import TypedData
 from api.schemas.values import (
     AdvanceRef,
@@ -125,6 +126,10 @@ class LineShown(Shown):
     tenor_days: int
     grace_days: int
     valid_until: Instant
+    rule: RuleShown | None = Field(
+        default=None,
+        description="by which advances are approved without another word; null if never set",
+    )
     expanded: dict[str, Any] | None = Field(
         default=None, description="what `expand` asked for, by name; null where nothing was"
     )

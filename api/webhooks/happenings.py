@@ -51,6 +51,7 @@ HAPPENINGS: Mapping[type[Event], Happening] = {
     events.TripVoided: Happening("trip.voided", "trip"),
     events.LineOpened: Happening("line.opened", "line"),
     events.LineChanged: Happening("line.changed", "line"),
+    events.LineRuleSet: Happening("line.rule_set", "line"),
     events.AdvanceRequested: Happening("advance.requested", "advance"),
     events.DebtAcknowledged: Happening("advance.acknowledged", "advance"),
     events.PayeeConsented: Happening("advance.consented", "advance"),

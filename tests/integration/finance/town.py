@@ -63,6 +63,7 @@ NAMES = (
 HANDLERS = {
     events.LineOpened: "on_line_opened",
     events.LineChanged: "on_line_changed",
+    events.LineRuleSet: "on_line_rule_set",
     events.VaultMoved: "on_vault_moved",
     events.LineReserved: "on_line_reserved",
     events.LineReserveVoided: "on_line_reserve_voided",
