@@ -98,7 +98,8 @@ def share_payment(
     _require_order(order)
     if payment_fen < 0:
         raise InvalidAmountError("a payment is not negative", field="amount", given=payment_fen)
-    rest, taken = payment_fen, dict.fromkeys(Component, 0)
+    rest = payment_fen
+    taken: dict[Component, int] = {}  # the order names each once
     for component in order:
         owed = due.get(component, 0)
         if owed < 0:

@@ -477,3 +477,56 @@ def test_other_roundings_of_charges_never_pass_the_ceiling():
 def test_what_the_ceiling_keeps_away_is_told_rounded_down(interest, penalty, ceiling, waived):
     numbers, rates = held(interest, penalty, ceiling)
     assert numbers.waived_down(rates) == waived
+
+
+# -- what the gate of mutants let through ---------------------------------------------------------------
+
+
+def test_penalty_that_was_paid_is_not_asked_again():
+    late = 60 + 3 + 20
+    whole = play().due_on(DAY + late)[Component.PENALTY]
+    part = play(paid(late, 1_000))
+    assert (part.penalty_paid, part.due_on(DAY + late)[Component.PENALTY]) == (1_000, whole - 1_000)
+    again = play(paid(late, 1_000), paid(late, 500, name="again"))
+    assert (again.penalty_paid, again.due_on(DAY + late)[Component.PENALTY]) == (
+        1_500,
+        whole - 1_500,
+    )
+
+
+def test_a_payment_and_a_waiver_follow_the_order_of_the_terms():
+    terms = replace(
+        TERMS, order=(Component.PRINCIPAL, Component.INTEREST, Component.PENALTY, Component.FEE)
+    )
+    loan = replay("a", terms, [*opening(), paid(90, 5_000)])
+    assert (loan.outstanding, loan.penalty_paid, loan.interest_paid) == (9_995_000, 0, 0)
+    waived = replay("a", terms, [*opening(), event(EventKind.WAIVED, 90, amount=5_000)])
+    assert (waived.outstanding, waived.penalty_paid, waived.interest_paid) == (10_000_000, 0, 5_000)
+
+
+def test_the_edges_of_a_later_start_and_of_new_rates_count():
+    assert play(event(EventKind.DEFERRED, 0, day=DAY + 60)).start_day == DAY + 60
+    ceiling = TERMS.ceiling_ppm
+    at_the_edge = play(restructured(rate_ppm=ceiling, penalty_ppm=ceiling))
+    assert (at_the_edge.set_aside, at_the_edge.rates.rate_ppm) == ((), ceiling)
+
+
+def test_what_was_known_later_hides_nothing_that_was_known_before():
+    late = paid(5, 700, known=noon(DAY + 9))
+    seen = replay("a", TERMS, [late, *opening()], known_by=noon(DAY + 6))
+    assert (seen.drawn, seen.interest_paid) == (10_000_000, 0)
+    assert replay("a", TERMS, [late, *opening()], known_by=noon(DAY + 9)).interest_paid == 700
+
+
+def test_a_refused_payment_is_a_step_of_residue_and_nothing_else_that_is_set_aside_is_one():
+    closed = play(paid(17, 10_051_000), paid(20, 33, name="too late"))
+    last = closed.steps[-1]
+    assert (last.event, last.kind, last.shares.residue, last.shares.taken) == (
+        "too late", EventKind.PAID, 33, 0,
+    )  # fmt: skip
+    taken_back = event(EventKind.REVERSED, 6, target="paid-5")
+    assert [
+        one.event for one in play(paid(5, 700), taken_back).steps if one.kind is EventKind.PAID
+    ] == []
+    refused = play(event(EventKind.DEFERRED, 0, day=DAY))
+    assert [one.kind for one in refused.steps] == [one.kind for one in play().steps]
