@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from api.client import ClientError, plain
 from chain.clock import beijing_day, rfc3339
-from chain.ids import LineId
+from chain.ids import LineId, PartyId
 from finance import forests
+from finance.advance import AdvanceState
 from finance.forests import PRESENT
 from finance.records import WarningRecord
 from finance.running import GIVES_UP, Act
 from finance.watch import Action
 from tests.integration.api.people import open_account, signed_in
+from tests.integration.api.test_etags import stand
 
 FORESTS = Path(forests.__file__).parent
 
@@ -147,6 +150,34 @@ def test_every_door_that_moves_money_or_raises_risk_asks_for_two(two):
         ("decline", False),
     ):
         assert ({Act[act.upper()]} <= GIVES_UP) is two_needed
+
+
+def test_more_time_for_a_loan_needs_two_and_a_later_day(system, two):
+    lender, _, _ = two
+    _, advance = stand(system, lender.party, PartyId(90))
+    today = beijing_day(system.now())
+    with system.container.write() as services:
+        held = services.books.find_advance(advance)
+        due = {
+            "state": AdvanceState.RELEASED,
+            "released_fen": held.principal_fen,
+            "due_day": today + 10,
+        }
+        services.books.save_advance(replace(held, **due))
+    path = f"/v1/advances/{advance}/act"
+
+    def signed(day):
+        asked = {"act": "extend", "value": day, "reason": "展期"}
+        return lender.sign(lender.get(path, **asked)["to_sign"])
+
+    later, sooner = signed(today + 100), signed(today + 10)
+    assert second_person_needed(lambda: lender.post(path, later))
+    agreed(system, two, path, later)
+    assert lender.post(path, later)["status"] == f"/v1/advances/{advance}"
+    agreed(system, two, path, sooner)
+    with pytest.raises(ClientError, match="later due day") as refused:
+        lender.post(path, sooner)
+    assert refused.value.status == 422
 
 
 def test_a_lenders_policy_is_changed_by_two_and_only_by_an_owner(system, two, line):
