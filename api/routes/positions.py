@@ -32,7 +32,7 @@ from tracking.fix import Fix
 from tracking.imports import Recording, read_recording
 from tracking.osmand import ReportRefusal, read_report
 from tracking.plan import normal_terminal
-from tracking.service import hash_code
+from tracking.taking import hash_code
 
 router = APIRouter(tags=["positions"])
 

@@ -17,8 +17,9 @@ from chain.ids import Hash32
 from chain.storage import Storage
 from tracking import jt808
 from tracking.fix import Fix
+from tracking.fix_records import fix_digest
 from tracking.ports import RawEntry
-from tracking.repository import SqlRecords, fix_digest
+from tracking.repository import SqlRecords
 from tracking.service import TrackingService
 from tracking.tables import FixRow
 from tracking.trip import RawFrame

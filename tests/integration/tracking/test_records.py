@@ -16,8 +16,9 @@ from tests.integration.tracking.road import PHONE, VEHICLE, drive
 from tracking import fix_days, jt808
 from tracking.errors import TerminalUnknownError, TripInvalidError
 from tracking.fix import Fix
+from tracking.fix_records import fix_digest
 from tracking.ports import RawEntry
-from tracking.repository import SqlRecords, fix_digest
+from tracking.repository import SqlRecords
 from tracking.service import TrackingService
 from tracking.trip import RawFrame
 
