@@ -91,7 +91,8 @@ def track_report(
         track = read_fixes(path)
         plan = road or Plan.of_route(_ends(track))
         verdict = None if road is None else judge(road, track)
-        trips.append(fleet.JudgedTrip(path.stem, plan, track, verdict))
+        said = () if verdict is None else (verdict.outcome.value, verdict.findings)
+        trips.append(fleet.JudgedTrip(path.stem, plan, track, *said))
     lines, stood = fleet.trip_lines(trips), fleet.stops(trips)
     told: dict[str, Any] = {
         "trips": [

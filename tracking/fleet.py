@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tracking.findings import Finding
     from tracking.plan import Plan
     from tracking.track import Columns
-    from tracking.verdict import Verdict
 
 WGS84 = "EPSG:4326"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedTrip:
-    """A trip for the report: its name, plan, fixes in order, and verdict where there is one."""
+    """A trip for the report.
+
+    Attributes:
+        outcome: what the judge said, None where it was not judged.
+        findings: of that verdict.
+    """
 
     trip: str
     plan: Plan
     fixes: Columns
-    verdict: Verdict | None = None
+    outcome: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def trip_lines(trips: Iterable[JudgedTrip]) -> gpd.GeoDataFrame:
@@ -54,7 +60,7 @@ def trip_lines(trips: Iterable[JudgedTrip]) -> gpd.GeoDataFrame:
                 "started_at": pd.Timestamp(int(time[0]), unit="s", tz="UTC"),
                 "ended_at": pd.Timestamp(int(time[-1]), unit="s", tz="UTC"),
                 "driven_m": int(geodesic_mm(lon, lat).sum()) // 1000,
-                "outcome": one.verdict.outcome.value if one.verdict is not None else None,
+                "outcome": one.outcome,
                 "geometry": shapely.LineString(np.stack((lon, lat), axis=1)),
             }
         )
@@ -130,15 +136,18 @@ def stops_by_place(
     """
     if found.empty:
         return pd.DataFrame(columns=["place", "stops", "trips", "median_s", "longest_s"])
-    metric = found.estimate_utm_crs()
-    near = gpd.sjoin_nearest(
-        found.to_crs(metric),
-        places[["place", "geometry"]].to_crs(metric),
-        how="left",
-        max_distance=within_m,
-    )
-    near = near[~near.index.duplicated()]
-    near["place"] = near["place"].fillna("elsewhere")
+    if places.empty:
+        near = found.assign(place="elsewhere")
+    else:
+        metric = found.estimate_utm_crs()
+        near = gpd.sjoin_nearest(
+            found.to_crs(metric),
+            places[["place", "geometry"]].to_crs(metric),
+            how="left",
+            max_distance=within_m,
+        )
+        near = near[~near.index.duplicated()]
+        near["place"] = near["place"].fillna("elsewhere")
     table = near.groupby("place", as_index=False).agg(
         stops=("seconds", "size"),
         trips=("trip", "nunique"),
@@ -193,8 +202,7 @@ def deviations_by_section(
             "geometry": shapely.Point(finding.detail["lon"], finding.detail["lat"]),
         }
         for one in trips
-        if one.verdict is not None
-        for finding in one.verdict.findings
+        for finding in one.findings
         if finding.code == "off_route" and "lon" in finding.detail
     ]
     out = sections.assign(deviations=0, trips=0, farthest_m=0)

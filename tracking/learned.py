@@ -114,6 +114,16 @@ def learn_route(drives: Sequence[Columns], *, near_m: float = _NEAR_M) -> Learne
     )
 
 
+def can_teach(columns: Columns) -> bool:
+    """Whether a drive has a road to learn from: it moves, and does not leap over what it did not see."""
+    order = np.argsort(columns.time, kind="stable")
+    lon, lat = columns.lon_e6[order] / 1e6, columns.lat_e6[order] / 1e6
+    steps = geodesic_mm(lon, lat) / 1000.0
+    if not len(steps) or float(steps.max()) > _LARGEST_GAP_M or np.ptp(lon) > _LARGEST_SPAN_DEG:
+        return False
+    return float(steps[steps > 5.0].sum()) > 4 * _STEP_M
+
+
 def _plane(columns: Columns) -> Proj:
     """Metres around the first drive; its place decides, so that the order of the fixes does not."""
     return Proj(

@@ -453,6 +453,51 @@ def test_the_trip_was_told_while_it_drove(cast, day):
     assert {one["body"]["data"]["facts"]["code"] for one in told} == set(codes)
 
 
+def test_the_drive_is_told_in_reports_to_its_own_parties_alone(cast, day):
+    road = {
+        "name": "report road",
+        "origin": "loading yard",
+        "destination": "works gate",
+        "plan": plan(),
+    }
+    gate = road["plan"]["delivery"]
+    asked = f"yard:{gate['lon']},{gate['lat']},{GATE_RADIUS_M}"
+    far = "sea:-30.0,10.0 -30.0,11.0 -29.0,11.0"
+    for who in ("carrier", "stranger"):
+        cast[who].post("/v1/routes", road)
+    crossed = cast["carrier"].get("/v1/reports/areas", area=[asked, far])
+    assert [row["area"] for row in crossed["data"]] == ["yard"]
+    assert plain(crossed["data"][0]["trip"]) == day["trip"]
+    assert 0 < crossed["data"][0]["inside_m"] < 10_000
+    assert (crossed["examined"], crossed["has_more"], crossed["next_cursor"]) == (1, False, None)
+    stood = cast["carrier"].get("/v1/reports/stops", least_s=60)
+    assert stood["examined"] == 1
+    own = {
+        place
+        for one in cast["carrier"].get("/v1/routes")["data"]
+        for place in (one["origin"], one["destination"])
+    }
+    assert {row["place"] for row in stood["data"]} <= own | {"elsewhere"}
+    assert stood["data"]
+    assert all(row["trips"] == 1 and row["longest_s"] >= 60 for row in stood["data"])
+    left = cast["carrier"].get("/v1/reports/deviations", route="report road")
+    assert (left["examined"], left["route"]) == (1, "report road")
+    assert left["length_m"] > 1_000
+    learned = cast["carrier"].get("/v1/routes/report road/learned")
+    assert (learned["drives"], learned["least_support"]) == (1, 1)
+    assert [plain(trip) for trip in learned["trips"]] == [day["trip"]]
+    assert len(learned["planned_route"]) > 2
+    assert learned["stretches"][0]["from_m"] == 0
+    assert cast["stranger"].get("/v1/reports/areas", area=[asked])["data"] == []
+    assert cast["stranger"].get("/v1/reports/stops")["examined"] == 0
+    assert cast["stranger"].get("/v1/reports/deviations", route="report road")["examined"] == 0
+    nothing = cast["stranger"].get("/v1/routes/report road/learned")
+    assert (nothing["drives"], nothing["planned_route"], nothing["trips"]) == (0, [], [])
+    with pytest.raises(ClientError) as refused:
+        cast["stranger"].get("/v1/reports/areas", area=["yard: here"])
+    assert (refused.value.status, refused.value.reason) == (422, "invalid_value")
+
+
 def test_nobody_else_sees_the_money_or_the_drive(cast, day):
     stranger = cast["stranger"]
     for path in (

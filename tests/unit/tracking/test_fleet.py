@@ -12,9 +12,9 @@ from tracking.track import Columns
 
 
 def trip(name, fixes, *, judged=False):
-    return fleet.JudgedTrip(
-        name, PLAN, Columns.of(list(fixes)), judge(PLAN, fixes) if judged else None
-    )
+    said = judge(PLAN, fixes) if judged else None
+    told = () if said is None else (said.outcome.value, said.findings)
+    return fleet.JudgedTrip(name, PLAN, Columns.of(list(fixes)), *told)
 
 
 def astray(fixes, first, last, e6=1_400):
@@ -79,6 +79,12 @@ def test_no_stops_make_an_empty_report():
     assert fleet.stops_by_place(found, places).empty
 
 
+def test_where_no_place_is_known_every_stop_is_elsewhere():
+    found = fleet.stops([trip("A", with_stop(DRIVE, 40, 900))])
+    places = gpd.GeoDataFrame({"place": []}, geometry=[], crs="EPSG:4326")
+    assert fleet.stops_by_place(found, places)["place"].tolist() == ["elsewhere"]
+
+
 def test_sections_are_the_whole_road():
     sections = fleet.road_sections(PLAN, section_m=1_000)
     assert sections["from_m"].tolist()[0] == 0
@@ -98,7 +104,7 @@ def test_deviations_are_counted_on_the_section_that_was_left():
     worst = table.loc[table["deviations"].idxmax()]
     assert worst["trips"] == 2
     assert worst["farthest_m"] > 400
-    (finding,) = [one for one in trips[0].verdict.findings if one.code == "off_route"]
+    (finding,) = [one for one in trips[0].findings if one.code == "off_route"]
     assert worst["from_m"] >= finding.detail["left_at_m"] - 1_500
     assert worst["to_m"] <= finding.detail["back_at_m"] + 1_500
 
