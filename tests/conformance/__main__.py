@@ -1,4 +1,4 @@
-"""``python -m tests.conformance finance FOLDER``: one JSON object a kind; exit 1 if a case fails."""
+"""``python -m tests.conformance finance|tracking FOLDER``: one JSON object a kind; exit 1 if a case fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.finance import RUNNERS, SKIPPED, matches, run_case
+from tests.conformance.tracking import report_folder
 
-USAGE = "usage: python -m tests.conformance finance FOLDER"
+USAGE = "usage: python -m tests.conformance finance|tracking FOLDER"
 
 
 def read_cases(folder: Path) -> list[dict[str, Any]]:
@@ -56,22 +57,22 @@ def report(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main(arguments: list[str]) -> int:
     """Runs the command; 0 when all pass, 1 when a case fails, 2 on bad input."""
-    if len(arguments) != 2 or arguments[0] != "finance":
+    if len(arguments) != 2 or arguments[0] not in {"finance", "tracking"}:
         print(USAGE, file=sys.stderr)
         return 2
     folder = Path(arguments[1])
     if not folder.is_dir():
         print(f"there is no folder {folder}", file=sys.stderr)
         return 2
+    form = "*.json" if arguments[0] == "finance" else "*.jsonl"
     try:
-        cases = read_cases(folder)
+        rows = report(read_cases(folder)) if form == "*.json" else report_folder(folder)
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2
-    if not cases:
-        print(f"no case files (*.json) in {folder}", file=sys.stderr)
+    if not rows:
+        print(f"no case files ({form}) in {folder}", file=sys.stderr)
         return 2
-    rows = report(cases)
     for row in rows:
         print(json.dumps(row, ensure_ascii=False))
     return 1 if any(row["failed"] for row in rows) else 0

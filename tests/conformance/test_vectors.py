@@ -11,6 +11,7 @@ import pytest
 
 from tests.conformance.__main__ import read_cases, report
 from tests.conformance.finance import RUNNERS, matches, run_case
+from tests.conformance.tracking import near, report_folder
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT.parent / "shared" / "vectors" / "finance"
@@ -178,3 +179,55 @@ def test_late_interest_agreed_below_the_prime_rate_is_the_prime_rate():
     given = {"amount_fen": 36_500_000, "days_late": 10, "agreed_annual_rate": "0.01"}
     assert matches(_answer("sme_late_interest", **given), {"interest_fen": 10_000})
     assert matches(_answer("sme_late_interest", **given, lpr_1y="0.03"), {"interest_fen": 30_000})
+
+
+# --- tracking ------------------------------------------------------------------------------------
+TRACKS = ROOT.parent / "shared" / "vectors" / "tracking"
+
+
+@pytest.mark.skipif(not TRACKS.is_dir(), reason="../shared/vectors/tracking is not here")
+def test_every_shared_frame_sentence_request_and_drive_is_as_its_case_expects():
+    rows = {row["kind"]: row for row in report_folder(TRACKS)}
+    assert not [row["failures"] for row in rows.values() if row["failed"]]
+    assert rows["jt808_frames"]["passed"] > 300
+    drives = [row for kind, row in rows.items() if kind.startswith("fraud_cases.")]
+    assert len(drives) > 20
+    assert all(row["passed"] for row in drives)
+
+
+def test_a_wrong_answer_and_a_case_that_cannot_be_run_are_told_by_their_names(tmp_path):
+    good = "7e000200000123456789010001"
+    frame = bytes.fromhex(good[2:])
+    check = 0
+    for byte in frame:
+        check ^= byte
+    row = {
+        "id": "right", "expect": "ok", "hex": f"{good}{check:02x}7e", "message_id": "0x0002",
+        "terminal_phone": "012345678901", "serial": 1, "body_len": 0, "fixes": [],
+    }  # fmt: skip
+    rows = [row, row | {"id": "wrong", "serial": 2}, {"id": "lacking", "expect": "ok"}]
+    (tmp_path / "jt808_frames.jsonl").write_text("\n".join(json.dumps(one) for one in rows))
+    (tmp_path / "strange.jsonl").write_text('{"id": "x"}\n')
+    done = run_command("tracking", str(tmp_path))
+    assert done.returncode == 1
+    told = {row["kind"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert told["jt808_frames"]["passed"] == 1
+    assert [one["id"] for one in told["jt808_frames"]["failures"]] == ["wrong", "lacking"]
+    assert "KeyError" in told["jt808_frames"]["failures"][1]["got"]
+    assert told["strange"]["skipped"]
+
+
+def test_a_tracking_file_that_is_no_case_file_ends_with_one_line(tmp_path):
+    assert run_command("tracking", str(tmp_path)).returncode == 2
+    (tmp_path / "jt808_frames.jsonl").write_text("{oops\n")
+    done = run_command("tracking", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "line 1 is not JSON" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_numbers_are_compared_within_the_tolerance_of_the_vectors():
+    assert near({"lat": 31.2304159}, {"lat": 31.230416})
+    assert not near({"lat": 31.23042}, {"lat": 31.230416})
+    assert not near({"valid": 1}, {"valid": True})
+    assert not near([1.0], [1.0, 2.0])
