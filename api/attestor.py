@@ -27,7 +27,7 @@ from chain.deployments import find_deployment
 from chain.errors import ChainUnavailableError, YundanError
 from chain.ids import Hash32, PartyId, TripId
 from tracking.attestor import Commit, Terms, consider
-from tracking.policy import default_policy
+from tracking.policy import default_policy, find_policy
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class Attestor:
             trip=trip,
             terms=Terms(version, vehicle, plan, policy),
             commits=self._fetch_commits(trip),
-            policy=self._policy,
+            policy=find_policy(policy) or self._policy,
             others=self._fetch_others(document),
         )
         now = int(self._chain.fetch_head().at.timestamp())

@@ -34,6 +34,8 @@ KNOWN = (
 )
 LARGEST_BYTES = 2_000_000_000
 LARGEST_ROUTE_BYTES = 200_000_000
+_BEYOND = 1e9
+"""No degree of anything; a whole number of hundreds of digits is no float either."""
 _CRS = ("CRS84", "4326", "WGS84", "WGS 84")
 
 
@@ -347,6 +349,7 @@ def _positions(value: Any, name: str) -> list[tuple[float, float]]:
             not isinstance(pair, list)
             or len(pair) < 2
             or any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in pair[:2])
+            or any(abs(one) > _BEYOND for one in pair[:2])
         ):
             raise FileError(
                 f"{name}: coordinates[{index}] must be [longitude, latitude]", field="coordinates"

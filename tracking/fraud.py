@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 _SAMPLE = 400
+_WITH_FEW = 2
+"""The version of white_noise from which on it speaks of few fixes too."""
+_ALONG_THE_SHIFT = 3
+"""The version of datum from which on a road along the shift is told by a smaller one, where it fits better undone."""
+_CERTAIN = 4
+"""The version of too_perfect from which on a short even drive goes to a person: some minutes on a motorway are one."""
+_BY_SECONDS = 3
+"""The version of speed_mismatch from which on an even speed is weighed by seconds, between two reports of it, and
+goes to a person; and from which on a speed far off step by step needs no four minutes."""
 
 
 # ------------------------------------------------------------------- DATUM
@@ -49,6 +58,13 @@ def set_datum_right(
         offsets = {name: _median_offset_m(corridor, *back(lon, lat)) for name, back in undo.items()}
         name = min(offsets, key=lambda one: (offsets[one], one))
         if given >= rule["offset_m"] and offsets[name] * 1000 <= given * rule["better_permille"]:
+            break
+        # On a road that runs the way of the shift most places stay near it; undone they lie on it.
+        if (
+            rule.version >= _ALONG_THE_SHIFT
+            and given >= rule["along_m"]
+            and offsets[name] * 1000 <= given * rule["along_permille"]
+        ):
             break
     else:
         return drive, []
@@ -178,10 +194,13 @@ def _too_perfect(drive: Drive, rule: Rule) -> list[Finding]:
     exact = residual_cm <= rule["residual_cm"]
     if not (uniform or exact):
         return []
+    certain = rule.version < _CERTAIN or (
+        len(rows) >= rule["certain_n"] and way >= rule["certain_m"] * 1000
+    )
     return [
         Finding(
             rule.code,
-            rule.severity if uniform else Severity.REVIEW,
+            rule.severity if uniform and certain else Severity.REVIEW,
             int(time[0]),
             int(time[-1]),
             {
@@ -218,7 +237,8 @@ def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
         & on_road[:-1]
         & on_road[1:]
     )
-    if len(pairs) < rule["least_n"]:
+    few = len(pairs) < rule["least_n"]
+    if few and (rule.version < _WITH_FEW or len(pairs) < rule["few_n"]):
         return []
     centre = float(np.median(offset[pairs]))
     one = np.clip(offset[pairs] - centre, -20_000, 20_000)
@@ -227,11 +247,12 @@ def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
     memory = round(float((one * two).sum()) / power * 1000) if power > 0 else 1000
     spread_cm = round(float(np.median(np.abs(one))) * 0.148)
     aside = round(abs(centre) * 100 / max(spread_cm, 1))
-    if (
-        memory > rule["memory_permille"]
-        or aside > rule["aside_permille"]
-        or spread_cm < rule["least_cm"]
-    ):
+    # Of few fixes more is asked: they must lie nearer the middle, and err by no more than a player's noise does.
+    most_memory = rule["few_memory_permille" if few else "memory_permille"]
+    most_aside = rule["few_aside_permille" if few else "aside_permille"]
+    if memory > most_memory or aside > most_aside or spread_cm < rule["least_cm"]:
+        return []
+    if few and spread_cm > rule["few_most_cm"]:
         return []
     return [
         Finding(
@@ -288,6 +309,13 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
         wrong = (apart > allowed) & (apart * 3.6 > rule["off_kmh"] * seconds)
         for at, end in zip(rows[wrong].tolist(), ends[wrong].tolist(), strict=True):
             mask[at : end + 1] = True
+    if rule.version >= _BY_SECONDS:
+        # Far off step by step for a minute and a half: what comes after may hide it from the longer windows.
+        for side in (told - made > most, made - told > most):
+            for first, last in runs(known & side):
+                spent_s = int(drive.time[last + 1] - drive.time[first])
+                if spent_s >= rule["gross_s"] and last - first + 1 >= rule["gross_n"]:
+                    mask[first : last + 2] = True
     out = []
     for first, last in runs(mask):
         total = float(spent_sum[last] - spent_sum[first])
@@ -322,18 +350,33 @@ def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:
     told = np.nan_to_num(drive.speed[1:], nan=0.0)
     made = drive.steps * 3.6 / 1000 / np.maximum(drive.gaps, 1)
     known = ~np.isnan(drive.speed[1:]) & (drive.gaps > 0) & (drive.gaps <= 60) & (told > 15.0)
+    weight = np.ones(len(told))
+    if rule.version >= _BY_SECONDS:
+        # A way that begins where no speed was told may be a jam's; a step of a second is a receiver's slip.
+        known &= ~np.isnan(drive.speed[:-1])
+        weight = np.maximum(drive.gaps, 0).astype(np.float64)
     if np.count_nonzero(known) < rule["even_n"]:
         return []
     sums = [
-        np.concatenate(([0.0], np.cumsum(np.where(known, column, 0.0))))
-        for column in (np.ones(len(told)), told, told * told, made, made * made)
+        np.concatenate(([0.0], np.cumsum(np.where(known, weight * column, 0.0))))
+        for column in (
+            1.0 / np.maximum(weight, 1e-9),
+            np.ones(len(told)),
+            told,
+            told * told,
+            made,
+            made * made,
+        )
     ]
     time = drive.time[1:]
     until = np.searchsorted(time, time + rule["even_s"], side="left")
     rows = np.flatnonzero(until < len(time))
-    count, told_1, told_2, made_1, made_2 = (total[until[rows] + 1] - total[rows] for total in sums)
+    fixes, count, told_1, told_2, made_1, made_2 = (
+        total[until[rows] + 1] - total[rows] for total in sums
+    )
     # Every fix of the window must have a speed, else a stop would be left out of one side.
-    whole = (count == until[rows] + 1 - rows) & (count >= rule["even_n"])
+    fixes = np.rint(fixes)
+    whole = (fixes == until[rows] + 1 - rows) & (fixes >= rule["even_n"])
     count = np.maximum(count, 1.0)
     told_cv = np.sqrt(np.maximum(told_2 / count - (told_1 / count) ** 2, 0)) / np.maximum(
         told_1 / count, 1.0
@@ -352,7 +395,8 @@ def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:
     return [
         Finding(
             rule.code,
-            rule.severity,
+            # A driver on an empty motorway is nearly as even: a person looks.
+            rule.severity if rule.version < _BY_SECONDS else Severity.REVIEW,
             int(time[first]),
             int(time[last]),
             {

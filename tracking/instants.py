@@ -25,6 +25,9 @@ def parse_instant(text: str) -> int:
     """Unix seconds of an RFC 3339 text; a text without a zone is refused.
 
     Raises:
-        ValueError: not RFC 3339, or naive.
+        ValueError: not RFC 3339, or naive, or in UTC beyond the years 1 to 9999.
     """
-    return unix_seconds(dt.datetime.fromisoformat(text.strip()))
+    try:
+        return unix_seconds(dt.datetime.fromisoformat(text.strip()))
+    except OverflowError as wrong:
+        raise ValueError(f"{text.strip()[:40]!r} is beyond the years 1 to 9999") from wrong

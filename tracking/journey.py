@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tracking.corridor import Corridor
     from tracking.drive import Drive
-    from tracking.policy import Policy
+    from tracking.policy import Policy, Rule
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SAME_MM = 120
 _MOVING_KMH = 10
 _APPROACH_GAP_S = 60
+_WITH_WAY_TOLD = 4
+"""The version of no_journey from which on a held place must have told of the way that was found further on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,10 @@ def _arrival(
         and int(drive.steps[first - 1]) > rule["jump_m"] * 1000
         and len(drive) - first >= rule["still_n"]
         and int(drive.steps[first:].sum()) < rule["still_m"] * 1000
-        and not _was_frozen(drive, first - 1)
+        and not _was_frozen(drive, first - 1, rule)
     )
-    unseen = covered_mm * 1000 < rule["coverage_permille"] * length_mm
+    held_mm = _held_mm(drive) if rule.version >= _WITH_WAY_TOLD else 0
+    unseen = (covered_mm + held_mm) * 1000 < rule["coverage_permille"] * length_mm
     if placed or (unseen and _approach_mm(drive, forward, first) < rule["approach_m"] * 1000):
         findings.append(
             Finding(
@@ -167,12 +170,30 @@ def _arrival(
     return first
 
 
-def _was_frozen(drive: Drive, at: int) -> bool:
-    """Whether a receiver held its last place while it said that it moved: it was not put elsewhere by hand."""
+def _was_frozen(drive: Drive, at: int, rule: Rule) -> bool:
+    """Whether a receiver held its last place while it said that it moved: it was not put elsewhere by hand.
+
+    The speeds it told meanwhile must make up for the way it was found further on: two stale reports before a leap
+    of kilometres explain nothing.
+    """
     moved = np.flatnonzero(drive.steps[:at] >= _SAME_MM)
     since = int(moved[-1]) + 1 if len(moved) else 0
     told = np.nan_to_num(drive.speed[since : at + 1], nan=0.0)
-    return at - since >= 2 and bool((told > _MOVING_KMH).any())
+    held = at - since >= 2 and bool((told > _MOVING_KMH).any())
+    if not held or rule.version < _WITH_WAY_TOLD:
+        return held
+    told_mm = float((told * drive.gaps[since : at + 1]).sum()) / 3.6 * 1000
+    return told_mm * 1000 >= rule["held_permille"] * int(drive.steps[at])
+
+
+def _held_mm(drive: Drive) -> int:
+    """Way that a receiver told of by its speeds while it held its place to the last digit, mm.
+
+    The place says nothing then, and is named for it; but the truck was not put elsewhere by hand.
+    """
+    told = np.nan_to_num(drive.speed[1:], nan=0.0)
+    held = (drive.steps < _SAME_MM) & (told > _MOVING_KMH) & (drive.gaps <= _APPROACH_GAP_S)
+    return int((told * drive.gaps)[held].sum() / 3.6 * 1000)
 
 
 def _approach_mm(drive: Drive, covered: Bools, first: int) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import shapely
+
 from chain.clock import rfc3339
 from tracking.instants import instant, parse_instant
 from tracking.refusals import PlanError
@@ -63,7 +65,7 @@ class Gate:
             ring = ring[:-1] if ring[0] == ring[-1] else ring
             if len(ring) < 3:
                 raise PlanError(f"{field}.polygon needs three corners", field=field)
-            lon, lat = (sum(corner[axis] for corner in ring) / len(ring) for axis in (0, 1))
+            lon, lat = _middle(ring, f"{field}.polygon")
             return cls(round(lon, 7), round(lat, 7), 0, ring, opens, closes)
         lon, lat = _lon_lat((value.get("lon"), value.get("lat")), field)
         radius = _number(value.get("radius_m", DEFAULT_RADIUS_M), f"{field}.radius_m")
@@ -196,8 +198,10 @@ def normal_terminal(text: str) -> str:
 
 
 def _number(value: Any, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise PlanError(f"{field} must be a number, not {value!r}", field=field)
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # A whole number of hundreds of digits is no float.
+    if not known or (isinstance(value, int) and abs(value) > 1 << 64) or not math.isfinite(value):
+        raise PlanError(f"{field} must be a number, not {str(value)[:40]!r}", field=field)
     return float(value)
 
 
@@ -210,6 +214,18 @@ def _lon_lat(pair: Any, field: str) -> LonLat:
     if not -90 <= lat <= 90:
         raise PlanError(f"{field}: latitude {lat:g} is outside -90..90", field=field)
     return (round(lon, 7), round(lat, 7))
+
+
+def _middle(ring: tuple[LonLat, ...], field: str) -> LonLat:
+    """The mean of a ring's corners, across the antimeridian too; refuses a ring without one clear inside."""
+    lons = [lon for lon, _ in ring]
+    if max(lons) - min(lons) > 180:
+        lons = [lon + 360 if lon < 0 else lon for lon in lons]
+    area = shapely.Polygon([(lon, corner[1]) for lon, corner in zip(lons, ring, strict=True)])
+    if not area.is_valid or area.area == 0:
+        raise PlanError(f"{field} crosses itself or has no inside", field=field)
+    lon = sum(lons) / len(ring)
+    return lon - 360 if lon > 180 else lon, sum(lat for _, lat in ring) / len(ring)
 
 
 def _points(value: Any, field: str, *, least: int) -> tuple[LonLat, ...]:

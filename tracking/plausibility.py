@@ -28,6 +28,13 @@ _EIGHT_HOURS = 8 * 3600
 _LOOKBACK = 60
 _SPIKES = 200
 _KMH_MM_S = 1_000_000 / 3600
+_FORWARDS = 3
+"""The version of teleport from which on a chain that goes forwards weighs more."""
+_BACK_MM = 30_000
+_LEAPS_OF_FORCE = 3
+"""The version of impossible_acceleration from which on one leap alone goes to a person."""
+_LEAPS = 2
+"""The version of impossible_speed from which on one short leap alone goes to a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,8 @@ def sort_out_jumps(drive: Drive, policy: Policy) -> Sorted:
     jump = drive.steps - limit * drive.gaps > rule["slack_m"] * 1000
     if not jump.any():
         return Sorted(keep, Counter(), [])
-    chained = _chain(drive, jump, limit, rule["slack_m"] * 1000)
+    forwards = rule["forwards_n"] if rule.version >= _FORWARDS else 0
+    chained = _chain(drive, jump, limit, rule["slack_m"] * 1000, forwards)
     findings: list[Finding] = []
     rejected: Counter[str] = Counter()
     glitch, double = policy.rule("glitch"), policy.rule("two_places")
@@ -264,8 +272,12 @@ def _coherent(drive: Drive, rows: Ints, limit: float, slack: int) -> float:
     )
 
 
-def _chain(drive: Drive, jump: Bools, limit: float, slack: int) -> Bools:
-    """Fixes of the heaviest chain of pieces that one vehicle could have joined."""
+def _chain(drive: Drive, jump: Bools, limit: float, slack: int, forwards: int) -> Bools:
+    """Fixes of the heaviest chain of pieces that one vehicle could have joined.
+
+    A join that goes on along the planned road weighs `forwards` fixes more, so that of two vehicles on one road
+    the one is followed that drives the trip, and not the one it meets.
+    """
     count = len(drive)
     starts = np.concatenate(([0], np.flatnonzero(jump) + 1))
     ends = np.concatenate((starts[1:] - 1, [count - 1]))
@@ -279,12 +291,18 @@ def _chain(drive: Drive, jump: Bools, limit: float, slack: int) -> Bools:
     best = weights.astype(np.float64)
     source = np.full(pieces, -1)
     last_time, first_time = drive.time[ends], drive.time[starts]
+    came, goes = drive.match.along[ends], drive.match.along[starts]
+    on_road = drive.match.near[ends], drive.match.near[starts]
     for piece in range(1, pieces):
         low = max(0, piece - lookback)
         away = np.sqrt(((xyz[ends[low:piece]] - xyz[starts[piece]]) ** 2).sum(axis=1)) * 1000
         able = away <= limit * (first_time[piece] - last_time[low:piece]) + slack
         if able.any():
-            options = np.where(able, best[low:piece], -1.0)
+            joined = best[low:piece]
+            if forwards and on_road[1][piece]:
+                on = on_road[0][low:piece] & (came[low:piece] <= goes[piece] + _BACK_MM)
+                joined = joined + forwards * on
+            options = np.where(able, joined, -1.0)
             pick = int(np.argmax(options))
             best[piece] += options[pick]
             source[piece] = low + pick
@@ -327,9 +345,11 @@ def check_speeds(drive: Drive, policy: Policy) -> list[Finding]:
     mask = np.zeros(len(drive), dtype=np.bool_)
     for at in over.tolist():
         mask[at : until[at] + 1] = True
+    sustained = mask.copy()
     mask[:-1] |= fast
     mask[1:] |= fast
     out = []
+    leaps = int(np.count_nonzero(fast))
     for first, last in runs(mask):
         peak = max(
             (
@@ -339,10 +359,17 @@ def check_speeds(drive: Drive, policy: Policy) -> list[Finding]:
             ),
             default=9999,
         )
+        leapt = int(driven[last] - driven[first])
+        mild = (
+            rule.version >= _LEAPS
+            and leaps == 1
+            and not sustained[first : last + 1].any()
+            and leapt <= rule["leap_m"] * 1000
+        )
         out.append(
             Finding(
                 rule.code,
-                rule.severity,
+                Severity.REVIEW if mild else rule.severity,
                 int(time[first]),
                 int(time[last]),
                 {
@@ -407,10 +434,12 @@ def check_accelerations(drive: Drive, policy: Policy) -> list[Finding]:
     if len(over) < rule["least_n"]:
         return _told_accelerations(drive.speed[rows], speed * 3.6, time, rule)
     worst = int(over[np.argmax(pull[over])])
+    # One leap is one change of speed up and one down: a stale report makes it as well.
+    leapt = rule.version >= _LEAPS_OF_FORCE and len(over) <= 2 and int(over[-1] - over[0]) <= 1
     return [
         Finding(
             rule.code,
-            rule.severity,
+            Severity.REVIEW if leapt else rule.severity,
             int(time[over[0]]),
             int(time[over[-1] + 2]),
             {

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POLICY_FILE = Path(__file__).with_name("policy.toml")
+EARLIER = Path(__file__).with_name("policies")
+"""Policies that were signed for before: what they judged is judged by them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Rule:
 
     Attributes:
         code: the code its findings carry.
-        version: raised whenever the computation behind it changes.
+        version: raised whenever the computation behind it changes; the judge still computes the earlier ones.
         severity: of its findings, unless a rule names a milder one for a case.
         limits: thresholds by name; the unit is the end of the name; whole numbers only.
     """
@@ -83,7 +85,7 @@ class Policy:
         except tomllib.TOMLDecodeError as wrong:
             raise PolicyError(f"the policy is not TOML: {wrong}") from wrong
         policy = cls(document)
-        _check_against(policy, default_policy() if text != _default_text() else policy)
+        _check_shape(policy)
         return policy
 
     @classmethod
@@ -93,14 +95,29 @@ class Policy:
 
 
 @cache
-def _default_text() -> str:
-    return POLICY_FILE.read_text(encoding="utf-8")
+def default_policy() -> Policy:
+    """The policy that new waybills are signed for."""
+    return Policy(tomllib.loads(POLICY_FILE.read_text(encoding="utf-8")))
 
 
 @cache
-def default_policy() -> Policy:
-    """The policy that ships with the judge."""
-    return Policy(tomllib.loads(_default_text()))
+def _shipped() -> dict[Hash32, tuple[Policy, Path]]:
+    """The policy of today and those before it, by the hash that waybills name."""
+    files = [POLICY_FILE, *sorted(EARLIER.glob("*.toml"))]
+    read = [(Policy(tomllib.loads(file.read_text(encoding="utf-8"))), file) for file in files]
+    return {policy.policy_hash: (policy, file) for policy, file in read}
+
+
+def find_policy(policy_hash: Hash32) -> Policy | None:
+    """The policy of a hash, today's or an earlier one; None where the judge never had it."""
+    found = _shipped().get(policy_hash)
+    return None if found is None else found[0]
+
+
+def find_policy_text(policy_hash: Hash32) -> str | None:
+    """The file of the policy of a hash as it stands, for who must judge without this house."""
+    found = _shipped().get(policy_hash)
+    return None if found is None else found[1].read_text(encoding="utf-8")
 
 
 def _rule(code: str, table: Any) -> Rule:
@@ -119,18 +136,33 @@ def _rule(code: str, table: Any) -> Rule:
     return Rule(code, table["version"], severity, limits)
 
 
-def _check_against(policy: Policy, pattern: Policy) -> None:
+@cache
+def _shapes() -> dict[tuple[str, int], frozenset[str]]:
+    """The thresholds that the judge asks of each rule in each version that it computes."""
+    return {
+        (rule.code, rule.version): frozenset(rule.limits)
+        for policy, _ in _shipped().values()
+        for rule in policy.rules
+    }
+
+
+def _check_shape(policy: Policy) -> None:
     """A policy has the rules and thresholds that the judge asks for, no more and no fewer."""
-    ours, theirs = (
-        {rule.code: set(rule.limits) for rule in some.rules} for some in (pattern, policy)
-    )
-    for code in sorted(ours.keys() | theirs.keys()):
-        if code not in theirs:
+    shapes = _shapes()
+    codes, given = {code for code, _ in shapes}, {rule.code for rule in policy.rules}
+    for code in sorted(codes ^ given):
+        if code in codes:
             raise PolicyError(f"the policy lacks rule {code}", field=code)
-        if code not in ours:
-            raise PolicyError(f"the judge knows no rule {code}", field=code)
-        odd = ours[code] ^ theirs[code]
+        raise PolicyError(f"the judge knows no rule {code}", field=code)
+    for rule in policy.rules:
+        asked = shapes.get((rule.code, rule.version))
+        if asked is None:
+            raise PolicyError(
+                f"rule {rule.code}: the judge computes no version {rule.version} of it",
+                field=f"{rule.code}.version",
+            )
+        odd = asked ^ set(rule.limits)
         if odd:
             raise PolicyError(
-                f"rule {code}: thresholds differ: {', '.join(sorted(odd))}", field=code
+                f"rule {rule.code}: thresholds differ: {', '.join(sorted(odd))}", field=rule.code
             )

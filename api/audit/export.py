@@ -39,7 +39,7 @@ from chain.waybill import ZERO
 from finance import forests
 from finance.audit import book_of
 from finance.forests import shipped_forest
-from tracking.policy import POLICY_FILE, Policy
+from tracking.policy import find_policy_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -173,7 +173,6 @@ def gather_material(services: Services, trip: TripId) -> Material:
     advance = services.books.find_advance_of_trip(trip)
     decision = None if advance is None else services.books.find_decision(advance.decision)
     verdict = services.tracks.find_verdict(trip)
-    policy = POLICY_FILE.read_text("utf-8")
 
     def names(parties: Sequence[PartyId]) -> list[PartyName]:
         known = services.records.list_parties(parties)
@@ -204,7 +203,7 @@ def gather_material(services: Services, trip: TripId) -> Material:
         names=names,
         entries=entries,
         evidence=services.tracks.find_evidence(trip),
-        policy=policy if Policy.of_toml(policy).policy_hash == leaf.form.policy else None,
+        policy=find_policy_text(leaf.form.policy),
         verdict=None if verdict is None else verdict.document,
         decisions=[] if decision is None else [packs.read_json(decision.decision.record, "record")],
         forests=[] if decision is None else _forests(decision.forest),

@@ -25,7 +25,7 @@ from tracking.evidence import examine_evidence, from_json
 from tracking.fix import Fix
 from tracking.judge import Examination
 from tracking.plan import Plan
-from tracking.policy import default_policy
+from tracking.policy import default_policy, find_policy
 
 STOP_M, STOP_S = 60, 120
 """A truck that stays within so many metres for so long has stopped."""
@@ -64,7 +64,9 @@ def examined(ground: Ground) -> Examination:
     with ground.container.read() as services:
         document = services.tracking.get_evidence(ground.trip)
     try:
-        return examine_evidence(from_json(document), default_policy())
+        evidence = from_json(document)
+        policy = find_policy(evidence.recorded.trip.policy_hash) or default_policy()
+        return examine_evidence(evidence, policy)
     except EvidenceEmptyError as error:
         raise NotFoundError("there is nothing to draw") from error
 
@@ -243,6 +245,7 @@ def evidence_json(container: Container, story: TripStory) -> dict[str, Any]:
     }
     with container.read() as services:
         members = services.tracks.list_batch_members(story.trip.id)
+    policy = find_policy(story.leaf.form.policy) or default_policy()
     return {
         "trip": story.trip.id,
         "leaves": np.stack((leaves.time, leaves.lat_e6, leaves.lon_e6), axis=1).tolist(),
@@ -265,7 +268,7 @@ def evidence_json(container: Container, story: TripStory) -> dict[str, Any]:
             for index, one in sorted(committed.items())
         ],
         "verdict": rfc8785.dumps(dict(verdict.document)).decode(),
-        "policy": rfc8785.dumps(dict(default_policy().document)).decode(),
+        "policy": rfc8785.dumps(dict(policy.document)).decode(),
         "plan": rfc8785.dumps(Plan.from_json(story.leaf.plan or {}).to_json()).decode(),
         "plan_hash": story.leaf.form.plan,
     }  # fmt: skip

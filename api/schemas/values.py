@@ -44,7 +44,10 @@ def _instant(value: object) -> dt.datetime:
         return require_utc(value)
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise ValueError("an instant is RFC 3339 with a zone, e.g. 2026-01-26T15:50:00Z")
-    return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+    try:
+        return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("an instant lies between the years 1 and 9999 in UTC") from None
 
 
 def plain_text(value: str) -> str:

@@ -626,11 +626,30 @@ def compressed_in_the_middle(d: Drawn):
 def compressed(d: Drawn, factor: float, count: int):
     first = int(d.rng.integers(len(d) // 5, len(d) // 2))
     last = min(len(d) - 3, first + count) if count < len(d) else len(d)
+    way = metres(
+        d.lon[first : last - 1],
+        d.lat[first : last - 1],
+        d.lon[first + 1 : last],
+        d.lat[first + 1 : last],
+    )
+    if way.sum() < 2.5 * (d.t[last - 1] - d.t[first]):
+        return None  # a truck that stands is no faster for a slow clock
     inner = d.t[first] + np.rint((d.t[first:last] - d.t[first]) / factor).astype(int)
     d.t = np.concatenate((d.t[:first], inner, d.t[last:] - (d.t[last - 1] - inner[-1])))
     d.speed[first + 1 : last] = np.minimum(300, d.speed[first + 1 : last] * factor)
     d.keep(np.unique(d.t, return_index=True)[1])
     return True, arrives(d), d.plan(), []
+
+
+def hurried(fixes: list[Fix], first: int, last: int, factor: float) -> list[Fix]:
+    """A record whose clock ran slowly from one fix to another: what comes after it is shifted."""
+    begin = fixes[first].time
+    saved = fixes[last].time - begin - round((fixes[last].time - begin) / factor)
+    inner = [
+        fix._replace(time=begin + round((fix.time - begin) / factor)) for fix in fixes[first:last]
+    ]
+    later = [fix._replace(time=fix.time - saved) for fix in fixes[last:]]
+    return [*fixes[:first], *inner, *later]
 
 
 def convoy_close(d: Drawn):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.unit.tracking.families import Drawn, arrives, thin
+from tests.unit.tracking.families import Drawn, arrives, metres, thin
 
 
 def _again(d: Drawn, picked: np.ndarray) -> None:
@@ -139,6 +139,85 @@ def there_and_back(d: Drawn):
     return (False, True, d.plan(route), []) if there else None
 
 
+def by_distance(d: Drawn):
+    """A terminal that reports by the way driven, and at least every minute or two."""
+    apart, longest = d.rng.uniform(120, 500), int(d.rng.choice((30, 60, 120)))
+    steps = metres(d.base.lon[:-1], d.base.lat[:-1], d.base.lon[1:], d.base.lat[1:])
+    driven = np.concatenate(([0.0], np.cumsum(steps)))
+    picked = [0]
+    for at in range(1, len(driven)):
+        last = picked[-1]
+        if driven[at] - driven[last] >= apart or d.base.t[at] - d.base.t[last] >= longest:
+            picked.append(at)
+    if picked[-1] != len(driven) - 1:
+        picked.append(len(driven) - 1)
+    _again(d, np.array(picked))
+    return (False, arrives(d), d.plan(), []) if len(d) >= 8 else None
+
+
+def by_turn(d: Drawn):
+    """A terminal that reports every half minute, and whenever its course has changed meanwhile."""
+    longest, turn = int(d.rng.choice((15, 20, 30, 60))), d.rng.uniform(15, 40)
+    picked = [0]
+    for at in range(1, len(d.base.t)):
+        last = picked[-1]
+        bent = abs((d.base.heading[at] - d.base.heading[last] + 180) % 360 - 180)
+        waited = d.base.t[at] - d.base.t[last]
+        if waited >= longest or (bent >= turn and d.base.speed[at] > 8 and waited >= 2):
+            picked.append(at)
+    if picked[-1] != len(d.base.t) - 1:
+        picked.append(len(d.base.t) - 1)
+    _again(d, np.array(picked))
+    return (False, arrives(d), d.plan(), []) if len(d) >= 8 else None
+
+
+def closer_for_a_while(d: Drawn):
+    """Asked to report two to six times as often for a fifth to two fifths of the way, as a centre may ask."""
+    slow = int(d.rng.choice((10, 15, 20, 30)))
+    quick = max(2, int(slow / d.rng.uniform(2, 6)))
+    whole = d.base.t[-1]
+    first = d.rng.uniform(0.1, 0.5) * whole
+    last = first + d.rng.uniform(0.2, 0.4) * whole
+    picked, due = [], 0.0
+    for at, second in enumerate(d.base.t):
+        if second >= due:
+            picked.append(at)
+            due = second + (quick if first <= second < last else slow)
+    if picked[-1] != len(d.base.t) - 1:
+        picked.append(len(d.base.t) - 1)
+    _again(d, np.array(picked))
+    return (False, arrives(d), d.plan(), []) if len(d) >= 8 else None
+
+
+def whole_speeds(d: Drawn):
+    """Speeds to the whole km/h and courses to ten degrees, as cheap terminals give them."""
+    d.speed = np.rint(d.speed)
+    d.heading = np.mod(np.rint(d.heading / 10.0) * 10.0, 360.0)
+    return False, arrives(d), d.plan(), []
+
+
+def drift_at_rest(d: Drawn):
+    """A halt of ten to forty minutes in which the receiver wanders by tens of metres and tells small speeds."""
+    at = int(d.rng.integers(len(d) // 4, len(d) * 3 // 4))
+    seconds = int(d.rng.integers(600, 2400))
+    times = np.arange(d.t[at] + d.step, d.t[at] + seconds, d.step)
+    spread, hold = d.rng.uniform(4, 18), float(np.exp(-d.step / d.rng.uniform(60, 300)))
+    drift = np.zeros((2, len(times)))
+    for one in range(1, len(times)):
+        drift[:, one] = hold * drift[:, one - 1] + np.sqrt(1 - hold**2) * d.rng.normal(0, spread, 2)
+    cos = np.cos(np.radians(d.lat[at]))
+    lat, lon = d.lat[at] + drift[0] / 111_200, d.lon[at] + drift[1] / 111_300 / cos
+    d.lat = np.concatenate((d.lat[: at + 1], lat, d.lat[at + 1 :]))
+    d.lon = np.concatenate((d.lon[: at + 1], lon, d.lon[at + 1 :]))
+    d.t = np.concatenate((d.t[: at + 1], times, d.t[at + 1 :] + seconds))
+    told = np.abs(d.rng.normal(0, 1.5, len(times)))
+    d.speed = np.concatenate((d.speed[: at + 1], told, d.speed[at + 1 :]))
+    course = d.rng.uniform(0, 360, len(times))
+    d.heading = np.concatenate((d.heading[: at + 1], course, d.heading[at + 1 :]))
+    d.received = np.full(len(d.t), -1)
+    return False, arrives(d), d.plan(), []
+
+
 ROUGH = (
     sparse,
     urban_canyon,
@@ -147,4 +226,9 @@ ROUGH = (
     night_stop,
     late_batches,
     there_and_back,
+    by_distance,
+    by_turn,
+    closer_for_a_while,
+    whole_speeds,
+    drift_at_rest,
 )

@@ -422,3 +422,87 @@ def test_no_two_bus_runs_are_taken_for_one():
     for trip in ("1097", "1105", "1111"):
         others = [OtherTrack(name, fixes) for name, fixes in runs.items() if name != trip]
         assert not codes(judge(plan, runs[trip], others=others)) & {"replay", "shared_track"}
+
+
+# ------------------------------------------------------------------- rhythm
+def slower(fixes, by):
+    start = fixes[0].time
+    return [
+        fix._replace(time=start + round((fix.time - start) * by), received=None, speed_dkmh=None)
+        for fix in fixes
+    ]
+
+
+@pytest.mark.parametrize(("calm", "factor"), [(1.5, 2.5), (1.8, 3.0), (2.0, 3.0), (2.4, 4.0)])
+def test_a_slow_drive_squeezed_in_the_middle_is_betrayed_by_its_rhythm(calm, factor):
+    drive = slower(DRIVE, calm)
+    assert judge(PLAN, drive).outcome is Outcome.PASS
+    (found,) = [
+        one
+        for one in judge(PLAN, families.hurried(drive, 30, 55, factor)).findings
+        if one.code == "time_compressed"
+    ]
+    assert found.detail["closer_permille"] == pytest.approx(factor * 1000, rel=0.05)
+    assert found.detail["kmh"] > 2 * found.detail["usual_kmh"]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_a_terminal_that_is_asked_to_report_more_often_is_not_accused(step):
+    first, last = DRIVE[30].time, DRIVE[60].time
+    closer = [fix for fix in made_drive(ROUTE, step=step) if first < fix.time < last]
+    rest = [fix for fix in DRIVE if not first < fix.time < last]
+    verdict = judge(PLAN, [*rest, *closer])
+    assert len(rest) + len(closer) > len(DRIVE) + 20
+    assert verdict.outcome is Outcome.PASS, verdict.findings
+
+
+# ------------------------------------------------------------------- two places, leaps, held places
+def test_of_two_vehicles_that_meet_on_one_road_the_one_that_drives_the_trip_is_followed():
+    back = made_drive(ROUTE[::-1], start=DRIVE[12].time, seed=9)
+    verdict = judge(PLAN, [*DRIVE, *(fix._replace(terminal="42") for fix in back)])
+    alone = judge(PLAN, DRIVE)
+    assert verdict.outcome is not Outcome.PASS
+    assert verdict.arrived_at is not None
+    assert abs(verdict.arrived_at - alone.arrived_at) <= 60
+
+
+def test_two_stale_reports_before_a_leap_to_the_gate_do_not_make_an_arrival():
+    road = DRIVE[:40]
+    held = [
+        road[-1]._replace(time=road[-1].time + 10 * at, speed_dkmh=160, received=None)
+        for at in (1, 2)
+    ]
+    lon, lat = ROUTE[-1]
+    put = road[-1]._replace(
+        lat_e6=round(lat * 1e6), lon_e6=round(lon * 1e6), speed_dkmh=0, received=None
+    )
+    there = [put._replace(time=road[-1].time + 20 + 10 * at) for at in range(1, 60)]
+    assert families.metres(road[-1].lon_e6 / 1e6, road[-1].lat_e6 / 1e6, lon, lat) > 2_000
+    verdict = judge(PLAN, [*road, *held, *there])
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.arrived_at is None
+
+
+def test_one_short_leap_alone_goes_to_a_person_and_a_second_one_fails():
+    def leapt(*places):
+        """One report is missing, and the next comes a second after the one before it: a clock that lagged."""
+        out, saved = [], 0
+        for at, fix in enumerate(DRIVE):
+            saved += 19 if at in places else 0
+            if at + 1 not in places:
+                out.append(fix._replace(time=fix.time - saved, received=None, speed_dkmh=None))
+        return out
+
+    once, twice = judge(PLAN, leapt(11)), judge(PLAN, leapt(11, 54))
+    assert once.reasons == ("impossible_speed",)
+    assert once.outcome is Outcome.REVIEW
+    assert "impossible_speed" in twice.reasons
+    assert twice.outcome is Outcome.FAIL
+
+
+def test_an_even_speed_told_before_and_after_a_jam_without_speeds_is_no_lie():
+    told = [
+        fix._replace(speed_dkmh=None if 30 <= at < 50 else fix.speed_dkmh)
+        for at, fix in enumerate(DRIVE)
+    ]
+    assert judge(PLAN, told).outcome is Outcome.PASS
