@@ -282,7 +282,7 @@ def test_what_is_grave_asks_again_who_one_is_and_then_goes_on(watched, product, 
 
 def wallet_of(firm):
     """The account of a firm's own key."""
-    return Account.from_key(key(firm.word)._key.to_bytes())
+    return Account.from_key(key(firm.word)._key.secret)
 
 
 def test_a_wallet_signs_a_waybill_once_and_a_refusal_changes_nothing(watched, product):

@@ -217,7 +217,7 @@ def attest(system, cast) -> None:
             system.settings.model_copy(
                 update={
                     "attestor_key": type(system.settings.attestor_key)(
-                        "0x" + key(name)._key.to_bytes().hex()
+                        "0x" + key(name)._key.secret.hex()
                     ),
                     "attestor_party": int(cast[name].party),
                 }

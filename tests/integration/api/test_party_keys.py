@@ -91,7 +91,7 @@ def test_the_server_can_never_sign_for_who_keeps_his_own_key(system, firms):
         with pytest.raises(SelfCustodyError):
             services.platform_keys.sign(found, KeyRecovery(party.party, new, 0, WORDS), None, None)
     files = b"".join(path.read_bytes() for path in system.settings.var.glob("yundan.db*"))
-    secret = party._signer._key.to_bytes()
+    secret = party._signer._key.secret
     assert secret not in files
     assert secret.hex().encode() not in files
 

@@ -138,7 +138,7 @@ def test_an_attestors_test_key_is_refused_where_money_is_real():
 
 def test_a_system_signs_with_the_keys_of_its_files(tmp_path, capfd):
     signer, path = LocalSigner.generate(), tmp_path / "key.json"
-    quick = Account.encrypt(signer._key.to_bytes(), "word of it", kdf="pbkdf2", iterations=1)
+    quick = Account.encrypt(signer._key.secret, "word of it", kdf="pbkdf2", iterations=1)
     path.write_text(json.dumps(quick))
     places = {
         f"{who}_{name}": value
