@@ -20,11 +20,13 @@ from api.metrics import RequestMetrics
 from api.patience import Patience
 from api.portals import (
     assets,
+    borrowing,
     door,
     drive_pages,
     firm,
     firm_work,
     lender,
+    line_terms,
     loans,
     pages,
     people_pages,
@@ -162,9 +164,11 @@ def create_app(container: Container) -> FastAPI:
     app.include_router(people_pages.router)
     app.include_router(firm.router)
     app.include_router(firm_work.router)
+    app.include_router(borrowing.router)
     app.include_router(trips.router)
     app.include_router(phone_pages.router)
     app.include_router(lender.router)
+    app.include_router(line_terms.router)
     app.include_router(loans.router)
     app.include_router(drive_pages.router)
     app.add_middleware(Tags)

@@ -33,6 +33,7 @@ from api.identity.platform_keys import PlatformKeys
 from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
 from api.known_trips import list_known
+from api.line_offers import LineOffers
 from api.loan_list import LoanList
 from api.metrics import RequestMetrics, exposition
 from api.notes import Notes
@@ -140,6 +141,7 @@ class Services:
     views: SavedViews
     loans: LoanList
     notes: Notes
+    offers: LineOffers
     documents: Documents
     jobs: Jobs
     vehicles: Vehicles
@@ -400,6 +402,7 @@ class Container:
             views=SavedViews(session, self.wall),
             loans=LoanList(session),
             notes=Notes(session, self.wall),
+            offers=LineOffers(session, self.clock),
             documents=Documents(session, self.wall),
             jobs=Jobs(session, self.wall),
             vehicles=Vehicles(session, self.wall),

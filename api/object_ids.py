@@ -26,7 +26,7 @@ HASHES = {
 
 OWN = {
     "document": "doc", "job": "job", "webhook_endpoint": "we", "event": "evt", "delivery": "whd",
-    "vehicle": "veh",
+    "vehicle": "veh", "line_offer": "lo",
 }  # fmt: skip
 """Kinds named by this platform, 24 random hex digits after the prefix."""
 

@@ -20,6 +20,7 @@ from api.identity.people import People
 from api.identity.platform_keys import PlatformKeys
 from api.identity.proposals import Proposals
 from api.identity.sessions import Sessions
+from api.line_offers import LineOffers
 from api.loan_list import LoanList
 from api.metrics import RequestMetrics
 from api.notes import Notes
@@ -64,6 +65,10 @@ class Shelf(Records, Protocol):
 
     def list_parties_called(self, names: Sequence[str]) -> dict[str, list[Party]]:
         """Registered parties by the name that people call them, in either language."""
+        ...
+
+    def list_parties_of_kind(self, kind: str, *, limit: int) -> list[Party]:
+        """Registered parties of a kind, the first registered first."""
         ...
 
     def add_waybills(self, waybills: Sequence[HeldWaybill]) -> None:
@@ -267,6 +272,11 @@ class Services(Protocol):
     @property
     def notes(self) -> Notes:
         """What people write for each other."""
+        ...
+
+    @property
+    def offers(self) -> LineOffers:
+        """Terms of lines that wait for both signatures."""
         ...
 
     @property

@@ -114,6 +114,16 @@ class SqlRecords:
         rows = self._session.exec(select(PartyRow).where(col(PartyRow.party_id).in_(wanted)))
         return {found.id: found for found in map(_party, rows)}
 
+    def list_parties_of_kind(self, kind: str, *, limit: int) -> list[Party]:
+        """Registered parties of a kind, the first registered first."""
+        query = (
+            select(PartyRow)
+            .where(col(PartyRow.kind) == kind, col(PartyRow.stage) == "registered")
+            .order_by(col(PartyRow.registered_at), col(PartyRow.party_id))
+            .limit(limit)
+        )
+        return [_party(row) for row in self._session.exec(query)]
+
     def add_party(self, party: Party) -> None:
         """A new party."""
         self._session.add(PartyRow(**self._party_row(party)))

@@ -142,6 +142,7 @@ class SqlAdvances(SqlRows):
         *,
         lender: PartyId | None = None,
         borrower: PartyId | None = None,
+        debtor: PartyId | None = None,
         trips: Collection[TripId] | None = None,
         states: Collection[AdvanceState] | None = None,
         after: str = "",
@@ -153,6 +154,8 @@ class SqlAdvances(SqlRows):
             query = query.where(AdvanceRow.lender == str(lender))
         if borrower is not None:
             query = query.where(AdvanceRow.borrower == str(borrower))
+        if debtor is not None:
+            query = query.where(AdvanceRow.debtor == str(debtor))
         if trips is not None:
             query = query.where(col(AdvanceRow.trip).in_(trips))
         if states is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chain.bindings.credit_facility import CreditFacility
+from chain.bindings.structs import CreditLine
 from chain.clock import beijing_day
 from chain.ids import LineId
 from chain.typed_data import struct_hash
@@ -19,11 +20,8 @@ from finance.records import (
 )
 
 if TYPE_CHECKING:
-    from chain.bindings.structs import (
-        CreditLine,
-        LineChange,
-        VaultMove,
-    )
+    from chain.bindings.structs import LineChange, VaultMove
+    from chain.ids import PartyId
     from finance.records import LenderPolicy
     from finance.terms import Terms
 
@@ -72,6 +70,21 @@ class LineUseCases(MoneyUseCases):
             self._require_signed(line.borrower, "CreditFacility", form, borrower_signature)
         call = CreditFacility.change_line(form, lender_signature, borrower_signature)
         self._queue(call, form, about=form.line)
+
+    def check_line_form(
+        self, form: CreditLine | LineChange, side: PartyId, signature: bytes
+    ) -> None:
+        """Looks at one side's signature of a line's form before the other side has signed; keeps nothing.
+
+        Raises:
+            InvalidTermsError, DecisionRefusedError: the terms contradict themselves, or the law forbids them.
+            SignatureRefusedError: it is not this side's, or the form has expired.
+        """
+        self._require_fresh(form.expires)
+        if isinstance(form, CreditLine):
+            opened = self._line_record(LineId(struct_hash(form)), form, LineState.SUBMITTED)
+            self._require_lawful(opened.terms)
+        self._require_signed(side, "CreditFacility", form, signature)
 
     def move_vault(self, form: VaultMove, lender_signature: bytes) -> None:
         """Moves the lender's own money into or out of his vault."""

@@ -153,6 +153,7 @@ class Books(Protocol):
         *,
         lender: PartyId | None = None,
         borrower: PartyId | None = None,
+        debtor: PartyId | None = None,
         trips: Collection[TripId] | None = None,
         states: Collection[AdvanceState] | None = None,
         after: str = "",

@@ -21,6 +21,7 @@ from api.dependencies import TheContainer
 from api.naming import Names
 from api.portals.rendering import when_text
 from api.portals.shell import Face, TheViewer, Viewer, require_face, show
+from api.portals.to_sign import wanted_signatures
 from api.portals.trip_page import TripPages
 from api.portals.views import BEIJING, TripCard
 from api.portals.words import word
@@ -31,7 +32,6 @@ from api.trip_stories import tell_briefly
 from chain.clock import beijing_day
 from chain.ids import TripId
 from chain.money import yuan_text
-from chain.waybill import Stage as WaybillStage
 from finance.accrual import date_of
 from finance.advance import AdvanceState
 from finance.records import LineRecord
@@ -115,9 +115,7 @@ def today(
         live = services.books.list_advances(
             borrower=own, states={AdvanceState.RELEASED, AdvanceState.DEFAULTED}, limit=500
         )
-        drafts = services.records.list_waybills(
-            party=own, stage=WaybillStage.DRAFT, before=None, limit=PAGE_ROWS
-        )
+        to_sign = wanted_signatures(services, viewer)
     soon = beijing_day(now) + 7
     return show(
         request,
@@ -137,10 +135,8 @@ def today(
         late=len(late),
         purse=Purse.of(lines),
         due_fen=sum(one.outstanding_fen for one in live if one.due_day and one.due_day <= soon),
-        to_sign=[
-            one for _, one in drafts if own is None or own in one.missing
-        ],
-    )  # fmt: skip
+        to_sign=to_sign,
+    )
 
 
 # -- the list -----------------------------------------------------------------------------------------

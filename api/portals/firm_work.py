@@ -13,15 +13,20 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.auth import Scope
 from api.dependencies import TheContainer
+from api.portals.borrowing import open_advances
 from api.portals.firm import FirmViewer, Purse
-from api.portals.lender import PartyNames, wishes_of
-from api.portals.shell import TheViewer, show
+from api.portals.lender import SHOWN_OFFERS, PartyNames, offer_lines, wishes_of
+from api.portals.shell import Face, TheViewer, Viewer, show
+from api.portals.trip_page import TripPages
+from api.portals.views import money_text
 from api.portals.words import word
 from api.ports import Services
+from api.routes.advances import concerned_by
 from api.schemas.values import HashText
+from api.trip_stories import party_name, tell_briefly
 from chain.clock import beijing_day
 from chain.errors import InvalidValueError
-from chain.ids import PartyId
+from chain.ids import AdvanceId, LineId, PartyId
 from finance.accrual import date_of
 from finance.advance import AdvanceState
 from finance.credit import DebtorHistory, Limit, earned_limit
@@ -61,23 +66,53 @@ SIGNED_FIELDS = (
     "limit",
     "frozen",
     "validUntil",
+    "ratePpm",
+    "penaltyPpm",
+    "ceilingPpm",
+    "feeBps",
+    "advanceBps",
+    "toleranceBps",
+    "tenorDays",
+    "graceDays",
+    "attestor",
+    "gated",
+    "terms",
+    "payees",
+    "fingerprint",
+    "decision",
+    "account",
+    "accepted",
+    "loaded",
+    "receipt",
+    "notice",
+    "vehicle",
+    "terminal",
+    "route",
+    "shippingNote",
     "salt",
 )
 """Fields of signed forms that have a name in words; others are shown by the form's own name."""
 
+SIGNED_ACTS = ("default", "write_off", "later_start", "decline", "waive")
+"""Acts of a lender on a loan, by the words of their buttons."""
+
+SIGNED_PAPERS = ("shipping_note", "goods", "plate", "unit")
+"""What a waybill says beside its signed form, shown above it."""
+
 SIGNED_FORM = re.compile(
     r"/v1/(advances/0x[0-9a-f]{64}/(approval|gate|acknowledgement|consent|repayment|act)"
-    r"|lines/0x[0-9a-f]{64}/change"
+    r"|lines/0x[0-9a-f]{64}/change|line-offers/lo_[0-9a-f]{24}|advances"
     r"|deliveries/0x[0-9a-f]{64}/(loading|confirmation)|waybills/0x[0-9a-f]{64})"
     r"(\?amount_fen=[0-9]{1,15}|\?opens=(true|false)&reason=[0-9A-Za-z_.~%-]{1,1000}"
     r"|\?act=[a-z_]{1,12}&value=[0-9]{1,15}&reason=[0-9A-Za-z_.~%-]{1,1000}"
-    r"|\?(frozen=(true|false)|limit_fen=[0-9]{1,15}))?"
+    r"|\?(frozen=(true|false)|limit_fen=[0-9]{1,15}(&valid_until=[0-9TZ:%A-]{1,40})?))?"
 )
 """The forms that this page signs: nothing else can be put before a wallet by a link."""
 
 HISTORY_DAYS = 90
 KNOWN_WAYBILLS = 200
 KNOWN_APPLICATIONS = 20
+MOST_LENDERS = 100
 
 
 @router.get("/firm/import")
@@ -134,14 +169,76 @@ def sign_page(
     """
     if not SIGNED_FORM.fullmatch(form):
         raise InvalidValueError("this is not a form that can be signed here", field="form")
-    kind = "waybill" if "/waybills/" in form else form.partition("?")[0].rsplit("/", 1)[1]
+    kind = _kind_of(form)
     named = {name: word(f"signed_{name}", viewer.lang) for name in SIGNED_FIELDS}
     with container.read() as services:
         held = viewer.party is not None and services.platform_keys.holds_for(viewer.party)
+        about = _about(services, form, viewer, demo=container.settings.demo)
     return show(
         request, viewer.lang, "firm/sign.html",
-        viewer=viewer, form=form, kind=kind, named=named, held=held,
+        viewer=viewer, form=form, kind=kind, named=named, held=held, about=about, next=_after(form, viewer),
+        acts={act: word(f"act_{act}", viewer.lang) for act in SIGNED_ACTS},
+        papers={name: word(f"field_{name}", viewer.lang) for name in SIGNED_PAPERS},
     )  # fmt: skip
+
+
+def _about(services: Services, form: str, viewer: Viewer, *, demo: bool) -> list[tuple[str, str]]:
+    """What a form about a loan or a line hangs on, in words, for those whom it concerns."""
+    kind, _, rest = form.removeprefix("/v1/").partition("/")
+    named = rest.partition("?")[0].partition("/")[0]
+    own, lang = viewer.caller.party_id, viewer.lang
+    if kind == "advances" and named:
+        record = services.books.find_advance(AdvanceId(named))
+        if record is None:
+            return []
+        payees = services.books.list_payees([record.advance])[record.advance]
+        if not viewer.caller.sees_all and own not in concerned_by(services, record, payees):
+            return []
+        paths = services.records.list_trips_by_id([record.trip])
+        cards = [
+            TripPages(lang, demo=demo).card(story, found)
+            for story, found in tell_briefly(services, list(paths.values()))
+        ]
+        names = PartyNames(services, [str(record.borrower), str(record.lender)], lang)
+        return [
+            *((word("col_trip", lang), one.note) for one in cards),
+            *((word("col_route", lang), f"{one.origin} → {one.destination}") for one in cards),
+            (word("col_borrower", lang), names(record.borrower)),
+            (word("apply_lender", lang), names(record.lender)),
+            (word("col_principal", lang), money_text(record.principal_fen, lang)),
+        ]
+    if kind == "lines":
+        line = services.books.find_line(LineId(named))
+        if line is None or not (viewer.caller.sees_all or own in {line.lender, line.borrower}):
+            return []
+        names = PartyNames(services, [str(line.borrower)], lang)
+        return [
+            (word("col_borrower", lang), names(line.borrower)),
+            (word("limit_now", lang), money_text(line.limit_fen, lang)),
+        ]
+    return []
+
+
+def _after(form: str, viewer: Viewer) -> str:
+    """Where a signer goes on when his form is on its way."""
+    lends = viewer.face is Face.LENDER
+    path = form.partition("?")[0]
+    if "/line-offers/" in path or "/lines/" in path:
+        return "/lender/lines" if lends else "/firm/credit"
+    if path.startswith("/v1/advances/"):
+        advance = path.split("/")[3]
+        owed = path.endswith("/repayment")
+        return f"/lender/loans/{advance}" if lends else f"/firm/advances/{advance}" if owed else "/"
+    return "/"
+
+
+def _kind_of(form: str) -> str:
+    """What a form is called in the catalogue (``sign_KIND``)."""
+    path = form.partition("?")[0]
+    for part, kind in (("/waybills/", "waybill"), ("/line-offers/", "offer")):
+        if part in path:
+            return kind
+    return "request" if path == "/v1/advances" else path.rsplit("/", 1)[1]
 
 
 # -- credit -------------------------------------------------------------------------------------------
@@ -176,6 +273,10 @@ def credit(request: Request, viewer: FirmViewer, container: TheContainer) -> HTM
         )
         decided = [services.books.find_decision(one.decision) for one in live[:5]]
         applied = services.books.list_applications(borrower=own)[:KNOWN_APPLICATIONS] if own else []
+        laid = services.offers.list_of(borrower=own)[:SHOWN_OFFERS] if own else []
+        offers = offer_lines(services, laid, own, viewer.lang)
+        owing = open_advances(services, viewer, own, day=day, demo=container.settings.demo)
+        lenders = services.records.list_parties_of_kind("lender", limit=MOST_LENDERS)
         wishes = wishes_of(services, applied, viewer.lang, lends=False)
         names = PartyNames(
             services,
@@ -186,7 +287,8 @@ def credit(request: Request, viewer: FirmViewer, container: TheContainer) -> HTM
     return show(
         request, viewer.lang, "firm/credit.html", viewer=viewer, stories=stories,
         wishes=wishes, may_ask=Scope.ADVANCES in viewer.caller.scopes and own is not None,
-        purse=Purse.of(lines), live=live, decided=[one for one in decided if one], date_of=date_of,
+        purse=Purse.of(lines), offers=offers, owing=owing,
+        lenders=[(str(one.id), party_name(one, viewer.lang)) for one in lenders], decided=[one for one in decided if one], date_of=date_of,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from api.auth import Scope
 from api.dependencies import TheContainer
 from api.fund_flow_files import lanes_of
+from api.line_offers import LineOffer, OfferKind
 from api.loan_list import LoanFilter, LoanLine, LoanSum
 from api.portals.firm import csv_cell
 from api.portals.paper import Sheet, tables_pdf
@@ -370,6 +371,50 @@ def wishes_of(
     ]
 
 
+# -- terms between two signatures ---------------------------------------------------------------------
+
+SHOWN_OFFERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OfferLine:
+    """Terms before their two sides, as a list shows them. Amounts in fen.
+
+    Attributes:
+        other: who stands on the other side.
+        limit_fen: that the form names.
+        before_fen: the line's limit now, None for a new line.
+        mine: whether the viewer's signature is wanted.
+    """
+
+    offer: LineOffer
+    other: str
+    limit_fen: int
+    before_fen: int | None
+    mine: bool
+
+
+def offer_lines(
+    services: Services, offers: Sequence[LineOffer], own: PartyId | None, lang: str
+) -> list[OfferLine]:
+    """Offers with their other side's name, in their order."""
+    others = [str(one.borrower if one.lender == own else one.lender) for one in offers]
+    names = PartyNames(services, others, lang)
+    made = []
+    for one, other in zip(offers, others, strict=True):
+        held = services.books.find_line(one.line) if one.kind is OfferKind.CHANGE else None
+        made.append(
+            OfferLine(
+                offer=one,
+                other=names(other),
+                limit_fen=one.form.limit,
+                before_fen=None if held is None else held.limit_fen,
+                mine=own is not None and one.waits_for == own,
+            )
+        )
+    return made
+
+
 # -- lines, approvals, warnings -----------------------------------------------------------------------
 
 
@@ -394,8 +439,10 @@ def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HT
         notes = shipping_notes(services, asked, viewer.lang, demo=container.settings.demo)
         applied = services.books.list_applications(lender=own)[:PAGE_ROWS]
         wishes = wishes_of(services, applied, viewer.lang, lends=True)
+        laid = services.offers.list_of(lender=own)[:PAGE_ROWS] if own is not None else []
+        offers = offer_lines(services, laid, own, viewer.lang)
     return show(
-        request, viewer.lang, "lender/lines.html", wishes=wishes,
+        request, viewer.lang, "lender/lines.html", wishes=wishes, offers=offers,
         viewer=viewer, names=names, day=day, notes=notes,
         lines=[
             (line, used_bps(line.limit_fen, line.reserved_fen + line.drawn_fen), date_of(beijing_day(line.valid_until)))

@@ -32,10 +32,10 @@ from chain.clock import beijing_day
 from chain.errors import InvalidValueError, NotFoundError
 from chain.ids import AdvanceId, Hash32
 from finance.accrual import date_of, day_number
-from finance.advance import AdvanceState, EventKind
+from finance.advance import AdvanceEvent, AdvanceState, EventKind, replay
 from finance.payout_errors import UnknownPayoutError
 from finance.portfolio import AGEING
-from finance.records import PayeeRecord
+from finance.records import AdvanceRecord, LineRecord, PayeeRecord
 
 router = APIRouter(prefix="/lender", include_in_schema=False)
 
@@ -236,7 +236,8 @@ def loan(
         schedule = [
             (date_of(on), services.finance.show_advance(found, day=on)) for on in days if on >= day
         ]
-        payouts = _payouts(services, payees)
+        payouts = payouts_of(services, payees)
+        settlements = services.books.list_settlements(record.waybill)
         own = viewer.caller.party_id
         notes = services.notes.list_about(own, found) if own is not None else []
         note = _notes_of_trip(services, record.trip, viewer.lang, demo=container.settings.demo)
@@ -252,8 +253,9 @@ def loan(
         note=note,
         names=names,
         schedule=schedule,
-        transactions=_running(events),
+        transactions=running_balance(record, line, events),
         payouts=payouts,
+        settlements=settlements,
         notes=notes,
         due=date_of(record.due_day) if record.due_day else None,
         day=date_of(day),
@@ -264,7 +266,7 @@ def loan(
     )
 
 
-def _payouts(services: Services, payees: Sequence[PayeeRecord]) -> list[PayoutStory]:
+def payouts_of(services: Services, payees: Sequence[PayeeRecord]) -> list[PayoutStory]:
     """How far each payee's money has come through the bank; one the bank never had is left out."""
     found = []
     for one in payees:
@@ -281,17 +283,20 @@ def _notes_of_trip(services: Services, trip: Any, lang: str, *, demo: bool) -> s
     return TripPages(lang, demo=demo).card(story, advance).note
 
 
-ADDS = frozenset({EventKind.DRAWN})
-TAKES = frozenset({EventKind.PAID, EventKind.WAIVED, EventKind.WRITTEN_OFF})
-
-
-def _running(events: Sequence[Any]) -> list[tuple[Any, int | None]]:
-    """The events of a loan, each with what has been drawn and paid by then, in sum."""
-    balance, rows = 0, []
-    for event in sorted(events, key=lambda one: (one.at, one.position)):
-        balance += event.amount if event.kind in ADDS else 0
-        balance -= event.amount if event.kind in TAKES else 0
-        rows.append((event, balance if event.kind in ADDS | TAKES else None))
+def running_balance(
+    record: AdvanceRecord, line: LineRecord | None, events: Sequence[AdvanceEvent]
+) -> list[tuple[AdvanceEvent, int | None]]:
+    """The events of a loan in their order, each with what would have closed it then; None before money moved."""
+    ordered = sorted(events, key=lambda one: (one.at, one.position))
+    rows: list[tuple[AdvanceEvent, int | None]] = []
+    moved = False
+    for count, event in enumerate(ordered, 1):
+        moved = moved or event.kind is EventKind.DRAWN
+        owed = None
+        if moved and line is not None:
+            then = replay(record.advance, line.terms, ordered[:count])
+            owed = sum(then.due_on(beijing_day(event.at)).values())
+        rows.append((event, owed))
     return rows
 
 
@@ -397,6 +402,7 @@ def statement(
         position = services.finance.show_advance(found)
         events = services.books.list_events([found])[found]
         record = position.record
+        line = services.books.find_line(record.line)
         names = PartyNames(
             services, [str(record.lender), str(record.borrower), record.debtor], lang
         )
@@ -426,7 +432,7 @@ def statement(
                     money_text(event.amount, lang) if event.amount else "–",
                     "–" if balance is None else money_text(balance, lang),
                 ]
-                for event, balance in _running(events)
+                for event, balance in running_balance(record, line, events)
             ],
         ),
     ]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from api.board import Wanted
 from api.dependencies import TheContainer
 from api.loan_list import LoanFilter
 from api.portals.shell import Face, TheViewer, show
+from api.portals.tour import steps_of
 from api.portals.views import AccountLine, Book
 from api.portals.words import word
 from api.routes.audit import trial_balance
@@ -52,11 +52,10 @@ def home(request: Request, viewer: TheViewer, container: TheContainer) -> Respon
         return RedirectResponse(HOME_OF[viewer.face], status_code=303)
     with container.read() as services:
         counts = services.board.count(None)
-        paid = services.board.page(None, Wanted(stages=(Stage.REPAID, Stage.PAID)), limit=1)
+        steps = steps_of(services)
         lines = services.books.list_lines()
         released = services.loans.total(None, LoanFilter(), 0).released_fen
     done = sum(counts[stage].trips for stage in (Stage.PAID, Stage.REPAID))
-    trip = f"/trips/{paid[0].trip}" if paid else "/firm/waybills"
     return show(
         request,
         viewer.lang,
@@ -70,16 +69,8 @@ def home(request: Request, viewer: TheViewer, container: TheContainer) -> Respon
             held=counts[Stage.HELD].trips,
         ),
         logins=demo_logins(container.settings),
-        consignee_url=trip,
-        tour=[
-            ("waybill", "/firm/new"),
-            ("trip", trip),
-            ("held", "/firm/exceptions"),
-            ("evidence", f"{trip}/evidence" if paid else "/firm/waybills"),
-            ("chain", f"{trip}/chain" if paid else "/firm/waybills"),
-            ("portfolio", "/lender"),
-            ("pack", f"{trip}/evidence#pack" if paid else "/lender"),
-        ],
+        consignee_url=next(one.address for one in steps if one.name == "evidence"),
+        tour=[(one.name, one.href) for one in steps],
     )
 
 

@@ -18,6 +18,7 @@ from api.auth import Caller, Scope
 from api.dependencies import SAFE, TheContainer, find_caller
 from api.errors import ApiError, UnauthenticatedError
 from api.portals.rendering import render
+from api.portals.tour import strip_of
 from api.portals.words import choose_language, word
 from api.ports import Container
 from api.problem_words import detail_zh
@@ -190,6 +191,7 @@ def show(
             other_lang_url=_other(request, lang="en" if lang == "zh" else "zh"),
             csrf=getattr(request.state, "csrf", ""),
             chain_note=str(handled.number) if handled else "–",
+            tour_strip=strip_of(request, container),
             **context,
         )
     )

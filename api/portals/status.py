@@ -91,6 +91,14 @@ STATUSES: dict[str, dict[str, Status]] = {
         "withdrawn": _PLAIN,
         "opened": _GOOD,
     },
+    "offer": {
+        "offered": _WAIT,
+        "accepted": Status.of(Tone.WAIT, "signature"),
+        "sent": _GOOD,
+        "refused": _BAD,
+        "withdrawn": _PLAIN,
+        "expired": _PLAIN,
+    },
     "proposal": {
         "open": _WAIT,
         "approved": Status.of(Tone.GOOD, "eye"),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.background import BackgroundTask
 
 from api.dependencies import TheContainer
 from api.object_ids import About
@@ -21,6 +26,7 @@ from api.ports import Container, Services
 from api.schemas.values import HashText
 from api.stages import Stage
 from api.trip_stories import TripStory, get_trip, tell
+from chain.delivery import HeldTrip
 from chain.errors import NotFoundError
 from chain.ids import TripId
 from finance.service import AdvancePosition
@@ -157,9 +163,10 @@ def evidence(
         page = _page(container, services, trip, viewer)
         story = _story(services, trip, viewer)
         documents = _documents(services, trip, viewer)
+        takes_pack = _takes_pack(services, story.trip, viewer)
     return show(
         request, viewer.lang, "trip/evidence.html",
-        viewer=viewer, page=page, documents=documents, receipt=story.trip,
+        viewer=viewer, page=page, documents=documents, receipt=story.trip, takes_pack=takes_pack,
         confirmed_by="" if story.trip.confirmed_by is None else story.name(story.trip.confirmed_by, viewer.lang),
     )  # fmt: skip
 
@@ -170,6 +177,47 @@ def evidence_data(trip: HashText, viewer: TheViewer, container: TheContainer) ->
     with container.read() as services:
         story = _story(services, trip, viewer)
     return JSONResponse(evidence_json(container, story))
+
+
+def _takes_pack(services: Services, held: HeldTrip, viewer: Viewer) -> bool:
+    """Whether a viewer may take the pack of a trip away: its lender, and a demo's observer."""
+    advance = services.books.find_advance_of_trip(held.id)
+    own = viewer.caller.party_id
+    return viewer.caller.sees_all or (advance is not None and own == advance.lender)
+
+
+@router.get("/{trip}/pack.zip")
+def pack(
+    trip: HashText, request: Request, viewer: TheViewer, container: TheContainer
+) -> FileResponse:
+    """The pack of a trip for its lender, as ``yundan audit export`` writes it; who took it is on the access log.
+
+    Raises:
+        NotFoundError: no such trip, or another's.
+    """
+    from api.audit.export import export_trip  # noqa: PLC0415  typesetter and proofs, for this page alone
+
+    with container.write() as services:
+        held, leaf = get_trip(services, trip, viewer.caller)
+        if not _takes_pack(services, held, viewer):
+            raise NotFoundError("the pack of a trip is for its lender")
+        services.access.note(viewer.caller, "pack", trip)
+        note = str(leaf.papers.get("shipping_note", ""))
+    folder = tempfile.mkdtemp(prefix="yundan-pack-")
+    path = Path(folder) / "pack.zip"
+    try:
+        done = export_trip(request.app.state.container, held.id, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    name = re.sub(r"[^0-9A-Za-z._-]", "-", note)[:60] or trip[2:14]
+    return FileResponse(
+        path,
+        media_type="application/zip",
+        filename=f"yundan-pack-{name}.zip",
+        headers={"Yundan-Anchor": f"{done.anchor} {done.anchor_hash}"},
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
 
 
 @router.get("/{trip}/chain")

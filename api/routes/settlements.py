@@ -23,6 +23,7 @@ from api.waybill_forms import show_waybill
 from chain.bindings.structs import Cascade, PayoutRequest
 from chain.errors import InvalidValueError
 from chain.ids import Hash32, WaybillId
+from chain.waybill import HeldWaybill
 
 router = APIRouter(tags=["settlements"])
 
@@ -48,7 +49,7 @@ def settle(
     domain = container.reader.domain("WaybillRegistry")
 
     def work(services: Services) -> Accepted:
-        found = get_visible(services, waybill, caller)
+        found = _concerning(services, waybill, caller)
         require_match(if_match, show_waybill(found, domain=domain, caller=caller))
         services.finance.settle_waybill(found.id, reference=asked.reference)
         return Accepted(
@@ -64,7 +65,7 @@ def list_settlements(
 ) -> SettlementList:
     """What was paid in on a waybill and how it was shared, oldest first."""
     with container.read() as services:
-        held = get_visible(services, waybill, caller)
+        held = _concerning(services, waybill, caller)
         after = None
         if asked.starting_after is not None:
             after = services.books.find_settlement(asked.starting_after)
@@ -75,6 +76,18 @@ def list_settlements(
     return SettlementList(
         data=[SettlementShown.model_validate(one) for one in page.rows], **page.ends
     )
+
+
+def _concerning(services: Services, waybill: str, caller: Caller) -> HeldWaybill:
+    """A waybill whose freight concerns the caller: he stands in its chain, or it is pledged to him."""
+    pledged = services.books.find_receivable(WaybillId(waybill))
+    if (
+        pledged is not None
+        and caller.party_id is not None
+        and pledged.lender == str(caller.party_id)
+    ):
+        return services.records.get_waybill(pledged.waybill)
+    return get_visible(services, waybill, caller)
 
 
 @router.get("/waybills/{waybill}/cascade")

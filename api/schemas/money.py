@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from api.object_ids import pattern_of
 from api.schemas.line_rules import RuleShown
 from api.schemas.signing import TypedData
 from api.schemas.values import (
@@ -77,6 +78,38 @@ class LineChangeSigned(Given):
     message: dict[str, Any]
     lender_signature: SignatureText
     borrower_signature: SignatureText | None = None
+
+
+class LineOfferAsked(Given):
+    """A form for both sides, as ``POST /v1/lines/form`` or ``GET /v1/lines/{line}/change`` prepared it."""
+
+    form: Literal["CreditLine", "LineChange"]
+    message: dict[str, Any] = Field(description="the `message` of the typed data")
+
+
+class LineOfferShown(Shown):
+    """Terms that wait for both signatures; the borrower signs first."""
+
+    id: Annotated[str, Field(pattern=pattern_of("line_offer"), examples=["lo_" + "0c" * 12])]
+    kind: str = Field(description="open: a new line; change: of one that stands")
+    lender: PartyRef
+    borrower: PartyRef
+    line: LineRef = Field(description="the line that is changed, or would be opened")
+    state: str = Field(
+        description="offered, accepted (the borrower has signed), sent, refused, withdrawn, expired"
+    )
+    message: dict[str, Any]
+    to_sign: TypedData | None = Field(description="what the caller is asked to sign, if anything")
+    made_at: Instant
+    expires_at: Instant
+    signed_at: Instant | None
+    ended_at: Instant | None
+
+
+class LineOfferList(Listed):
+    """Offers, newest first."""
+
+    data: list[LineOfferShown]
 
 
 class PolicyChanged(Given):

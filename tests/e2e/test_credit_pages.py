@@ -25,7 +25,7 @@ def test_a_firm_applies_for_a_line_reads_why_and_hears_the_lenders_word(watched,
     lender = product.party(f"lender {secrets.token_hex(3)}", "lender")
     firm = product.party(f"applicant {secrets.token_hex(3)}")
     page = enter(watched, product, firm, "/firm/credit")
-    page.fill("#apply-lender", str(lender.party))
+    page.select_option("#apply-lender", str(lender.party))
     page.fill("#apply-limit", "fifty thousand")
     page.click("[data-path='/v1/line-applications'] button")
     assert page.get_attribute("#apply-limit", "aria-invalid") == "true"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 
 import pytest
 
@@ -277,6 +278,22 @@ def test_paper_and_tables_leave_in_both_forms(desk, day):
     assert "YD20260126-003" in firm.request.get("/firm/waybills.csv").text()
 
 
+def test_the_lender_takes_the_pack_away_and_nobody_else_does(desk, day, tmp_path):
+    desk.excused.append("404")
+    page = enter(desk, day, "lender")
+    page.goto(f"/trips/{day.trip}/evidence")
+    with page.expect_download() as taken:
+        page.click("a[href$='/pack.zip']")
+    path = tmp_path / taken.value.suggested_filename
+    taken.value.save_as(path)
+    assert path.name == "yundan-pack-YD20260126-003.zip"
+    assert zipfile.is_zipfile(path)
+    firm = enter(desk, day, "haulier")
+    assert firm.request.get(f"/trips/{day.trip}/pack.zip").status == 404
+    firm.goto(f"/trips/{day.trip}/evidence")
+    assert firm.locator("a[href$='/pack.zip']").count() == 0
+
+
 def test_a_reason_is_kept_as_a_note_and_goes_on_to_what_is_signed(desk, day):
     desk.excused.append("409")
     page = enter(desk, day, "lender", viewport={"width": 1440, "height": 900})
@@ -294,3 +311,22 @@ def test_a_reason_is_kept_as_a_note_and_goes_on_to_what_is_signed(desk, day):
     assert "Gate" in page.locator("[data-type]").inner_text()
     page.goto(f"/lender/loans/{day.advance}")
     assert "绕行, 修路 & 桥" in page.locator("main").inner_text()
+
+
+def test_the_tour_leads_a_newcomer_from_the_waybill_to_the_pack_and_on_to_the_drive(desk, day):
+    page = desk.open("/", viewport={"width": 390, "height": 844}, locale="en-GB")
+    page.click(".tour a >> nth=0")
+    seen = []
+    while True:
+        strip = page.locator(".tour-strip")
+        seen.append(strip.locator("b").inner_text())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, page.url
+        if not strip.locator("a[rel=next]").count():
+            break
+        strip.locator("a[rel=next]").click()
+        page.wait_for_load_state()
+    assert len(seen) == len(set(seen)) == 7
+    assert strip.locator("form[action='/demo/drives'] button").count() == 1
+    assert page.locator("#pack").is_visible()
+    page.goto("/firm?tour=3")
+    assert page.locator(".tour-strip").count() == 0, "a step stands above its own page alone"

@@ -3,7 +3,8 @@
 //
 //   <form data-act="POST" data-path="/v1/invitations" data-then="reload"> <select name="role"> ... </form>
 //
-// Fields become the JSON body by name: data-type "fen" reads yuan, "int" a whole number, "json" as it stands, "list"
+// Fields become the JSON body by name: data-type "fen" reads yuan, "int" a whole number, "ppm" and "bps" per cent,
+// "day" a Beijing day to its last second, "party" a name of the field's list or a number, "json" as it stands, "list"
 // words; empty ones are left out. data-then: "reload" (unless told), a path to go to, or "show" (an "acted" event).
 
 import { fenOf } from "./money.js";
@@ -14,8 +15,25 @@ export const words = place ? JSON.parse(place.dataset.actWords) : {};
 
 export class Cancelled extends Error {}
 
+/** Per cent as typed, in units of which a per cent has `unit`; null where it is none, or finer than a unit. */
+function shareOf(text, unit) {
+  const digits = String(unit).length - 1;
+  const found = new RegExp(`^(\\d{1,3})(?:\\.(\\d{1,${digits}})0*)?$`).exec(text.trim().replace(/%$/, ""));
+  return found ? Number(found[1]) * unit + Number((found[2] || "").padEnd(digits, "0")) : null;
+}
+
+function partyOf(text, field) {
+  const named = [...(field.list?.options ?? [])].find((one) => one.value === text.trim());
+  const id = named ? named.dataset.id : text.trim();
+  return /^[1-9]\d{0,19}$/.test(id) ? id : null;
+}
+
 const READ = {
   fen: fenOf,
+  ppm: (text) => shareOf(text, 10_000),
+  bps: (text) => shareOf(text, 100),
+  day: (text) => (/^\d{4}-\d\d-\d\d$/.test(text) ? new Date(`${text}T23:59:59+08:00`).toISOString().replace(".000", "") : null),
+  party: partyOf,
   int: (text) => (/^\d{1,15}$/.test(text.trim()) ? Number(text) : null),
   json: (text) => JSON.parse(text),
   list: (text) => text.split(/[\s,]+/).filter(Boolean),
@@ -32,7 +50,7 @@ export function bodyOf(form) {
       continue;
     }
     if (field.value === "") continue;
-    const value = field.dataset.type ? READ[field.dataset.type](field.value) : field.value;
+    const value = field.dataset.type ? READ[field.dataset.type](field.value, field) : field.value;
     if (value === null) {
       field.setAttribute("aria-invalid", "true");
       field.focus();

@@ -16,7 +16,8 @@ const yuan = (fen) => sign + (fen / 100).toLocaleString("en-US", { minimumFracti
 const short = (fen) => {
   const value = fen / 100;
   if (box.dataset.lang === "zh") return value >= 1e4 ? `${(value / 1e4).toFixed(value >= 1e5 ? 0 : 1)}万` : value.toFixed(0);
-  return value >= 1e6 ? `${(value / 1e6).toFixed(1)}m` : value >= 1e3 ? `${(value / 1e3).toFixed(0)}k` : value.toFixed(0);
+  const cut = (number) => number.toFixed(1).replace(/\.0$/, "");
+  return value >= 1e6 ? `${cut(value / 1e6)}m` : value >= 1e3 ? `${cut(value / 1e3)}k` : value.toFixed(0);
 };
 
 function options(kind) {

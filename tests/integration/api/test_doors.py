@@ -53,7 +53,7 @@ SAMPLE = {
     "consent": "con_" + "0" * 16, "passkey": "AAAA", "proposal": "pro_" + "0" * 16,
     "line": "0x" + "03" * 32, "advance": "0x" + "04" * 32, "terminal": "13800000000",
     "code": "no-code", "token": "t" * 43, "paper": "0x" + "05" * 32,
-    "car": "veh_" + "0f" * 12,
+    "car": "veh_" + "0f" * 12, "offer": "lo_" + "0c" * 12,
     "job": "job_" + "0e" * 12,
     "endpoint": "we_" + "0b" * 12, "event": "evt_" + "0c" * 12, "delivery": "whd_" + "0d" * 12,
     "document": "doc_" + "0a" * 12,

@@ -111,7 +111,10 @@ def asked() -> set[str]:
         "waybill",
         "act",
         "change",
+        "offer",
+        "request",
     )
+    prefixes["to_sign_"] = ["waybill", "offer", "acknowledgement"]
     prefixes["sign_"] = [*signed, *(f"{kind}_means" for kind in signed)]
     prefixes["delivery_"] = ["pending", "delivered", "given_up"]
     prefixes["hook_"] = ["enabled", "disabled", "deleted"]
