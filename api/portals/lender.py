@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -453,6 +454,22 @@ def lines(request: Request, viewer: LenderViewer, container: TheContainer) -> HT
     )  # fmt: skip
 
 
+def _figure(fact: str, value: int, lang: str) -> str:
+    """The figure that fired a warning, in its unit: the last word of the fact's name says which."""
+    if fact.endswith("_bps"):
+        return share_text(value)
+    if fact.endswith("_milli"):
+        return f"{value / 1000:.2f}"
+    for part, name in (
+        ("days", "figure_days"),
+        ("hours", "figure_hours"),
+        ("payments", "figure_times"),
+    ):
+        if part in fact.split("_"):
+            return word(name, lang).format(n=value)
+    return str(value)
+
+
 @router.get("/warnings")
 def warnings(request: Request, viewer: LenderViewer, container: TheContainer) -> HTMLResponse:
     """Early warnings by borrower: what fired, how far, who does what by when."""
@@ -465,6 +482,6 @@ def warnings(request: Request, viewer: LenderViewer, container: TheContainer) ->
     return show(
         request, viewer.lang, "lender/warnings.html",
         viewer=viewer, names=names, day=day, date_of=date_of, differences=differences,
-        found=found, signals=SIGNAL_OF, lines=len(held),
+        found=found, signals=SIGNAL_OF, figure=partial(_figure, lang=viewer.lang), lines=len(held),
         may_act=Scope.ADVANCES in viewer.caller.scopes and own is not None,
     )  # fmt: skip

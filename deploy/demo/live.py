@@ -42,6 +42,17 @@ class TooLateError(YundanError):
     code = "drive_too_late"
 
 
+def heed_warnings(world: World) -> None:
+    """The lender's people look at what warns of the borrower and close it.
+
+    The story ends a month after its trips, in which the borrower drove nothing: his waybills have fallen, and the
+    warning freezes new requests until its owner has acted, as it should.
+    """
+    lender = world.desk("lender")
+    for one in lender.get("/v1/warnings")["data"]:
+        lender.client.post("/v1/warnings", {"borrower": one["borrower"], "code": one["code"]})
+
+
 class LiveDrives:
     """Plays the orders of the demo's pages, one after the other.
 
@@ -172,6 +183,7 @@ class LiveDrives:
 
     def _advance(self, name: str, waybills: list[str], trip: str, *, seat: bool) -> str:
         world = self._world
+        heed_warnings(world)
         borrower, debtor, lender, driver = (
             world.desk(handle) for handle in ("subcontractor", "carrier", "lender", self._driver)
         )

@@ -17,6 +17,7 @@ import pytest
 from api.client import plain
 from api.portals.views import BEIJING
 from deploy.demo.cast import drivers, party_id
+from deploy.demo.live import heed_warnings
 from deploy.demo.live_road import RUNS, compose
 from deploy.demo.roads import load_runs
 from deploy.demo.terminals import Terminals
@@ -215,7 +216,9 @@ def test_one_trip_goes_through_all_four_faces_to_the_lenders_pack(served, watche
         "line": world.line, "waybill": middle, "trip": trip, "principal_fen": DRIVER_FEN,
         "payees": [{"party": str(party_id(driver)), "waybill": leaf, "account": world.accounts[driver], "amount_fen": DRIVER_FEN}],
     }  # fmt: skip
+    heed_warnings(world)
     decision = borrower.post("/v1/advances/decision", asked)
+    assert decision["to_sign"] is not None, decision["reasons"]
     advance = plain(borrower.post("/v1/advances", borrower.sign(decision["to_sign"]))["id"])
     served.wait(lambda: borrower.get(f"/v1/advances/{advance}")["debtor"] != "")
     served.sign(firm, f"/v1/advances/{advance}/acknowledgement")

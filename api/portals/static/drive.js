@@ -31,7 +31,7 @@ function ground_(road, corridor, names) {
   for (const [at, name] of [[road[0], names[0]], [road.at(-1), names[1]]]) {
     const [x, y] = place(at);
     draw("circle", { class: "gate", cx: x, cy: y, r: 9 });
-    const label = draw("text", { x: Math.min(Math.max(x, 70), WIDTH - 70), y: y < 60 ? y + 34 : y - 18, "text-anchor": "middle" });
+    const label = draw("text", { x: Math.min(Math.max(x, 100), WIDTH - 100), y: y < 60 ? y + 34 : y - 18, "text-anchor": "middle" });
     label.textContent = name;
   }
   truck = draw("g", {});
@@ -86,7 +86,8 @@ function show(told) {
 
 function tick() {
   if (signedAt === null) return;
-  const seconds = Math.floor(((endedAt ?? performance.now()) - signedAt) / 1000);
+  const taken = ((endedAt ?? performance.now()) - signedAt) / 1000;
+  const seconds = endedAt === null ? Math.floor(taken) : Math.max(1, Math.ceil(taken)); // money is never there in no time
   const two = (n) => String(n).padStart(2, "0");
   byId("clock").textContent = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }

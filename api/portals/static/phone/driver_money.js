@@ -26,7 +26,7 @@ function moneyCard(task) {
     h("header", {}, h("h2", {}, `${task.origin} → ${task.destination}`), h("b", { class: "num" }, money(task.paid_fen || task.net_fen))),
     elapsed === null
       ? h("p", { class: "soft" }, t("ph_clock_waits"))
-      : h("p", { class: "clock" }, h("span", { class: "num", "data-clock": end ? "stopped" : "running" }, clock(elapsed)), h("small", {}, t(end ? "ph_clock_done" : "ph_clock_since"))),
+      : h("p", { class: "clock" }, h("span", { class: "num", "data-clock": end ? "stopped" : "running" }, clock(end ? Math.max(1, Math.ceil(elapsed)) : elapsed)), h("small", {}, t(end ? "ph_clock_done" : "ph_clock_since"))),
     h("ol", { class: "stages" }, task.money.map((stage, place) =>
       h("li", { class: stage.at ? "done" : place === first ? "now" : "", "data-stage": stage.stage }, h("i", {}, icon(stage.at ? "good" : "wait")), h("span", {}, t(`ph_money_${stage.stage}`)), h("time", { class: "num" }, stage.at ? when(stage.at) : "–")))),
     task.disputed ? chip("warn", t("ph_step_held")) : null,
