@@ -93,7 +93,7 @@ SIGNED_FIELDS = (
 )
 """Fields of signed forms that have a name in words; others are shown by the form's own name."""
 
-SIGNED_ACTS = ("default", "write_off", "later_start", "decline", "waive")
+SIGNED_ACTS = ("default", "write_off", "later_start", "decline", "waive", "extend")
 """Acts of a lender on a loan, by the words of their buttons."""
 
 SIGNED_PAPERS = ("shipping_note", "goods", "plate", "unit")

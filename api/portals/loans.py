@@ -341,7 +341,7 @@ def act(  # noqa: PLR0917  FastAPI fills them by name
     advance: HashText,
     viewer: LenderViewer,
     container: TheContainer,
-    act: Annotated[str, Form(pattern="^(default|write_off|later_start|decline|waive)$")],
+    act: Annotated[str, Form(pattern="^(default|write_off|later_start|decline|waive|extend)$")],
     reason: Annotated[str, Form(min_length=1, max_length=80)],
     yuan: Annotated[str, Form(max_length=16)] = "",
     day: Annotated[str, Form(max_length=10)] = "",
@@ -349,7 +349,7 @@ def act(  # noqa: PLR0917  FastAPI fills them by name
     """Keeps the reason as a note, then to the page that signs the act.
 
     Raises:
-        InvalidValueError: a waiver without an amount, a later start without its day.
+        InvalidValueError: a waiver without an amount, a later start or due day without its day.
     """
     own = viewer.caller.require_self()
     value = _value_of(act, yuan, day)
@@ -363,13 +363,13 @@ def act(  # noqa: PLR0917  FastAPI fills them by name
 
 
 def _value_of(act: str, yuan: str, day: str) -> int:
-    """What an act says beside its name: fen of a waiver, the Beijing day of a later start, else 0."""
+    """What an act says beside its name: fen of a waiver, the Beijing day of a later start or due day, else 0."""
     if act == "waive":
         whole, _, rest = yuan.strip().replace(",", "").partition(".")
         if not whole.isdecimal() or not (rest.isdecimal() or not rest) or len(rest) > 2:
             raise InvalidValueError("write the amount as 7.20", field="yuan")
         return int(whole) * 100 + int(rest.ljust(2, "0"))
-    if act == "later_start":
+    if act in {"later_start", "extend"}:
         try:
             return day_number(dt.date.fromisoformat(day))
         except ValueError as error:
@@ -379,7 +379,7 @@ def _value_of(act: str, yuan: str, day: str) -> int:
 
 ACTS_OF = {
     AdvanceState.REQUESTED: ("decline",),
-    AdvanceState.RELEASED: ("default", "waive", "later_start"),
+    AdvanceState.RELEASED: ("extend", "waive", "later_start", "default"),
     AdvanceState.DEFAULTED: ("write_off", "waive"),
 }
 """State of a loan -> what its lender may do beside approving and the gate."""

@@ -93,6 +93,7 @@ def get_offer(
     response_model=LineOfferShown,
 )
 def sign(
+    *,
     offer: OfferText,
     given: SignedForm,
     caller: MoneyMover,

@@ -20,8 +20,8 @@ const PARTIES = new Set(["issuer", "performer", "consignee", "debtor", "lender",
 const SHARES = { Ppm: 10_000, Bps: 100 }; // how many of them are a per cent
 const beijing = new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Shanghai", dateStyle: "short", timeStyle: "short" });
 const yuan = (fen) => words.sign + new Intl.NumberFormat("en", { minimumFractionDigits: 2 }).format(Number(fen) / 100);
-const ACTS = ["", "default", "write_off", "later_start", "decline", "waive"];
-const [WAIVE, LATER_START] = [5, 3];
+const ACTS = ["", "default", "write_off", "later_start", "decline", "waive", "extend"];
+const [LATER_START, WAIVE, EXTEND] = [3, 5, 6];
 const names = new Map(); // a party's number -> what people call it, asked once
 
 async function nameOf(party) {
@@ -35,7 +35,7 @@ async function nameOf(party) {
 /** What a LenderAct's value is depends on its act: fen, a Beijing day, or nothing. */
 function valueOf(value, message) {
   if (Number(message.act) === WAIVE) return yuan(value);
-  if (Number(message.act) === LATER_START) return new Date(Number(value) * 86_400_000).toISOString().slice(0, 10);
+  if ([LATER_START, EXTEND].includes(Number(message.act))) return new Date(Number(value) * 86_400_000).toISOString().slice(0, 10);
   return "";
 }
 
