@@ -48,7 +48,7 @@ def enter(desk, day, login, path="", **options):
     page = desk.open(**(DESK | options))
     page.context.add_cookies([day.cookie(login)])
     word = login.partition("-")[0]
-    account = Account.from_key(key(word)._key.to_bytes())
+    account = Account.from_key(key(word)._key.secret)
     give_wallet(page, account, day.system.chain.chain_id)
     if path:
         page.goto(path)

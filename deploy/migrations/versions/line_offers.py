@@ -1,7 +1,7 @@
 """Terms of a line are kept between the two signatures.
 
 Revision: line_offers
-Follows: sealed_evidence
+Follows: line_rules
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "line_offers"
-down_revision: str | Sequence[str] | None = "sealed_evidence"
+down_revision: str | Sequence[str] | None = "line_rules"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
