@@ -77,7 +77,7 @@ from finance.account_book import AccountBook
 from finance.bank import HttpBank
 from finance.custody import Custody
 from finance.day_end import DayEnd
-from finance.foreign import ForeignFacts, ask_foreign
+from finance.foreign import ASKING, ForeignFacts, ask_foreign
 from finance.iso20022 import BankAccount
 from finance.onchain import ContractsOnChain
 from finance.payers import PayerBook
@@ -553,9 +553,13 @@ class Container:
             )
 
     def _ask_foreign(self, seen: Sequence[Occurred[Any]]) -> None:
+        asking = [one for one in seen if isinstance(one.event, ASKING)]
+        if not asking:
+            self._foreign = ForeignFacts()
+            return
         with self.storage.read() as session:
             self._foreign = ask_foreign(
-                seen,
+                asking,
                 books=SqlBooks(session),
                 chain=ContractsOnChain(self.client),
                 is_known=SqlRecords(session).has_waybill,

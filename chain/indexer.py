@@ -52,7 +52,8 @@ _CURSORS: sa.Table = CursorRow.__table__  # type: ignore[attr-defined]  # every 
 # Asked in every round. A statement that is built once is not looked at again each time it is run.
 _ADD_BLOCKS = sa.insert(_BLOCKS)
 _ADD_LOGS = sa.insert(EventLogRow.__table__)  # type: ignore[attr-defined]  # every table class has it
-_TIP = select(BlockRow).order_by(col(BlockRow.number).desc()).limit(1)
+_TIP = sa.select(_BLOCKS).order_by(_BLOCKS.c.number.desc()).limit(1)
+_OLDEST = sa.select(sa.func.min(_BLOCKS.c.number)).where(~_BLOCKS.c.is_handled)
 _TOP = sa.select(sa.func.max(_BLOCKS.c.number))
 _HANDLED = sa.select(_CURSORS.c.block_number).where(_CURSORS.c.name == CURSOR)
 _TURN = sa.select(col(ChainIdentityRow.id)).with_for_update()
@@ -61,7 +62,6 @@ _STORED = (
     .where(~_BLOCKS.c.is_handled, _BLOCKS.c.number <= sa.bindparam("up_to"))
     .order_by(_BLOCKS.c.number)
 )
-_WAITING = _STORED.limit(1)
 _OWED = select(OwedLogRow).order_by(col(OwedLogRow.position))
 
 
@@ -177,9 +177,11 @@ class Indexer:
             WrongChainError: another chain.
         """
         done = Advance()
-        with self._storage.read() as session:
-            tip = session.exec(_TIP).first()
-            handled = session.execute(_HANDLED).scalar()
+        with self._storage.look() as connection:
+            newest = connection.execute(_TIP).first()
+            handled = connection.execute(_HANDLED).scalar()
+            oldest = connection.execute(_OLDEST).scalar()
+        tip = None if newest is None else BlockRow(**newest._asdict())
         done.handled = -1 if handled is None else handled
         head, known = self._look(tip)
         done.head = head.number
@@ -194,11 +196,13 @@ class Indexer:
         # block out of somebody's cache, buries nothing.
         top = seen[-1].block.number if seen else -1 if tip is None else tip.number
         up_to = min(head.number, top) - self._confirmations
-        if self._ask is not None:
-            self._ask(self._list_due(seen, up_to))
+        # what was taken back meanwhile is seen in the transaction that handles
+        is_due = oldest is not None and oldest <= up_to
+        if self._ask is not None and (is_due or seen):
+            self._ask(self._list_due(seen, up_to, is_due=is_due))
         if seen:
             self._take(seen, tip, up_to, done)
-        else:
+        elif is_due:
             self._handle(up_to, done)
         return done
 
@@ -391,22 +395,21 @@ class Indexer:
             done.blocks += len(seen)
             self._handle_blocks(session, [one for one in seen if one.block.number <= up_to], done)
 
-    def _list_due(self, seen: list[SeenBlock], up_to: int) -> list[Occurred[Any]]:
+    def _list_due(self, seen: list[SeenBlock], up_to: int, *, is_due: bool) -> list[Occurred[Any]]:
         """The events that are about to be handled: of stored blocks and of those just read."""
-        with self._storage.read() as session:
-            due = _stored_blocks(session, up_to)
+        due: list[SeenBlock] = []
+        if is_due:
+            with self._storage.read() as session:
+                due += _stored_blocks(session, up_to)
         due += [one for one in seen if one.block.number <= up_to]
         occurred = (self._understand(one.block, entry) for one in due for entry in one.logs)
         return [one for one in occurred if one is not None]
 
     def _handle(self, up_to: int, done: Advance) -> None:
         """Handles stored blocks that have become deep enough."""
-        with self._storage.read() as session:
-            waiting = session.execute(_WAITING, {"up_to": up_to}).first()
-        if waiting is not None:
-            with self._storage.write_at_length() as session:
-                self._take_turn(session)
-                self._handle_stored(session, up_to, done)
+        with self._storage.write_at_length() as session:
+            self._take_turn(session)
+            self._handle_stored(session, up_to, done)
 
     def _take_turn(self, session: Session) -> None:
         """One indexer at a time: without it two workers would handle the same block."""

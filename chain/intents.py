@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from chain.ids import Address
 
+    Asked = Session | sa.Connection
+
 ROWS: sa.Table = OutgoingTransactionRow.__table__  # type: ignore[attr-defined]  # SQLModel sets it
 ATTEMPTS: sa.Table = TransactionAttemptRow.__table__  # type: ignore[attr-defined]  # SQLModel sets it
 CARRIER = "batch:"
@@ -121,10 +123,9 @@ def require_move(key: str, current: TransactionState, wanted: TransactionState) 
 _SIGNER = ROWS.c.signer == sa.bindparam("signer_")
 _SINGLE = ROWS.c.carrier_id.is_(None)
 _MEMBERS = ROWS.alias("members")
+_IS_SENT = ROWS.c.state == TransactionState.SENT.value
 _LIVE = _INTENT.where(
-    _SIGNER,
-    ROWS.c.state.in_([TransactionState.SENT.value, TransactionState.MINED.value]),
-    _SINGLE,
+    _SIGNER, sa.or_(_IS_SENT, ROWS.c.state == TransactionState.MINED.value), _SINGLE
 ).order_by(ROWS.c.nonce)
 _IN_BLOCKS = _INTENT.where(_SIGNER, ROWS.c.block_hash.is_not(None), _SINGLE).order_by(
     ROWS.c.block_number.desc(), ROWS.c.block_position.desc()
@@ -143,19 +144,33 @@ _STRANDED = _INTENT.where(
             _MEMBERS.c.carrier_id.is_not(None),
         )
     ),
-    ROWS.c.state.in_([TransactionState.REVERTED.value, TransactionState.DROPPED.value]),
+    sa.or_(
+        ROWS.c.state == TransactionState.REVERTED.value,
+        ROWS.c.state == TransactionState.DROPPED.value,
+    ),
 )
-_TRIES = _ATTEMPT.where(
-    ATTEMPTS.c.outgoing_id.in_(sa.bindparam("numbers", expanding=True))
-).order_by(ATTEMPTS.c.signed_at)
+_TRIES = (
+    _ATTEMPT.join(ROWS, ROWS.c.id == ATTEMPTS.c.outgoing_id)
+    .where(_SIGNER, _IS_SENT, _SINGLE)
+    .order_by(ATTEMPTS.c.signed_at)
+)
 _LAST_NONCE = sa.select(sa.func.max(ROWS.c.nonce)).where(_SIGNER)
 _WAITING = (
     sa.select(sa.func.count())
     .select_from(ROWS)
+    .where(_SIGNER, sa.or_(ROWS.c.state == TransactionState.QUEUED.value, _IS_SENT))
+)
+_UNDER_WAY = (
+    sa.select(ROWS.c.id)
     .where(
         _SIGNER,
-        ROWS.c.state.in_([TransactionState.QUEUED.value, TransactionState.SENT.value]),
+        sa.or_(
+            ROWS.c.state == TransactionState.QUEUED.value,
+            _IS_SENT,
+            ROWS.c.state == TransactionState.MINED.value,
+        ),
     )
+    .limit(1)
 )
 _STATES = (
     sa.select(ROWS.c.id, ROWS.c.state)
@@ -164,7 +179,7 @@ _STATES = (
 )
 
 
-def read_held(session: Session, signer: Address) -> Held:
+def read_held(session: Asked, signer: Address) -> Held:
     """What a key has under way."""
     live = _list(session, _LIVE, signer_=signer)
     sent = [one for one in live if one.state is TransactionState.SENT]
@@ -172,17 +187,17 @@ def read_held(session: Session, signer: Address) -> Held:
         newest=next(iter(_list(session, _NEWEST, signer_=signer)), None),
         sent=sent,
         mined=[one for one in live if one.state is TransactionState.MINED],
-        attempts=read_attempts(session, [one.id for one in sent]),
+        attempts=_read_attempts(session, signer) if sent else {},
         stranded=_list(session, _STRANDED, signer_=signer),
     )
 
 
-def list_in_blocks(session: Session, signer: Address) -> list[Intent]:
+def list_in_blocks(session: Asked, signer: Address) -> list[Intent]:
     """Rows that stand in blocks, the highest first."""
     return _list(session, _IN_BLOCKS, signer_=signer)
 
 
-def list_queued(session: Session, signer: Address, limit: int) -> list[Intent]:
+def list_queued(session: Asked, signer: Address, limit: int) -> list[Intent]:
     """What waits for a nonce, oldest first."""
     return _list(session, _QUEUED, signer_=signer, most=limit)
 
@@ -200,37 +215,41 @@ def is_carried(session: Session, number: int) -> bool:
     )
 
 
-def read_attempts(session: Session, numbers: Collection[int]) -> dict[int, list[Attempt]]:
-    """Everything signed for rows, oldest first."""
+def _read_attempts(session: Asked, signer: Address) -> dict[int, list[Attempt]]:
+    """Everything signed for what is sent, oldest first."""
     found: dict[int, list[Attempt]] = {}
-    if numbers:
-        for row in session.execute(_TRIES, {"numbers": list(numbers)}):
-            attempt = Attempt(*row)
-            found.setdefault(attempt.outgoing_id, []).append(attempt)
+    for row in session.execute(_TRIES, {"signer_": signer}):
+        attempt = Attempt(*row)
+        found.setdefault(attempt.outgoing_id, []).append(attempt)
     return found
 
 
-def read_raws(session: Session, hashes: Collection[str]) -> dict[str, bytes]:
+def read_raws(session: Asked, hashes: Collection[str]) -> dict[str, bytes]:
     """Stored bytes by transaction hash."""
     query = sa.select(ATTEMPTS.c.hash, ATTEMPTS.c.raw).where(ATTEMPTS.c.hash.in_(hashes))
     return {row.hash: row.raw for row in session.execute(query)} if hashes else {}
 
 
-def last_nonce(session: Session, signer: Address) -> int:
+def last_nonce(session: Asked, signer: Address) -> int:
     """The highest nonce a key has given out; -1 before the first."""
     found = session.execute(_LAST_NONCE, {"signer_": signer}).scalar()
     return -1 if found is None else int(found)
 
 
-def held_nonces(session: Session, signer: Address, least: int) -> set[int]:
+def held_nonces(session: Asked, signer: Address, least: int) -> set[int]:
     """The nonces from ``least`` on that rows hold."""
     query = sa.select(ROWS.c.nonce).where(ROWS.c.signer == signer, ROWS.c.nonce >= least)
     return set(session.execute(query).scalars())
 
 
-def count_waiting(session: Session, signer: Address) -> int:
+def count_waiting(session: Asked, signer: Address) -> int:
     """Rows queued or sent."""
     return int(session.execute(_WAITING, {"signer_": signer}).scalar_one())
+
+
+def is_idle(session: Asked, signer: Address) -> bool:
+    """True if nothing of a key waits, is sent or is not yet final."""
+    return session.execute(_UNDER_WAY, {"signer_": signer}).first() is None
 
 
 def lock_states(session: Session, numbers: Iterable[int]) -> dict[int, TransactionState]:
@@ -330,7 +349,7 @@ def free_members(session: Session, carriers: Sequence[int], *, is_alone: bool) -
     return int(found.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
 
 
-def _list(session: Session, query: sa.Select[Any], **values: Any) -> list[Intent]:
+def _list(session: Asked, query: sa.Select[Any], **values: Any) -> list[Intent]:
     found = []
     for row in session.execute(query, values):
         number, key, state, *rest = row

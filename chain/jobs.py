@@ -139,6 +139,8 @@ class ChainLoop:
     def _round(self) -> bool:
         moved = False
         for writer in self._writers:
+            if writer.may_rest():
+                continue
             self.progress = send_once(writer, rounds=1)
             moved |= self.progress is not None and self.progress.moved
         if self._indexer is not None:

@@ -143,7 +143,7 @@ class Settler:
 
     def read(self) -> Held:
         """The rows that are under way."""
-        with self._storage.read() as session:
+        with self._storage.look() as session:
             return intents.read_held(session, self._account)
 
     def look(self, held: Held) -> View:

@@ -289,6 +289,12 @@ class Storage:
                 session.rollback()
 
     @contextlib.contextmanager
+    def look(self) -> Iterator[sa.Connection]:
+        """As ``read``, for plain questions of tables: a session costs more than such a question."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def write_at_length(self) -> Iterator[Session]:
         """``write`` for work that comes back to the same rows again and again.
 

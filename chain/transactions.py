@@ -61,6 +61,9 @@ HOPELESS = (
 )
 """What a node says of bytes it will never take; waiting does not help."""
 
+REST_S = 0.2
+"""How long the chain is not looked at again where nothing waits, is sent or is not yet final."""
+
 VOID = "void"
 """The function name of an empty transaction that only uses up a nonce."""
 
@@ -139,6 +142,7 @@ class TransactionWriter:
         )
         self.notes = self._settler.notes
         self._gap_seen = 0
+        self._rests_until = 0.0
         self._identity: ChainIdentityRow | None = None
 
     def send_once(self) -> Progress:
@@ -165,9 +169,22 @@ class TransactionWriter:
             self._fill_gap(view, sent, done)
             if self._broadcast(sent, fresh, done):
                 self._await_blocks(done)
-        with self._storage.read() as session:
+        with self._storage.look() as session:
             done.waiting = intents.count_waiting(session, self._signer.address)
+        if not done.moved:
+            self._rests_until = time.monotonic() + REST_S
         return done
+
+    def may_rest(self) -> bool:
+        """True if the last round found nothing to do a moment ago, and there is still nothing.
+
+        A loop that looks many times a second asks so before each round; the chain itself, where what is
+        final may have gone, is looked at again after ``REST_S``.
+        """
+        if time.monotonic() >= self._rests_until:
+            return False
+        with self._storage.look() as session:
+            return intents.is_idle(session, self._signer.address)
 
     def drop(self, key: str) -> None:
         """Takes a call back that has no nonce yet.
@@ -249,7 +266,7 @@ class TransactionWriter:
         room = self._set.in_flight - len(sent)
         if room <= 0:
             return {}
-        with self._storage.read() as session:
+        with self._storage.look() as session:
             queued = intents.list_queued(session, self._signer.address, room * MOST)
             last = intents.last_nonce(session, self._signer.address) if queued else -1
         if not queued:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from finance.records import ReceivableRecord
 
 
+ASKING = (LineOpened, AdvanceRequested)
+"""The events that may be about what is not held here."""
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignFacts:
     """Terms by line, payees by advance, and what is owed on its waybill by advance."""
@@ -61,7 +65,7 @@ def ask_foreign(
     facts = ForeignFacts()
     for one in seen:
         event = one.event
-        if not isinstance(event, LineOpened | AdvanceRequested):
+        if not isinstance(event, ASKING):
             continue
         if isinstance(event, AdvanceRequested):
             if not is_known(event.waybill) and books.find_receivable(event.waybill) is None:
