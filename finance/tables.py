@@ -612,7 +612,10 @@ class RelationLinkRow(Row, table=True):
     """Two things that hang together: a party and an account, a party that owes another freight."""
 
     __tablename__ = "relation_link"
-    __table_args__ = (sa.Index("ix_relation_link_b", "b", "kind"),)
+    __table_args__ = (
+        sa.Index("ix_relation_link_a", "a", "kind", "day"),
+        sa.Index("ix_relation_link_b", "b", "kind"),
+    )
 
     a: str = Field(max_length=80, primary_key=True)
     b: str = Field(max_length=80, primary_key=True)
