@@ -1,7 +1,7 @@
 """what hangs on a thing, by kind and day
 
 Revision: links_by_kind
-Follows: line_rules
+Follows: board_counts
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "links_by_kind"
-down_revision: str | Sequence[str] | None = "line_rules"
+down_revision: str | Sequence[str] | None = "board_counts"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
