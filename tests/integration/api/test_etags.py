@@ -92,6 +92,7 @@ OTHERWISE = {
     "post /v1/parties/{party}/recovery/cancellation": "its form names the recovery that it stops",
     "post /v1/parties/{party}/recovery/end": "ends the recovery that the contract names",
     "post /v1/trips/{trip}/attestations": "its form names the evidence that was looked at",
+    "post /v1/lines/{line}/rule/end": "takes room away, whatever the rule was",
     "post /v1/advances/{advance}/contacts": "notes a contact; the advance stays",
     "post /v1/webhook_endpoints/{endpoint}/test": "sends; the receiver stays",
     "post /v1/webhook_endpoints/{endpoint}/replay": "sends; the receiver stays",

@@ -218,13 +218,20 @@ def test_a_list_read_one_by_one_is_the_list_and_a_made_up_cursor_is_refused(syst
         names = {one["name"] for one in operation.get("parameters", ())}
         if method != "get" or "{" in path or not {"limit", "starting_after"} <= names:
             continue
-        days = {"first": "2026-01-01", "last": "2026-01-31"} if path.endswith("fund-flows") else {}
-        most = {"limit": 100, **days}
+        wanted = {
+            one["name"]: one.get("example", one["schema"].get("examples", [None])[0])
+            for one in operation["parameters"]
+            if one.get("required")
+        }
+        if path.endswith("fund-flows"):
+            wanted = {"first": "2026-01-01", "last": "2026-01-31"}
+        top = next(o["schema"]["maximum"] for o in operation["parameters"] if o["name"] == "limit")
+        most = {"limit": min(100, top), **wanted}
         answer = system.http.get(path, params=most, headers=auth)
-        if answer.status_code == 403:
-            continue  # for people, custodians and attestors
+        if answer.status_code in {403, 404}:
+            continue  # for people, custodians and attestors, or about what he has not
         assert answer.status_code == 200, (path, answer.text)
-        whole, one_by_one, query = answer.json(), [], {"limit": 1, **days}
+        whole, one_by_one, query = answer.json(), [], {"limit": 1, **wanted}
         assert not whole["has_more"], path
         for _ in range(len(whole["data"]) + 1):
             page = system.http.get(path, params=query, headers=auth).json()
