@@ -238,6 +238,9 @@ def _white_noise(drive: Drive, rule: Rule) -> list[Finding]:
         & on_road[1:]
     )
     few = len(pairs) < rule["least_n"]
+    if few and rule.version >= _WITH_FEW:
+        # Half a minute apart a receiver's error has little memory left; few such pairs say nothing.
+        pairs = pairs[drive.gaps[pairs] <= rule["few_longest_s"]]
     if few and (rule.version < _WITH_FEW or len(pairs) < rule["few_n"]):
         return []
     centre = float(np.median(offset[pairs]))
