@@ -15,7 +15,7 @@ from api.paging import Asked, ThePage, no_such_cursor
 from api.ports import Services
 from api.routes.payouts import show_account
 from api.schemas.deliveries import Accepted
-from api.schemas.money import (
+from api.schemas.payouts import (
     AccountShown,
     CreditAssigned,
     OpenPayout,

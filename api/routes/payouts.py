@@ -15,7 +15,7 @@ from api.paging import ThePage, no_such_cursor
 from api.payout_stories import PayoutStory, tell_payout, tell_payouts
 from api.ports import Services
 from api.schemas.deliveries import Accepted, FormToSign
-from api.schemas.money import (
+from api.schemas.payouts import (
     AccountEntered,
     AccountForm,
     AccountList,

@@ -15,7 +15,15 @@ from api.ports import Services
 from api.routes.lines import SIGNING_TIME, new_salt
 from api.routes.waybills import get_visible
 from api.schemas.deliveries import Accepted, FormToSign
-from api.schemas.money import FenAsked, PayoutAsked, SettleAsked, SettlementList, SettlementShown
+from api.schemas.money import (
+    FenAsked,
+    SettleAsked,
+    SettlementList,
+    SettlementShown,
+)
+from api.schemas.payouts import (
+    PayoutAsked,
+)
 from api.schemas.signing import SignedForm, TypedData, read_message
 from api.schemas.values import WaybillText
 from api.validators import IfMatch, require_match
