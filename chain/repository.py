@@ -36,6 +36,9 @@ _INTEGERS = (
 )  # fmt: skip
 
 
+_IS_HELD = sa.select(col(WaybillRow.number)).where(
+    col(WaybillRow.waybill_id) == sa.bindparam("waybill")
+)
 _KEY_OF = sa.select(col(PartyRow.key)).where(
     col(PartyRow.party_id) == sa.bindparam("party"),
     col(PartyRow.stage) == PartyStage.REGISTERED.value,
@@ -142,8 +145,7 @@ class SqlRecords:
 
     def has_waybill(self, waybill: WaybillId) -> bool:
         """Whether a waybill is held here."""
-        query = select(WaybillRow.number).where(col(WaybillRow.waybill_id) == waybill)
-        return self._session.exec(query).first() is not None
+        return self._session.execute(_IS_HELD, {"waybill": waybill}).first() is not None
 
     def get_waybill(self, waybill: WaybillId) -> HeldWaybill:
         """A waybill that must exist."""

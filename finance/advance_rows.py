@@ -44,7 +44,6 @@ class SqlAdvances(SqlRows):
         # what events of one database transaction ask for again and again
         self._of_trip: dict[TripId, list[AdvanceRow]] = {}
         self._payees: dict[AdvanceId, list[PayeeRow]] = {}
-        self._ahead: set[AdvanceId] = set()
         self._events: dict[AdvanceId, list[AdvanceEvent]] = {}
         self._receivables: dict[str, ReceivableRow | None] = {}
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from sqlmodel import Session
 
+    from chain.ids import AdvanceId
+
 
 IN_AT_ONCE: Final = 500
 """Values of one IN list."""
@@ -34,6 +36,8 @@ class SqlRows:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._ahead: set[AdvanceId] = set()
+        """Advances that many events are about: what hangs on them is read for all when one is asked for."""
 
     def _forget(self, row: type[Any], key: str) -> None:
         """Lets the next read see what a statement changed behind the session's back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from sqlmodel import col, select
@@ -17,7 +17,7 @@ from finance.records import (
     NoticeRecord,
     WarningRecord,
 )
-from finance.rows import SqlRows, table_of
+from finance.rows import SqlRows, batches, table_of
 from finance.tables import (
     AdvanceRow,
     AssignmentNoticeRow,
@@ -28,15 +28,26 @@ from finance.tables import (
 )
 from finance.watch import Action
 
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
 MOST_APPLICATIONS: Final = 200
 
 
 class SqlWatch(SqlRows):
     """Applications for a line, notices of assignment, warnings, collections."""
 
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._notices: dict[str, AssignmentNoticeRow] = {}
+        self._asked: set[AdvanceId] = set()
+
     def find_notice(self, advance: AdvanceId) -> NoticeRecord | None:
         """The notice of assignment of an advance."""
-        row = self._session.get(AssignmentNoticeRow, advance, populate_existing=True)
+        if advance in self._ahead:
+            row = self._notices_ahead().get(advance)
+        else:
+            row = self._session.get(AssignmentNoticeRow, advance, populate_existing=True)
         if row is None:
             return None
         values = {one.name: getattr(row, one.name) for one in fields(NoticeRecord)}
@@ -44,10 +55,20 @@ class SqlWatch(SqlRows):
             **values | {"advance": AdvanceId(row.advance), "hash": Hash32(row.hash)}
         )
 
+    def _notices_ahead(self) -> dict[str, AssignmentNoticeRow]:
+        """The notices of the advances that were read ahead, in one question."""
+        for some in batches(self._ahead - self._asked):
+            query = select(AssignmentNoticeRow).where(col(AssignmentNoticeRow.advance).in_(some))
+            self._notices |= {row.advance: row for row in self._session.exec(query)}
+        self._asked |= self._ahead
+        return self._notices
+
     def save_notice(self, notice: NoticeRecord) -> None:
         """Writes a notice, new or known."""
         values = {one.name: getattr(notice, one.name) for one in fields(NoticeRecord)}
-        self._session.merge(AssignmentNoticeRow(**values | {"content": dict(notice.content)}))
+        self._notices[notice.advance] = self._session.merge(
+            AssignmentNoticeRow(**values | {"content": dict(notice.content)})
+        )
         self._session.flush()
 
     def save_application(self, application: LineApplication) -> None:
