@@ -71,7 +71,10 @@ def _faster_than_the_road(
             continue
         spent = (time[until[rows]] - time[rows]).astype(np.float64)
         share = (needed[until[rows]] - needed[rows]) / np.maximum(spent, 1.0) * 1000
-        over = np.flatnonzero((share > permille) & (spent <= window * 2))
+        able = spent <= window * 2
+        if rule.version >= _WITH_RHYTHM:
+            able &= until[rows] - rows >= rule["steps_n"]
+        over = np.flatnonzero((share > permille) & able)
         if len(over):
             worst = max(worst, round(float(share[over].max())))
         for at in rows[over].tolist():

@@ -290,8 +290,10 @@ def _speed_mismatch(drive: Drive, rule: Rule) -> list[Finding]:
         for column in (told, made, spent, np.clip(told - made, -most, most))
     )
     # The trapezoid between two reports errs by a few m/s a step, either way; the way really driven does not.
+    # Of reports a minute apart it errs by far more: a truck stops and starts between them.
+    longer = 1.0 if rule.version < _BY_SECONDS else np.maximum(1.0, drive.gaps / rule["step_s"])
     doubt = np.concatenate(
-        ([0.0], np.cumsum(np.where(known, drive.gaps * rule["step_kmh"] / 3.6, 0.0) ** 2))
+        ([0.0], np.cumsum(np.where(known, drive.gaps * longer * rule["step_kmh"] / 3.6, 0.0) ** 2))
     )
     coarse_sum = _coarse_way(drive, rule["coarse_s"])
     mask = np.zeros(len(drive), dtype=np.bool_)
@@ -350,14 +352,22 @@ def _coarse_way(drive: Drive, apart_s: int) -> Floats:
 
 def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:
     """A reported speed that stays the same while the truck in truth speeds up and slows down."""
-    told = np.nan_to_num(drive.speed[1:], nan=0.0)
-    made = drive.steps * 3.6 / 1000 / np.maximum(drive.gaps, 1)
-    known = ~np.isnan(drive.speed[1:]) & (drive.gaps > 0) & (drive.gaps <= 60) & (told > 15.0)
+    if rule.version >= _BY_SECONDS and len(drive) > 1:
+        # One report in so many seconds: the noise of places a second apart looks like driving unevenly.
+        bucket = drive.time // rule["even_apart_s"]
+        rows = np.flatnonzero(np.concatenate(([True], np.diff(bucket) > 0)))
+        steps = np.diff(drive.driven[rows])
+        reported, gaps, times = drive.speed[rows], np.diff(drive.time[rows]), drive.time[rows]
+    else:
+        steps, reported, gaps, times = drive.steps, drive.speed, drive.gaps, drive.time
+    told = np.nan_to_num(reported[1:], nan=0.0)
+    made = steps * 3.6 / 1000 / np.maximum(gaps, 1)
+    known = ~np.isnan(reported[1:]) & (gaps > 0) & (gaps <= 60) & (told > 15.0)
     weight = np.ones(len(told))
     if rule.version >= _BY_SECONDS:
         # A way that begins where no speed was told may be a jam's; a step of a second is a receiver's slip.
-        known &= ~np.isnan(drive.speed[:-1])
-        weight = np.maximum(drive.gaps, 0).astype(np.float64)
+        known &= ~np.isnan(reported[:-1])
+        weight = np.maximum(gaps, 0).astype(np.float64)
     if np.count_nonzero(known) < rule["even_n"]:
         return []
     sums = [
@@ -371,7 +381,7 @@ def _even_speed(drive: Drive, rule: Rule) -> list[Finding]:
             made * made,
         )
     ]
-    time = drive.time[1:]
+    time = times[1:]
     until = np.searchsorted(time, time + rule["even_s"], side="left")
     rows = np.flatnonzero(until < len(time))
     fixes, count, told_1, told_2, made_1, made_2 = (

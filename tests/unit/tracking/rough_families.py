@@ -218,6 +218,25 @@ def drift_at_rest(d: Drawn):
     return False, arrives(d), d.plan(), []
 
 
+def every_minute(d: Drawn):
+    """A report a minute, as most centres ask for."""
+    _again(d, thin(d.base.t, 60))
+    return (False, arrives(d), d.plan(), []) if len(d) >= 8 else None
+
+
+def every_second(d: Drawn):
+    """A report a second, as a recorder keeps."""
+    _again(d, thin(d.base.t, 1))
+    return False, arrives(d), d.plan(), []
+
+
+def told_twice(d: Drawn):
+    """Every place is told again a second later."""
+    d.keep(np.repeat(np.arange(len(d)), 2))
+    d.t = d.t + np.arange(len(d)) % 2
+    return False, arrives(d), d.plan(), []
+
+
 ROUGH = (
     sparse,
     urban_canyon,
@@ -231,4 +250,7 @@ ROUGH = (
     closer_for_a_while,
     whole_speeds,
     drift_at_rest,
+    every_minute,
+    every_second,
+    told_twice,
 )

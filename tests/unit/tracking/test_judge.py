@@ -506,3 +506,33 @@ def test_an_even_speed_told_before_and_after_a_jam_without_speeds_is_no_lie():
         for at, fix in enumerate(DRIVE)
     ]
     assert judge(PLAN, told).outcome is Outcome.PASS
+
+
+# ------------------------------------------------------------------- how often it reports
+@pytest.mark.parametrize("step", [1, 2, 5, 20, 30, 60])
+def test_an_honest_drive_passes_however_often_it_reports(step):
+    drive = made_drive(ROUTE, step=step)
+    # it ends in the gate, whatever the pause
+    last = made_drive(ROUTE, step=1)[-1]
+    verdict = judge(PLAN, [*(fix for fix in drive if fix.time < last.time), last])
+    assert verdict.outcome is Outcome.PASS, verdict.findings
+
+
+def test_a_stop_between_reports_a_minute_apart_is_no_lie_of_the_speed():
+    """Town traffic: at every report it drives, between them it stands."""
+    fine = made_drive(ROUTE, step=5, seed=8)
+    some = [*fine[::12], fine[-1]]
+    told = [fix._replace(speed_dkmh=max(fix.speed_dkmh, 600)) for fix in some]
+    assert judge(PLAN, some).outcome is Outcome.PASS
+    assert "speed_mismatch" not in judge(PLAN, told[:9]).reasons
+
+
+def test_an_even_speed_at_a_report_a_second_is_a_person_with_a_steady_foot():
+    rng = np.random.default_rng(2)
+    drive = [
+        fix._replace(
+            lat_e6=fix.lat_e6 + int(rng.normal(0, 18)), lon_e6=fix.lon_e6 + int(rng.normal(0, 18))
+        )
+        for fix in made_drive(ROUTE, step=1)
+    ]
+    assert "speed_mismatch" not in judge(PLAN, drive).reasons
