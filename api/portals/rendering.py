@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ def _environment(lang: str) -> jinja2.Environment:
         clock=clock_text,
         duration=functools.partial(duration_text, lang=lang),
         status_of=status_of,
+        device=device_text,
         steps=STEPS,
     )
     return environment
@@ -78,6 +80,30 @@ def duration_text(seconds: int, lang: str) -> str:
         if len(parts) == 2:
             break
     return " ".join(parts)
+
+
+_BROWSERS = (
+    ("MicroMessenger", "WeChat"), ("Edg", "Edge"), ("Firefox", "Firefox"), ("OPR", "Opera"),
+    ("HeadlessChrome", "Chrome"), ("Chrome", "Chrome"), ("Version", "Safari"),
+)  # fmt: skip
+_MACHINES = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("HarmonyOS", "HarmonyOS"),
+    ("Windows", "Windows"), ("Mac OS X", "Mac"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def device_text(agent: str) -> str:
+    """A browser and its machine as people call them; what nobody knows stays as it says of itself.
+
+    >>> device_text("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0 Safari/537.36")
+    'Chrome 143 · Linux'
+    """
+    found = (re.search(rf"\b{mark}/(\d+)", agent) for mark, _ in _BROWSERS)
+    browser = next(
+        (f"{name} {seen[1]}" for (_, name), seen in zip(_BROWSERS, found, strict=True) if seen), ""
+    )
+    machine = next((name for mark, name in _MACHINES if mark in agent), "")
+    return " · ".join(part for part in (browser, machine) if part) or agent[:80] or "–"
 
 
 def by_day(moments: Sequence[Moment]) -> list[tuple[str, list[Moment]]]:

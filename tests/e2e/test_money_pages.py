@@ -217,6 +217,26 @@ def test_the_lender_defers_interest_with_a_reason_that_is_kept(desk, day):
     assert EventKind.DEFERRED in kinds
 
 
+def test_the_lender_gives_a_loan_more_time_and_the_borrower_sees_the_new_day(desk, day):
+    before = dt.date.fromisoformat(day.cast["lender"].get(f"/v1/advances/{day.advance}")["due_day"])
+    later = (before + dt.timedelta(days=10)).isoformat()
+    lender = enter(desk, day, "lender", f"/lender/loans/{day.advance}", locale="en-GB")
+    lender.check("input[name=act][value=waive]")
+    assert not lender.is_visible("#act-day"), "an act shows its own field alone"
+    lender.check("input[name=act][value=extend]")
+    assert lender.input_value("#act-day") == before.isoformat()
+    lender.fill("#act-day", later)
+    lender.fill("#act-reason", "the debtor pays a week late")
+    lender.click("form[action$='/act'] button")
+    lender.wait_for_url("**/sign?form=**")
+    lender.wait_for_selector(f"[data-message]:has-text('{later}')")
+    sign(lender)
+    day.system.settle()
+    firm = enter(desk, day, "haulier", f"/firm/advances/{day.advance}")
+    assert later in firm.inner_text(".head")
+    assert "展期" in firm.inner_text("section:has(#transactions)")
+
+
 def test_a_reference_shares_out_what_came_in_once(desk, day):
     lender = enter(desk, day, "lender", f"/lender/loans/{day.advance}")
     assert "还没有运费到账" in lender.inner_text("section:has(#freight)")
