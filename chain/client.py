@@ -367,8 +367,27 @@ class ChainClient:
             answers.append(read.decode(raw_bytes(raw)))
         return answers
 
+    def _find_first_since(self, at: dt.datetime, first: int, last: int) -> int:
+        """The first of some blocks whose time is not before an instant; one behind the last if there is none."""
+        behind = last + 1
+        while first < behind:
+            middle = (first + behind) // 2
+            block = self.find_block(middle)
+            if block is None:
+                raise ChainUnavailableError("the chain moved while it was read; ask again")
+            if block.at < at:
+                first = middle + 1
+            else:
+                behind = middle
+        return first
+
     def fetch_events(
-        self, kind: type[E], *, about: Hash32 | None = None, last: int | None = None
+        self,
+        kind: type[E],
+        *,
+        about: Hash32 | None = None,
+        since: dt.datetime | None = None,
+        last: int | None = None,
     ) -> list[Occurred[E]]:
         """Every event of a kind whose first indexed argument is ``about``, in the order of the chain.
 
@@ -377,12 +396,16 @@ class ChainClient:
         Args:
             kind: the event.
             about: its first indexed argument; None takes any.
+            since: earlier ones are left out, and not asked for; None asks from the deployment on.
             last: the last block asked; the latest if None.
         """
         wanted = ["0x" + kind.TOPIC.hex(), *([] if about is None else [about])]
         deployment = self.deployment
         head = self.fetch_head().number if last is None else last
-        found = self._find_logs(wanted, deployment.first_block, head)
+        first = deployment.first_block
+        if since is not None:
+            first = self._find_first_since(since, first, head)
+        found = self._find_logs(wanted, first, head)
         blocks: dict[int, BlockRef | None] = {}
         events = []
         for entry in found:

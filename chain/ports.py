@@ -195,13 +195,19 @@ class ChainReader(Protocol):
         ...
 
     def fetch_events(
-        self, kind: type[E], *, about: Hash32 | None = None, last: int | None = None
+        self,
+        kind: type[E],
+        *,
+        about: Hash32 | None = None,
+        since: dt.datetime | None = None,
+        last: int | None = None,
     ) -> list[Occurred[E]]:
         """Every event of a kind, in the order of the chain; an empty answer proves nothing.
 
         Args:
             kind: the event.
             about: its first indexed argument; None takes any.
+            since: earlier ones are left out, and not asked for; None asks from the deployment on.
             last: the last block asked; the latest if None.
         """
         ...

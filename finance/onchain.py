@@ -17,6 +17,7 @@ from chain.ids import AdvanceId, Hash32
 from chain.typed_data import recover_digest, typed_digest
 from finance.audit import ChainFacts
 from finance.credit import receivable_down
+from finance.day_end import midnight_after
 from finance.records import ChainMoney, PayeeFacts, ReceivableRecord, RequestFacts
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ class ContractsOnChain:
 
     def fetch_money(self, at: BlockRef, *, since_day: int) -> list[ChainMoney]:
         """Mints and burns from a Beijing day up to a block."""
-        minted = self._reader.fetch_events(Minted, last=at.number)
-        paid = self._reader.fetch_events(PayoutPaid, last=at.number)
-        paid = [one for one in paid if beijing_day(one.at) >= since_day]
+        since = midnight_after(since_day - 1)
+        minted = self._reader.fetch_events(Minted, since=since, last=at.number)
+        paid = self._reader.fetch_events(PayoutPaid, since=since, last=at.number)
         payouts = self._reader.fetch_many(
             [SettlementToken.payout_of(one.event.payout) for one in paid], block=at.hash
         )
@@ -187,7 +188,6 @@ class ContractsOnChain:
                 one.transaction_hash,
             )
             for one in minted
-            if beijing_day(one.at) >= since_day
         ]
         return moved + [
             ChainMoney(

@@ -9,6 +9,7 @@ import pytest
 
 from api.client import ClientError, plain
 from api.jobs import carry_out_payouts
+from chain.bindings.events import Minted
 from chain.bindings.settlement_token import SettlementToken
 from chain.bindings.structs import PayoutReceipt
 from chain.clock import beijing_day
@@ -215,6 +216,18 @@ def test_chain_ledger_and_bank_agree_and_what_does_not_is_kept_with_its_owner(sy
         block = system.container.find_handled_in(services.session)
         services.reconciliation.compare(block)
         assert not [one for one in services.books.list_differences() if one.subject == lost]
+
+
+def test_events_since_an_instant_are_those_of_all_that_came_then_or_later(system, bank):
+    client = system.container.client
+    every = client.fetch_events(Minted)
+    instants = sorted({one.at for one in every})
+    assert len(instants) > 2
+    second = dt.timedelta(seconds=1)
+    for at in (*instants, instants[0] - second, instants[1] + second, instants[-1] + second):
+        asked = client.fetch_events(Minted, since=at)
+        assert asked == [one for one in every if one.at >= at], at
+    assert client.fetch_events(Minted, since=instants[-1] + dt.timedelta(days=9)) == []
 
 
 def test_the_banks_statement_of_a_day_that_is_over_is_taken_once(system, bank):
