@@ -7,10 +7,11 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
+import {AdvanceBook} from "./AdvanceBook.sol";
 import {ICreditFacility} from "./interfaces/ICreditFacility.sol";
 import {IDeliveryListener} from "./interfaces/IDeliveryListener.sol";
 import {IDeliveryRegistry, Watch} from "./interfaces/IDeliveryRegistry.sol";
-import {AdvanceRecord, Due, IFreightAdvance} from "./interfaces/IFreightAdvance.sol";
+import {IFreightAdvance} from "./interfaces/IFreightAdvance.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
 import {IWaybillRegistry} from "./interfaces/IWaybillRegistry.sol";
 import {Accounts} from "./libraries/Accounts.sol";
@@ -33,26 +34,18 @@ import {AdvanceId, LineId, NO_ADVANCE, PartyId, TripId, WaybillId} from "./types
 import {AdvanceState, TripState} from "./types/States.sol";
 
 /// @title The freight advance: request, approve, release at delivery to the payees, repay
-/// @notice Promises D, F, H, J, K and L. The manual is IFreightAdvance.
-contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, ReentrancyGuard {
+/// @notice Promises D, F, H, J, K and L. The manual is IFreightAdvance; what is stored stands in AdvanceBook.
+contract FreightAdvance is
+    IFreightAdvance,
+    EIP712,
+    AccessManaged,
+    Pausable,
+    ReentrancyGuard,
+    AdvanceBook
+{
     using AdvanceHash for *;
 
-    // -- what is stored ---------------------------------------------------------------------------
-
-    /// @dev What moves; what the request fixed stands in the account `terms`. One slot but for what rarely happens.
-    struct Stored {
-        address terms;
-        AdvanceState state;
-        bool acknowledged;
-        bool gateOpen;
-        bool cut; // what is granted differs from what was asked, see _grants
-        uint8 consented; // a bit for each payee
-        uint8 paid; // a bit for each payee
-        uint48 approvedUntil;
-        // slot
-        uint64 unpaid; // granted to payees whose payment failed
-        uint48 releasableAt;
-    }
+    // -- bounds and neighbours --------------------------------------------------------------------
 
     /// @inheritdoc IFreightAdvance
     uint64 public constant GATE_WAIT = 7 days;
@@ -66,17 +59,8 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     IPartyRegistry private immutable PARTIES;
     IWaybillRegistry private immutable WAYBILLS;
     IDeliveryRegistry private immutable DELIVERIES;
-    ICreditFacility private immutable FACILITY;
     address private immutable SETTLEMENT;
 
-    mapping(AdvanceId advance => Stored) private _advances;
-    /// @dev Only where a shortage cut them; else each payee is granted what was asked for him.
-    mapping(AdvanceId advance => mapping(uint256 index => uint64)) private _grants;
-    /// @dev The approved advance of a trip; cleared only when it is voided.
-    mapping(TripId trip => AdvanceId) private _advanceOf;
-    /// @dev Approved and not yet ended, oldest first; NO_ADVANCE after the last.
-    mapping(WaybillId waybill => mapping(uint256 place => AdvanceId)) private _advancesOn;
-    mapping(bytes32 fingerprint => bool) private _pledged;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(
@@ -86,11 +70,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         IDeliveryRegistry deliveries,
         ICreditFacility facility,
         address settlement
-    ) EIP712("Yundan", "1") AccessManaged(authority) {
+    ) EIP712("Yundan", "1") AccessManaged(authority) AdvanceBook(facility) {
         PARTIES = parties;
         WAYBILLS = waybills;
         DELIVERIES = deliveries;
-        FACILITY = facility;
         SETTLEMENT = settlement;
     }
 
@@ -349,8 +332,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
             _void(form.advance, a, t, form.reason);
             return;
         }
-        a.gateOpen = true;
-        emit AdvanceGateOpened(form.advance, form.reason);
+        if (!a.gateOpen) {
+            a.gateOpen = true;
+            emit AdvanceGateOpened(form.advance, form.reason);
+        }
         (, bool disputed, uint64 accepted, uint64 loaded,) = DELIVERIES.outcomeOf(t.trip);
         // An open gate overrules the lender's own conditions; a dispute is not his to overrule.
         if (!disputed) _release(form.advance, a, t, accepted, loaded);
@@ -468,14 +453,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         }
     }
 
-    function _grantOf(AdvanceId advance, Stored storage a, uint256 index, uint128 asked)
-        private
-        view
-        returns (uint64)
-    {
-        return a.cut ? _grants[advance][index] : uint64(asked);
-    }
-
     /// @dev What the debtor owes on the waybill beyond the loans that it already secures.
     function _unencumbered(WaybillId waybill) private view returns (uint256) {
         uint256 owed = _owedOn(waybill);
@@ -490,7 +467,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
 
     function _payAgain(AdvanceId advance, Stored storage a, AdvanceTerms.Terms memory t) private {
         uint64 unpaid = a.unpaid;
-        if (unpaid == 0) revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Releasable);
+        if (unpaid == 0) _requireState(advance, a, AdvanceState.Releasable); // it is Released
         a.unpaid = unpaid - _payEach(advance, a, t.payees);
     }
 
@@ -569,15 +546,7 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         (Waterfall.Shares memory shares, uint128 waived, uint128 outstanding) =
             FACILITY.repay(advance, from, amount, whole);
         bool closes = outstanding == 0 && whole;
-        emit AdvanceRepaid(
-            advance,
-            shares.fee,
-            shares.penalty,
-            shares.interest,
-            shares.principal,
-            closes ? waived : 0,
-            outstanding
-        );
+        _tellRepaid(advance, shares, closes ? waived : 0, outstanding);
         if (closes) {
             _move(a, AdvanceState.Repaid);
             emit AdvanceClosed(advance);
@@ -628,7 +597,8 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         else _requireState(advance, a, AdvanceState.Released);
         if (!FACILITY.concede(advance, what, value)) _invalid("value");
         if (what == 5) {
-            emit AdvanceRepaid(advance, 0, 0, 0, 0, value, FACILITY.outstandingOf(advance));
+            Waterfall.Shares memory nothing;
+            _tellRepaid(advance, nothing, value, FACILITY.outstandingOf(advance));
         } else if (what == 3) {
             emit InterestDeferred(advance, uint32(value));
         } else {
@@ -642,6 +612,23 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         emit AdvanceDeclined(advance);
     }
 
+    function _tellRepaid(
+        AdvanceId advance,
+        Waterfall.Shares memory shares,
+        uint128 waived,
+        uint128 outstanding
+    ) private {
+        emit AdvanceRepaid(
+            advance,
+            shares.fee,
+            shares.penalty,
+            shares.interest,
+            shares.principal,
+            waived,
+            outstanding
+        );
+    }
+
     // -- powers -----------------------------------------------------------------------------------
 
     /// @inheritdoc IFreightAdvance
@@ -652,85 +639,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
     /// @inheritdoc IFreightAdvance
     function unpause() external restricted {
         _unpause();
-    }
-
-    // -- reading ----------------------------------------------------------------------------------
-
-    /// @inheritdoc IFreightAdvance
-    function get(AdvanceId advance) external view returns (AdvanceRecord memory r) {
-        Stored storage a = _advances[advance];
-        if (a.state == AdvanceState.None) return r;
-        AdvanceTerms.Terms memory t = _termsOf(a);
-        (uint128 drawn, uint128 outstanding, uint32 startDay, uint32 dueDay) =
-            FACILITY.scheduleOf(advance);
-        r = AdvanceRecord({
-            line: t.line,
-            waybill: t.waybill,
-            trip: t.trip,
-            borrower: t.borrower,
-            lender: t.lender,
-            state: a.state,
-            principal: t.principal,
-            released: drawn + a.unpaid,
-            outstanding: outstanding,
-            approvedUntil: a.approvedUntil,
-            startDay: startDay,
-            dueDay: dueDay,
-            fingerprint: t.fingerprint
-        });
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function payeesOf(AdvanceId advance) external view returns (Payee[] memory payees) {
-        Stored storage a = _advances[advance];
-        if (a.state != AdvanceState.None) payees = _termsOf(a).payees;
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function grantOf(AdvanceId advance, uint256 index)
-        external
-        view
-        returns (uint128 granted, bool consented, bool paid)
-    {
-        Stored storage a = _get(advance);
-        uint128 asked = _termsOf(a).payees[index].amount;
-        (uint128 drawn,,,) = FACILITY.scheduleOf(advance);
-        // Nothing is granted before the release.
-        if (drawn + a.unpaid != 0) granted = _grantOf(advance, a, index, asked);
-        return (granted, _isIn(a.consented, index), _isIn(a.paid, index));
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function due(AdvanceId advance, uint32 day) external view returns (Due memory) {
-        return FACILITY.dueOn(advance, day);
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function advanceOf(TripId trip) external view returns (AdvanceId) {
-        return _advanceOf[trip];
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function advancesOn(WaybillId waybill) external view returns (AdvanceId[] memory advances) {
-        mapping(uint256 place => AdvanceId) storage list = _advancesOn[waybill];
-        uint256 count = 0;
-        while (list[count] != NO_ADVANCE) {
-            count++;
-        }
-        advances = new AdvanceId[](count);
-        for (uint256 i = 0; i < count; i++) {
-            advances[i] = list[i];
-        }
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function isPledged(bytes32 fingerprint) external view returns (bool) {
-        return _pledged[fingerprint];
-    }
-
-    /// @inheritdoc IFreightAdvance
-    function today() external view returns (uint32) {
-        return Calendar.today();
     }
 
     // -- inside -----------------------------------------------------------------------------------
@@ -787,10 +695,6 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         a.state = to;
     }
 
-    function _termsOf(Stored storage a) private view returns (AdvanceTerms.Terms memory) {
-        return AdvanceTerms.loaded(a.terms);
-    }
-
     function _giveBack(LineId line, uint128 amount) private {
         FACILITY.voidReserve(line, amount);
     }
@@ -799,45 +703,10 @@ contract FreightAdvance is IFreightAdvance, EIP712, AccessManaged, Pausable, Ree
         return WAYBILLS.outstanding(waybill);
     }
 
-    function _bit(uint256 index) private pure returns (uint8) {
-        return uint8(1 << index);
-    }
-
-    function _isIn(uint8 set, uint256 index) private pure returns (bool) {
-        return set & _bit(index) != 0;
-    }
-
     function _use(bytes32 structHash) private returns (bytes32) {
         if (_used[structHash]) revert AdvanceFormUsed(structHash);
         _used[structHash] = true;
         return structHash;
-    }
-
-    function _isOwing(Stored storage a) private view returns (bool) {
-        return a.state == AdvanceState.Released || a.state == AdvanceState.Defaulted
-            || a.state == AdvanceState.WrittenOff;
-    }
-
-    function _get(AdvanceId advance) private view returns (Stored storage a) {
-        a = _advances[advance];
-        if (a.state == AdvanceState.None) revert AdvanceUnknown(advance);
-    }
-
-    function _getIn(AdvanceId advance, AdvanceState wanted)
-        private
-        view
-        returns (Stored storage a)
-    {
-        a = _get(advance);
-        _requireState(advance, a, wanted);
-    }
-
-    function _requireState(AdvanceId advance, Stored storage a, AdvanceState wanted) private view {
-        if (a.state != wanted) revert AdvanceUnexpectedState(advance, a.state, wanted);
-    }
-
-    function _requireOwing(AdvanceId advance, Stored storage a) private view {
-        if (!_isOwing(a)) revert AdvanceUnexpectedState(advance, a.state, AdvanceState.Released);
     }
 
     /// @dev Promise B: in time, and by the present key of the party.

@@ -175,6 +175,7 @@ contract FreightSettlement is IFreightSettlement, EIP712, ReentrancyGuard {
 
     /// @inheritdoc IFreightSettlement
     function cascadeLeft(WaybillId waybill, uint256 index) external view returns (uint128) {
-        return _flows[waybill][index].most;
+        Flow[] storage flows = _flows[waybill];
+        return index < flows.length ? flows[index].most : 0;
     }
 }

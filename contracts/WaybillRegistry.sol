@@ -4,10 +4,9 @@ pragma solidity 0.8.30;
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-
+import {WaybillBook} from "./WaybillBook.sol";
 import {IPartyRegistry} from "./interfaces/IPartyRegistry.sol";
-import {IWaybillRegistry, LeafFacts, WaybillRecord} from "./interfaces/IWaybillRegistry.sol";
+import {IWaybillRegistry} from "./interfaces/IWaybillRegistry.sol";
 import {Moves} from "./libraries/Moves.sol";
 import {WaybillHash} from "./libraries/WaybillHash.sol";
 import {NO_TRIP, NO_WAYBILL, NOBODY, PartyId, TripId, WaybillId} from "./types/Ids.sol";
@@ -15,44 +14,11 @@ import {WaybillState} from "./types/States.sol";
 import {Amendment, Cancellation, CreditNote, Waybill} from "./types/WaybillForms.sol";
 
 /// @title The back-to-back chain of waybills
-/// @notice Promises A (closure), B (consent) and J (states). The manual is IWaybillRegistry.
-contract WaybillRegistry is IWaybillRegistry, EIP712 {
+/// @notice Promises A (closure), B (consent) and J (states). The manual is IWaybillRegistry; what is stored stands in WaybillBook.
+contract WaybillRegistry is IWaybillRegistry, EIP712, WaybillBook {
     using WaybillHash for *;
 
-    // -- what is stored ---------------------------------------------------------------------------
-
-    /// @dev Packed by slot: three for a waybill, three more for a leaf, one for what moves once its truck is loaded. Amounts and
-    /// quantities stay below 2^53 (MAX_AMOUNT), instants below 2^32 (the year 2106).
-    struct Stored {
-        // slot: the waybill above; of a root its issuer, its consignee (64 bits higher) and whether it is declared (bit 128)
-        bytes32 above;
-        // slot: whose it is, and what hangs below
-        PartyId performer;
-        PartyId pledgee;
-        uint56 childFreight;
-        uint56 childQuantity;
-        uint16 children; // a leaf has none: there the number of its policy stands
-        // slot: what was agreed
-        uint56 freight;
-        uint56 quantity;
-        uint16 termDays;
-        uint8 tier;
-        bool leaf;
-        uint16 version; // 0 where there is no waybill
-        uint32 loadFrom;
-        uint32 deliverBy;
-        uint32 issuedAt;
-        // slot: what came of it; all zero while issued
-        WaybillState moved; // None while issued
-        uint56 covered; // paid and credited
-        uint56 accepted;
-        uint56 deliveredBelow; // contracted quantity of delivered leaves; a leaf is delivered at once
-        uint32 deliveredAt;
-        // leaf only
-        TripId trip;
-        bytes32 vehicle;
-        bytes32 plan;
-    }
+    // -- bounds and neighbours --------------------------------------------------------------------
 
     /// @inheritdoc IWaybillRegistry
     uint8 public constant MAX_TIER = 8;
@@ -60,23 +26,12 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
     uint64 public constant MAX_AMOUNT = 2 ** 53 - 1;
 
     uint32 private constant MAX_TERM_DAYS = 3650;
-    bytes32 private constant DECLARED = bytes32(uint256(1) << 128);
 
     IPartyRegistry private immutable PARTIES;
     address private immutable DELIVERIES;
     address private immutable ADVANCE;
     address private immutable SETTLEMENT;
 
-    mapping(WaybillId waybill => Stored) private _waybills;
-    mapping(TripId trip => WaybillId leaf) private _leaves;
-    /// @dev Of roots only; every waybill below has the same.
-    mapping(WaybillId root => bytes32) private _shippingNotes;
-    /// @dev Few policies serve many waybills: a waybill keeps a number, the hash stands here once. 0 is none.
-    mapping(bytes32 policy => uint16) private _policyNumbers;
-    mapping(uint16 number => bytes32 policy) private _policies;
-    uint16 private _policyCount;
-    /// @dev Part of what is covered that credit notes took off.
-    mapping(WaybillId waybill => uint64) private _credited;
     mapping(bytes32 digest => bool) private _used;
 
     constructor(IPartyRegistry parties, address deliveries, address advance, address settlement)
@@ -255,7 +210,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
             : WaybillId.unwrap(form.parent);
         bool leaf = form.trip != NO_TRIP;
         w.performer = form.performer;
-        if (leaf) w.children = _numberOf(form.policy);
+        if (leaf) w.childQuantity = _numberOf(form.policy);
         w.freight = uint56(form.freight);
         w.quantity = uint56(form.quantity);
         w.termDays = uint16(form.termDays);
@@ -290,10 +245,9 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         );
     }
 
-    function _numberOf(bytes32 policy) private returns (uint16 number) {
+    function _numberOf(bytes32 policy) private returns (uint56 number) {
         number = _policyNumbers[policy];
         if (number == 0) {
-            if (_policyCount == type(uint16).max) revert WaybillFieldInvalid("policy");
             number = ++_policyCount;
             _policyNumbers[policy] = number;
             _policies[number] = policy;
@@ -319,7 +273,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         if (w.childFreight > form.freight) {
             revert WaybillChildrenExceed(form.waybill, w.childFreight, form.freight);
         }
-        if (w.childQuantity > form.quantity) {
+        if (_childQuantityOf(w) > form.quantity) {
             revert WaybillChildrenExceed(form.waybill, w.childQuantity, form.quantity);
         }
         _requireAmendedWindow(form, w);
@@ -353,7 +307,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
                 revert WaybillWindowOutsideParent(above, form.loadFrom, form.deliverBy);
             }
         }
-        if (_childrenOf(w) != 0 && (form.loadFrom > w.loadFrom || form.deliverBy < w.deliverBy)) {
+        if (w.children != 0 && (form.loadFrom > w.loadFrom || form.deliverBy < w.deliverBy)) {
             revert WaybillWindowOutsideParent(form.waybill, form.loadFrom, form.deliverBy);
         }
     }
@@ -373,8 +327,7 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         }
         _requireInTime(form.expires);
         _requireVersion(form.waybill, w.version, form.version);
-        uint16 children = _childrenOf(w);
-        if (children != 0) revert WaybillChildrenExceed(form.waybill, children, 0);
+        if (w.children != 0) revert WaybillChildrenExceed(form.waybill, w.children, 0);
         if (w.pledgee != NOBODY) revert WaybillPledgedElsewhere(form.waybill, w.pledgee);
         _requireBoth(w, _hashTypedDataV4(form.hash()), issuerSignature, performerSignature);
         _cancel(form.waybill, w);
@@ -488,192 +441,6 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         emit WaybillReleased(waybill, pledgee);
     }
 
-    // -- reading ----------------------------------------------------------------------------------
-
-    /// @inheritdoc IWaybillRegistry
-    function get(WaybillId waybill) external view returns (WaybillRecord memory r) {
-        Stored storage w = _waybills[waybill];
-        if (w.version == 0) return r;
-        Stored storage root = _rootOf(w);
-        if (!_isRoot(w)) r.parent = _parentOf(w);
-        r.issuer = _issuerOf(w);
-        r.performer = w.performer;
-        r.consignee = _rootConsigneeOf(root);
-        r.pledgee = w.pledgee;
-        r.state = _stateOf(w);
-        r.declared = _isDeclared(w);
-        r.tier = w.tier;
-        r.children = _childrenOf(w);
-        r.version = w.version;
-        r.termDays = w.termDays;
-        r.quantity = w.quantity;
-        r.loadFrom = w.loadFrom;
-        r.deliverBy = w.deliverBy;
-        r.issuedAt = w.issuedAt;
-        r.deliveredAt = w.deliveredAt;
-        r.childQuantity = w.childQuantity;
-        r.deliveredQuantity = w.deliveredAt != 0 ? w.quantity : w.deliveredBelow;
-        r.accepted = w.accepted;
-        r.freight = w.freight;
-        r.childFreight = w.childFreight;
-        r.credited = _credited[waybill];
-        r.paid = w.covered - r.credited;
-        r.trip = w.trip;
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function leafOf(TripId trip) external view returns (WaybillId) {
-        return _leaves[trip];
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function leafFacts(TripId trip) external view returns (LeafFacts memory) {
-        WaybillId id = _leaves[trip];
-        Stored storage leaf = _waybills[id];
-        return LeafFacts({
-            waybill: id,
-            state: _stateOf(leaf),
-            performer: leaf.performer,
-            consignee: id == NO_WAYBILL ? NOBODY : _rootConsigneeOf(_rootOf(leaf)),
-            version: leaf.version,
-            quantity: leaf.quantity,
-            loadFrom: leaf.loadFrom,
-            deliverBy: leaf.deliverBy,
-            issuedAt: leaf.issuedAt
-        });
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function receivableOf(WaybillId waybill, TripId trip)
-        external
-        view
-        returns (PartyId debtor, PartyId creditor, bool declared, uint32 leafVersion, uint128 share)
-    {
-        Stored storage w = _waybills[waybill];
-        if (w.version == 0) return (NOBODY, NOBODY, false, 0, 0);
-        (debtor, creditor, declared) = (_issuerOf(w), w.performer, _isDeclared(w));
-        WaybillId leaf = _leaves[trip];
-        if (isBelow(leaf, waybill)) {
-            leafVersion = _waybills[leaf].version;
-            share = _shareDown(w, _waybills[leaf].quantity);
-        }
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function payableTo(PartyId party, WaybillId waybill, TripId trip, WaybillId above)
-        external
-        view
-        returns (uint128)
-    {
-        Stored storage w = _waybills[waybill];
-        WaybillId leaf = _leaves[trip];
-        bool onTheWay = (waybill == leaf || isBelow(leaf, waybill)) && isBelow(waybill, above);
-        return onTheWay && w.performer == party ? _shareDown(w, _waybills[leaf].quantity) : 0;
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function tripTerms(TripId trip)
-        external
-        view
-        returns (uint32 version, bytes32 vehicle, bytes32 plan, bytes32 policy)
-    {
-        Stored storage leaf = _waybills[_leaves[trip]];
-        return (leaf.version, leaf.vehicle, leaf.plan, _policies[leaf.children]);
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function vehicleOf(TripId trip) external view returns (uint32 version, bytes32 vehicle) {
-        Stored storage leaf = _waybills[_leaves[trip]];
-        return (leaf.version, leaf.vehicle);
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function outstanding(WaybillId waybill) external view returns (uint128) {
-        return uint128(_outstanding(_waybills[waybill]));
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function isBelow(WaybillId waybill, WaybillId ancestor) public view returns (bool) {
-        if (ancestor == NO_WAYBILL) return false;
-        Stored storage w = _waybills[waybill];
-        while (!_isRoot(w)) {
-            WaybillId at = _parentOf(w);
-            if (at == ancestor) return true;
-            w = _waybills[at];
-        }
-        return false;
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function isPartyOfChain(WaybillId waybill, PartyId party) external view returns (bool) {
-        if (party == NOBODY) return false;
-        Stored storage w = _waybills[waybill];
-        if (w.version == 0) return false;
-        for (; !_isRoot(w); w = _waybills[_parentOf(w)]) {
-            if (w.performer == party) return true;
-        }
-        return w.performer == party || _rootIssuerOf(w) == party || _rootConsigneeOf(w) == party;
-    }
-
-    /// @inheritdoc IWaybillRegistry
-    function hashWaybill(Waybill calldata form) external pure returns (WaybillId) {
-        return WaybillId.wrap(form.hash());
-    }
-
-    // -- the packed words -------------------------------------------------------------------------
-
-    function _rootWord(PartyId issuer, PartyId consignee, bool declared)
-        private
-        pure
-        returns (bytes32 word)
-    {
-        word = bytes32(uint256(PartyId.unwrap(consignee)) << 64 | PartyId.unwrap(issuer));
-        if (declared) word |= DECLARED;
-    }
-
-    /// @dev What stands above is a hash below a root and a small word at a root: no hash begins with 127 zero bits.
-    function _isRoot(Stored storage w) private view returns (bool) {
-        return uint256(w.above) >> 129 == 0;
-    }
-
-    function _rootIssuerOf(Stored storage root) private view returns (PartyId) {
-        return PartyId.wrap(uint64(uint256(root.above)));
-    }
-
-    function _rootConsigneeOf(Stored storage root) private view returns (PartyId) {
-        return PartyId.wrap(uint64(uint256(root.above) >> 64));
-    }
-
-    function _isDeclared(Stored storage w) private view returns (bool) {
-        return _isRoot(w) && w.above & DECLARED != 0;
-    }
-
-    /// @dev Of a waybill that is no root.
-    function _parentOf(Stored storage w) private view returns (WaybillId) {
-        return WaybillId.wrap(w.above);
-    }
-
-    function _rootOf(Stored storage w) private view returns (Stored storage) {
-        while (!_isRoot(w)) {
-            w = _waybills[_parentOf(w)];
-        }
-        return w;
-    }
-
-    /// @dev Promise A: the issuer of a child is the performer of its parent.
-    function _issuerOf(Stored storage w) private view returns (PartyId) {
-        return _isRoot(w) ? _rootIssuerOf(w) : _waybills[_parentOf(w)].performer;
-    }
-
-    function _childrenOf(Stored storage w) private view returns (uint16) {
-        return w.leaf ? 0 : w.children;
-    }
-
-    function _stateOf(Stored storage w) private view returns (WaybillState) {
-        if (w.moved != WaybillState.None) return w.moved;
-        return w.version == 0 ? WaybillState.None : WaybillState.Issued;
-    }
-
     // -- inside -----------------------------------------------------------------------------------
 
     /// @dev The only function that moves a state.
@@ -699,41 +466,6 @@ contract WaybillRegistry is IWaybillRegistry, EIP712 {
         if (w.moved == WaybillState.Delivered && _outstanding(w) == 0) {
             _move(waybill, w, WaybillState.Paid);
         }
-    }
-
-    function _get(WaybillId waybill) private view returns (Stored storage w) {
-        w = _waybills[waybill];
-        if (w.version == 0) revert WaybillUnknown(waybill);
-    }
-
-    function _getIn(WaybillId waybill, WaybillState wanted)
-        private
-        view
-        returns (Stored storage w)
-    {
-        w = _get(waybill);
-        WaybillState state = _stateOf(w);
-        if (state != wanted) revert WaybillUnexpectedState(waybill, state, wanted);
-    }
-
-    /// @dev A quantity's part of the freight, at most what is neither paid nor credited.
-    function _shareDown(Stored storage w, uint64 quantity) private view returns (uint128) {
-        return uint128(Math.min(uint256(w.freight) * quantity / w.quantity, _unpaid(w)));
-    }
-
-    /// @dev The freight, delivered or not, that is neither paid nor credited.
-    function _unpaid(Stored storage w) private view returns (uint256) {
-        return w.freight - Math.min(w.freight, w.covered);
-    }
-
-    function _earned(Stored storage w) private view returns (uint64) {
-        return uint64(uint256(w.freight) * w.accepted / w.quantity);
-    }
-
-    function _outstanding(Stored storage w) private view returns (uint256) {
-        if (w.quantity == 0) return 0;
-        uint256 earned = _earned(w);
-        return earned - Math.min(earned, w.covered);
     }
 
     /// @dev The issuer of a declared root never signed it and is not bound by it, so the performer alone may change it.

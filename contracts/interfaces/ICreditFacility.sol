@@ -69,6 +69,7 @@ interface ICreditFacility {
     ) external;
     /// @notice The lender's standing word on a line: what anybody may have approved within it. Replaces the rule before it.
     /// @dev Binds no advance approved already. Freezing the line, lowering its limit or a rule of zero ends what it lets through.
+    /// What counts is the order of landing: a rule signed and not yet submitted can replace a later one until it expires.
     /// @custom:access Anyone; authority comes from the signatures.
     function setRule(ApprovalRule calldata form, bytes calldata lenderSignature) external;
     /// @notice Whether the line's rule covers an advance of this debtor and amount; reverts with the rule if it does not.

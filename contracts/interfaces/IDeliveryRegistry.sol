@@ -143,7 +143,8 @@ interface IDeliveryRegistry {
     /// @custom:access Anyone; authority comes from the signatures.
     function confirm(Confirmation calldata form, bytes calldata signature) external;
     /// @notice An attestor's verdict; he may replace it until completion, afterwards a first one is kept as evidence only.
-    /// @dev Attestations agree when root, findings and verdict are the same. May complete the delivery.
+    /// @dev Attestations agree when root, findings and verdict are the same. May complete the delivery. The word that stands again
+    /// does nothing; a form serves once, so one that was replaced cannot be played again.
     /// @custom:access Anyone; authority comes from the signatures.
     function attest(Attestation calldata form, bytes calldata signature) external;
     /// @notice The trip's reviewer (its lender) accepts what was found on the road: a review counts as a pass then, and his

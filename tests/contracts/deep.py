@@ -1,5 +1,7 @@
 """The long proofs of the contracts: ``python -m tests.contracts.deep proofs|slither|invariants|mutants|
-echidna|peer``.
+echidna|peer [ONLY]``.
+
+ONLY is a profile of the invariants (``deep``, ``deep_open``) or a part of a mutated file's name.
 
 Halmos and Slither stand in ``.venv-deep``, put there by ``make test-deep``. Proofs run in a project of
 their own with just the pure libraries, so that compiling takes seconds. Exit code 0 only if all held.
@@ -62,8 +64,9 @@ def run(command: list[object], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def proofs(folder: Path) -> bool:
+def proofs(folder: Path, only: str) -> bool:
     """Halmos: every check_ holds for all values, and nothing was said that weakens it."""
+    del only
     project = small_project(folder)
     code, said = run(["forge", "build", "--ast"], project)
     if code == 0:
@@ -75,9 +78,9 @@ def proofs(folder: Path) -> bool:
     return code == 0 and passed >= FEWEST_PROOFS and not doubts
 
 
-def slither(folder: Path) -> bool:
+def slither(folder: Path, only: str) -> bool:
     """Slither: no finding of high or medium impact but those that the settings and comments give a reason for."""
-    del folder
+    del folder, only
     code, said = run(["slither", ".", "--config-file", "contracts/slither.config.json"], ROOT)
     print(said[-6000:])
     return code == 0
@@ -126,10 +129,12 @@ def reach(lines: list[str]) -> str:
     return "\n".join(told)
 
 
-def invariants(folder: Path) -> bool:
+def invariants(folder: Path, only: str) -> bool:
     """All letters, 1,024 runs of 64 calls, with reverts as failures and with anybody calling anything."""
     held = True
     for profile, contract in CAMPAIGNS.items():
+        if only not in {"", profile}:
+            continue
         cache = ROOT / "cache" / f"reach-{profile}"
         shutil.rmtree(cache, ignore_errors=True)
         cache.mkdir(parents=True)
@@ -160,8 +165,9 @@ cryticArgs: []
 """
 
 
-def echidna(folder: Path) -> bool:
+def echidna(folder: Path, only: str) -> bool:
     """Echidna 2.0.2 on promises A to L in its own virtual machine: 50,000 calls in sequences of 100."""
+    del only
     package, binary = ECHIDNA
     code, said = run(["npm", "pack", "--silent", package], folder)
     if code or sys.platform != "linux":
@@ -185,10 +191,9 @@ def echidna(folder: Path) -> bool:
     return code == 0 and "echidna_promises_A_to_L:  passed" in said
 
 
-def mutants(folder: Path) -> bool:
+def mutants(folder: Path, only: str) -> bool:
     """At least 90 % of the faults put into money and state code are found; each other one is explained."""
     python = TOOLS / "python"
-    only = os.environ.get("YUNDAN_MUTANTS", "")  # a part of a file's name
     return mutation.mutants(folder, python, up.foundry("forge"), run, only)
 
 
@@ -212,8 +217,9 @@ allow_paths = ["{root}"]
 """
 
 
-def peer(folder: Path) -> bool:
+def peer(folder: Path, only: str) -> bool:
     """What drawing and repaying one loan against a receivable costs on a public protocol, measured as ours is."""
+    del only
     packages = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
     code, said = run([*packages, *PEERS], folder)
     if code:
@@ -242,9 +248,10 @@ def main() -> int:
         "peer": peer,
     }
     parser.add_argument("what", choices=gates)
+    parser.add_argument("only", nargs="?", default="")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        return 0 if gates[given.what](Path(name)) else 1
+        return 0 if gates[given.what](Path(name), given.only) else 1
 
 
 if __name__ == "__main__":

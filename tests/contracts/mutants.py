@@ -24,6 +24,12 @@ SEED = 20261128
 FEWEST_KILLED = 0.90
 SURVIVORS = Path(__file__).parent / "data" / "survivors.json"
 
+_ADVANCE = (
+    "FreightAdvanceTest|AdvanceBoundsTest|ApprovalRuleTest|EventsTest|AttacksTest|HostileTokenTest"
+)
+_WAYBILL = "WaybillRegistryTest|WaybillBoundsTest|EventsTest|FreightSettlementTest"
+_DELIVERY = "DeliveryRegistryTest|DeliveryBoundsTest|EventsTest|AttacksTest"
+
 #: The mutated file; the artifact that holds its code; the suites that must notice.
 TARGETS = {
     "contracts/libraries/Accrual.sol": ("Pure", "LibrariesTest"),
@@ -34,25 +40,22 @@ TARGETS = {
     "contracts/libraries/AdvanceTerms.sol": ("Pure", "LibrariesTest"),
     "contracts/CreditFacility.sol": (
         "CreditFacility",
-        "CreditFacilityTest|ApprovalRuleTest|FreightAdvanceTest",
+        "CreditFacilityTest|ApprovalRuleTest|MoneyBoundsTest|FreightAdvanceTest|AdvanceBoundsTest|EventsTest",
     ),
-    "contracts/SettlementToken.sol": ("SettlementToken", "SettlementTokenTest|FreightAdvanceTest"),
+    "contracts/SettlementToken.sol": (
+        "SettlementToken",
+        "SettlementTokenTest|MoneyBoundsTest|EventsTest|FreightAdvanceTest",
+    ),
     "contracts/FreightSettlement.sol": (
         "FreightSettlement",
-        "FreightSettlementTest|HostileTokenTest",
+        "FreightSettlementTest|MoneyBoundsTest|EventsTest|HostileTokenTest",
     ),
-    "contracts/FreightAdvance.sol": (
-        "FreightAdvance",
-        "FreightAdvanceTest|ApprovalRuleTest|AttacksTest|HostileTokenTest",
-    ),
-    "contracts/WaybillRegistry.sol": (
-        "WaybillRegistry",
-        "WaybillRegistryTest|FreightSettlementTest",
-    ),
-    "contracts/DeliveryRegistry.sol": (
-        "DeliveryRegistry",
-        "DeliveryRegistryTest|AttacksTest",
-    ),
+    "contracts/FreightAdvance.sol": ("FreightAdvance", _ADVANCE),
+    "contracts/AdvanceBook.sol": ("FreightAdvance", _ADVANCE),
+    "contracts/WaybillRegistry.sol": ("WaybillRegistry", _WAYBILL),
+    "contracts/WaybillBook.sol": ("WaybillRegistry", _WAYBILL),
+    "contracts/DeliveryRegistry.sol": ("DeliveryRegistry", _DELIVERY),
+    "contracts/TripBook.sol": ("DeliveryRegistry", _DELIVERY),
 }
 HOMES = {"Pure": "tests/contracts/unit/Pure.sol"}
 
