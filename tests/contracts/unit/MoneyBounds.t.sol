@@ -248,16 +248,15 @@ contract MoneyBoundsTest is Base {
     }
 
     function test_all_that_is_free_can_be_queued_and_what_is_queued_cannot_move() public {
-        mint(accountOf(DRIVER), 100);
+        (address from, address to) = (accountOf(DRIVER), accountOf(SUB));
+        mint(from, 100);
         vm.startPrank(address(facility));
         token.queuePayout(DRIVER, "account", 60, "p1");
-        token.move(accountOf(DRIVER), accountOf(SUB), 30);
+        token.move(from, to, 30);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                ISettlementToken.TokenFreeBalanceTooLow.selector, accountOf(DRIVER), 10, 11
-            )
+            abi.encodeWithSelector(ISettlementToken.TokenFreeBalanceTooLow.selector, from, 10, 11)
         );
-        token.move(accountOf(DRIVER), accountOf(SUB), 11);
+        token.move(from, to, 11);
         token.queuePayout(DRIVER, "account", 10, "p2");
         vm.expectRevert(
             abi.encodeWithSelector(ISettlementToken.TokenFieldInvalid.selector, bytes32("amount"))
@@ -274,7 +273,7 @@ contract MoneyBoundsTest is Base {
         assertEq(p.amount, 10);
         assertEq(p.account, "account");
         vm.prank(address(settlement));
-        token.move(accountOf(SUB), accountOf(DRIVER), 5);
+        token.move(to, from, 5);
         assertEq(token.freeBalance(DRIVER), 5);
     }
 
