@@ -172,6 +172,9 @@ class LocalChain:
         first_block_at: time of the first block; only the first start of a folder uses it.
         port: 0 for the port used last, or a free one.
         chain_id: the chain's id.
+        keep_state: False for a chain that is gone with its process.
+        old_states: blocks whose states are kept; 0 for anvil's own choice, which beyond 500 blocks writes
+            a whole state to disk for every new one.
     """
 
     def __init__(
@@ -182,12 +185,14 @@ class LocalChain:
         port: int = 0,
         chain_id: int = CHAIN_ID,
         keep_state: bool = True,
+        old_states: int = 0,
     ) -> None:
         self.files = NodeFiles(folder)
         self.chain_id = chain_id
         self._first_block_at = first_block_at
         self._port = port
         self._keep_state = keep_state
+        self._old_states = old_states
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -279,6 +284,8 @@ class LocalChain:
         ]
         if self._keep_state:
             command += ["--state", str(self.files.state), "--state-interval", "1"]
+        if self._old_states:
+            command += ["--prune-history", str(self._old_states)]
         with self.files.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

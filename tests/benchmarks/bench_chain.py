@@ -65,6 +65,9 @@ CONTEXT = multiprocessing.get_context("forkserver")
 TOGETHER = 32
 """Trips under way at once."""
 
+OLD_STATES = 64
+"""Blocks whose states the node keeps: beyond 500 anvil writes one whole state to disk for every new block."""
+
 PRINCIPAL = 500_000
 SEEN = sa.Table(
     "seen_by_bench",
@@ -321,7 +324,9 @@ def run_firms(
     folder: Path, *, together: int, until, trips: int, storage_url: str = "", latency: int = 0
 ) -> tuple[Run, Pace]:
     """Trips through the use cases; a second, calm run of single trips for latencies."""
-    node = LocalChain(folder / "node", first_block_at=FIRST_BLOCK, keep_state=False)
+    node = LocalChain(
+        folder / "node", first_block_at=FIRST_BLOCK, keep_state=False, old_states=OLD_STATES
+    )
     node.start()
     firms = Firms(folder, node, storage_url)
     acts = [firms.act() for _ in range(trips + latency)]
