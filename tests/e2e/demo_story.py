@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from deploy.demo.stages import World
 
+PATIENCE_MS = 60_000
+"""For pages of a demo whose processes are all busy."""
+
 BREATH_S = 0.15
 """Real seconds between two steps of a drive: a third of what a person watches."""
 
@@ -43,7 +46,7 @@ class Served:
         page.fill("#login", login)
         page.fill("#password", self.passwords[login])
         page.click("main form button.btn-primary")
-        page.wait_for_url(f"**{path}")
+        page.wait_for_url(f"**{path}", timeout=PATIENCE_MS)
         return page
 
     def sign(self, page, form: str) -> None:
