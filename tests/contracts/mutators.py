@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from slither import Slither  # type: ignore[import-not-found]  # stands in .venv-deep only
+from slither.core.solidity_types import elementary_type  # type: ignore[import-not-found]  # the same
 from slither.tools.mutator.mutators import all_mutators  # type: ignore[import-not-found]  # the same
+
+# A literal's mutator asks its type for its bounds, and Slither knows none of a truth value: it would stop there.
+elementary_type.MinValues.setdefault("bool", "false")
+elementary_type.MaxValues.setdefault("bool", "true")
 
 KINDS = ("RR", "CR", "MIA", "AOR", "ASOR", "BOR", "LIR", "LOR", "ROR", "UOR", "MVIE")
 
