@@ -3,7 +3,7 @@
 Runs with the deep tools' own Python. Prints a JSON list of ``{"file", "name", "line", "start", "end",
 "old", "new"}``; offsets are in bytes. Statements are deleted, replaced by a revert, conditions are fixed or
 turned round, operators and literals replaced. Mutators that change types or headers are left out: what they
-make does not compile, or only costs gas.
+make does not compile, or only costs gas; so is the one of initial values (MVIE), which stops at a variable without one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from slither.tools.mutator.mutators import all_mutators  # type: ignore[import-n
 elementary_type.MinValues.setdefault("bool", "false")
 elementary_type.MaxValues.setdefault("bool", "true")
 
-KINDS = ("RR", "CR", "MIA", "AOR", "ASOR", "BOR", "LIR", "LOR", "ROR", "UOR", "MVIE")
+KINDS = ("RR", "CR", "MIA", "AOR", "ASOR", "BOR", "LIR", "LOR", "ROR", "UOR")
 
 
 def _whole_statement(source: bytes, patch: dict[str, Any]) -> tuple[int, str]:
