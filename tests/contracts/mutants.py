@@ -92,7 +92,14 @@ def copied(folder: Path) -> Path:
             shutil.copytree(source, to, ignore=shutil.ignore_patterns("solc", "invariant", "fuzz"))
         else:
             shutil.copy(source, to)
-    (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    # Sources behind a link have other paths than in the cache: forge would compile all that imports them anew.
+    (folder / "node_modules").mkdir()
+    for package in sorted((ROOT / "node_modules").iterdir()):
+        to = folder / "node_modules" / package.name
+        if package.name in {"@openzeppelin", "@uniswap"}:
+            shutil.copytree(package, to)
+        else:
+            to.symlink_to(package)
     return folder
 
 
