@@ -10,7 +10,7 @@ const trouble = document.querySelector("[data-trouble]");
 const tiers = form.querySelector("[data-tiers]");
 const KEY = "yundan-new-waybill";
 const parties = new Map([...form.querySelectorAll("#parties option")].map((one) => [one.value, one.dataset.id]));
-const idOf = (text) => parties.get(text.trim()) ?? (/^[0-9]{1,20}$/.test(text.trim()) ? text.trim() : "");
+const idOf = (text) => parties.get(text.trim()) ?? (/^(?:pty_)?[0-9]{1,20}$/.test(text.trim()) ? text.trim() : "");
 const fenOf = (text) => readFen(text) ?? 0;
 
 function addTier(values = {}) {

@@ -178,6 +178,36 @@ contract MoneyBoundsTest is Base {
         );
     }
 
+    function test_what_is_paid_in_parts_adds_up() public {
+        AdvanceId id = _loan();
+        mint(accountOf(SUB), 500_00);
+        vm.warp(block.timestamp + 20 days);
+        repay(id, 3_20);
+        repay(id, 3_20);
+        assertEq(facility.loanOf(id).feePaid, 6_40);
+        uint128 interest;
+        for (uint256 i; i < 2; ++i) {
+            vm.warp(block.timestamp + 10 days);
+            Due memory d = advances.due(id, advances.today());
+            assertEq(d.fee + d.penalty, 0);
+            interest += d.interest;
+            repay(id, d.interest);
+        }
+        assertEq(facility.loanOf(id).interestPaid, interest);
+        uint128 penalty;
+        vm.warp(block.timestamp + 40 days);
+        for (uint256 i; i < 2; ++i) {
+            vm.warp(block.timestamp + 10 days);
+            Due memory d = advances.due(id, advances.today());
+            penalty += d.penalty;
+            interest += d.interest;
+            repay(id, d.penalty + d.interest);
+        }
+        assertEq(facility.loanOf(id).penaltyPaid, penalty);
+        assertEq(facility.loanOf(id).interestPaid, interest);
+        assertEq(facility.loanOf(id).outstanding, PRINCIPAL);
+    }
+
     function test_a_closed_loan_owes_nothing_on_any_day() public {
         AdvanceId id = _loan();
         mint(accountOf(SUB), PRINCIPAL);
