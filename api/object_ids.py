@@ -123,3 +123,15 @@ def read_about(value: str) -> About:
     raise ValueError(
         "a prefixed id is asked: wb_, trp_, adv_ or cl_ and 64 hex digits, or pty_ and a number"
     )
+
+
+_IN_PATH = re.compile(r"/[a-z]{2,4}_([0-9a-f]{64})(?=[/?]|$)", re.ASCII)
+
+
+def plain_path(path: str) -> str:
+    """A path of ``/v1`` whose hashes are spelt as the chain spells them, whichever way they were given.
+
+    >>> plain_path("/v1/waybills/wb_" + "5c" * 32 + "/cancel") == "/v1/waybills/0x" + "5c" * 32 + "/cancel"
+    True
+    """
+    return _IN_PATH.sub(r"/0x\1", path)

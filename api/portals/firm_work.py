@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.auth import Scope
 from api.dependencies import TheContainer
+from api.object_ids import plain_path
 from api.portals.borrowing import open_advances
 from api.portals.firm import FirmViewer, Purse
 from api.portals.lender import SHOWN_OFFERS, PartyNames, offer_lines, wishes_of
@@ -167,6 +168,7 @@ def sign_page(
     Raises:
         InvalidValueError: no form that can be signed here.
     """
+    form = plain_path(form)
     if not SIGNED_FORM.fullmatch(form):
         raise InvalidValueError("this is not a form that can be signed here", field="form")
     kind = _kind_of(form)

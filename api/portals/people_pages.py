@@ -19,6 +19,7 @@ from api.dependencies import TheContainer
 from api.identity.people import Member
 from api.identity.proposals import Proposal, ProposalState
 from api.identity.roles import SCOPES_OF, Role
+from api.object_ids import plain_path
 from api.portals.lender import PartyNames
 from api.portals.shell import TheMember, Viewer, show
 from api.portals.views import money_text
@@ -207,7 +208,7 @@ def _amount(message: Mapping[str, Any]) -> int | None:
 
 def _about(services: Services, path: str, message: Mapping[str, Any], lang: str) -> tuple[str, str]:
     """Whom a proposed request is about, and the page that shows it; ("", "") where it does not say."""
-    advance = re.search(r"/advances/(0x[0-9a-f]{64})", path)
+    advance = re.search(r"/advances/(0x[0-9a-f]{64})", plain_path(path))
     if advance:
         record = services.books.find_advance(AdvanceId(advance.group(1)))
         if record is None:
