@@ -273,6 +273,19 @@ contract DeliveryRegistryTest is Base {
         submit(address(deliveries), abi.encodeCall(deliveries.attest, (f, s)));
     }
 
+    function test_the_last_two_of_five_attestors_agree_as_well_as_the_first() public {
+        vm.startPrank(admin);
+        deliveries.addAttestor(CUSTODIAN1);
+        deliveries.addAttestor(CUSTODIAN2);
+        vm.stopPrank();
+        load(loadingOf(TRIP));
+        confirm(confirmationOf(TRIP));
+        attest(attestationOf(TRIP, CUSTODIAN1));
+        assertFalse(deliveries.isAgreed(TRIP));
+        attest(attestationOf(TRIP, CUSTODIAN2));
+        assertState(TRIP, TripState.Delivered);
+    }
+
     function test_attest_refuses_a_party_of_the_chain_and_one_added_later() public {
         load(loadingOf(TRIP));
         vm.prank(admin);
