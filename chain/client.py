@@ -1,4 +1,4 @@
-"""What a node is asked, and how much of its answers is believed.
+"""What a node is asked, and how much of its answers is believed: the only place a Web3 object is born.
 
 What a node says is checked before it is believed: the answer's id, its form, the chain's id and
 first block, the code at each address. A transport failure and a garbled answer are the same to the
@@ -14,6 +14,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from eth_utils.address import to_checksum_address
+from web3 import Web3
+from web3.exceptions import Web3Exception, Web3RPCError
+
 from chain.abi import Event, Occurred, address, hash32
 from chain.errors import ChainUnavailableError, NotFoundError, WrongChainError
 from chain.headers import prove_header, prove_receipts
@@ -22,8 +26,8 @@ from chain.ports import BlockRef, Domain
 from chain.reverts import understand_revert
 from chain.wire import (
     METHOD_NOT_FOUND,
+    CheckedHttpProvider,
     NodeError,
-    Wire,
     is_revert,
     raw_bytes,
     result_of,
@@ -82,12 +86,13 @@ class ChainClient:
         self._headers: dict[str, dict[str, Any]] = {}
         self._heights: dict[int, str] = {}
         self._lock = threading.Lock()
-        self.wire = Wire(url, timeout_s)
+        self.provider = CheckedHttpProvider(url, timeout_s)
+        self.web3 = Web3(self.provider)
         self._deployment = deployment
         self._chain_id = chain_id
         found = 0
         for _ in range(3):  # one garbled answer is no other chain
-            found = whole(self.request("eth_chainId", []))
+            found = self._again(lambda: self.web3.eth.chain_id)
             if found == chain_id:
                 break
         else:
@@ -138,7 +143,7 @@ class ChainClient:
             ChainUnavailableError: no answer, or none that can be read.
             NodeError: the node refused.
         """
-        return self._again(lambda: result_of(self.wire.ask(method, params)))
+        return self._again(lambda: result_of(self.provider.make_request(method, params)))  # type: ignore[arg-type]  # web3 names the methods it knows
 
     def request_many(self, questions: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """Several raw requests in few round trips; a refused one stands as its NodeError.
@@ -148,7 +153,7 @@ class ChainClient:
         """
         results: list[Any] = []
         for at in range(0, len(questions), BATCH):
-            ask = functools.partial(self.wire.ask_many, questions[at : at + BATCH])
+            ask = functools.partial(self.provider.ask_many, questions[at : at + BATCH])
             for answer in self._again(ask):
                 try:
                     results.append(result_of(answer))
@@ -320,11 +325,13 @@ class ChainClient:
 
     def fetch_nonce(self, account: Address) -> int:
         """How many transactions of an account are in blocks."""
-        return whole(self.request("eth_getTransactionCount", [account, "latest"]))
+        return self._again(
+            lambda: self.web3.eth.get_transaction_count(to_checksum_address(account))
+        )
 
     def fetch_code(self, account: Address) -> bytes:
         """The code at an address; empty if there is none."""
-        return raw_bytes(self.request("eth_getCode", [account, "latest"]))
+        return self._again(lambda: bytes(self.web3.eth.get_code(to_checksum_address(account))))
 
     def fetch(self, read: Read[T], *, block: int | Hash32 | None = None) -> T:
         """The answer at a block (by hash or number; the latest if None).
@@ -480,14 +487,16 @@ class ChainClient:
 
     def close(self) -> None:
         """Closes the connection of this thread."""
-        self.wire.close()
+        self.provider.close()
 
 
 def _asked(ask: Callable[[], T]) -> T:
-    """A question and its answer; one that cannot be read is none."""
+    """A question through web3, whose own errors become ours."""
     try:
         return ask()
-    except (ValueError, TypeError) as error:
+    except Web3RPCError as error:
+        raise NodeError(0, str(error.message or error)) from error
+    except (Web3Exception, ValueError, TypeError) as error:
         raise ChainUnavailableError("the node's answer cannot be read") from error
 
 

@@ -14,10 +14,14 @@ import threading
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
+from web3.providers.rpc import HTTPProvider
+
 from chain.errors import ChainError, ChainUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from web3.types import RPCEndpoint, RPCResponse
 
 METHOD_NOT_FOUND = -32601
 
@@ -51,17 +55,16 @@ class _Secure(http.client.HTTPSConnection):
         self.close()
 
 
-class Wire:
+class CheckedHttpProvider(HTTPProvider):
     """HTTP to a node; an answer must carry the id of its question.
 
     Retrying belongs to the callers, who know what is safe to say twice.
-
-    Args:
-        url: the node's address.
-        timeout_s: longest wait for one answer.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
+        super().__init__(
+            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
+        )
         self._ids = itertools.count(1)
         self._place = urllib.parse.urlsplit(url)
         self._path = urllib.parse.urlunsplit(
@@ -76,17 +79,13 @@ class Wire:
         self._timeout_s = timeout_s
         self._local = threading.local()
 
-    def ask(self, method: str, params: Any) -> dict[str, Any]:
-        """One question, one answer.
-
-        Raises:
-            ChainUnavailableError: no answer, or not to this question.
-        """
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """One question, one answer."""
         number = next(self._ids)
         answer = self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
         if not isinstance(answer, dict) or answer.get("id") != number:
             raise ChainUnavailableError("the node's answer is not to the question asked")
-        return answer
+        return answer  # type: ignore[return-value]  # the form is checked by what reads it
 
     def ask_many(self, questions: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
         """Several questions in one round trip; the answers in the questions' order."""

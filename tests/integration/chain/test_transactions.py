@@ -428,7 +428,7 @@ def test_creations_and_calls_may_be_queued_together(desk):
 
 
 def test_a_node_without_block_receipts_is_asked_one_by_one(desk, monkeypatch):
-    real = desk.client.wire.ask_many
+    real = desk.client.provider.ask_many
     asked = []
 
     def older(questions):
@@ -440,7 +440,7 @@ def test_a_node_without_block_receipts_is_asked_one_by_one(desk, monkeypatch):
                 answer["error"] = {"code": -32601, "message": "method not found"}
         return answers
 
-    monkeypatch.setattr(desk.client.wire, "ask_many", older)
+    monkeypatch.setattr(desk.client.provider, "ask_many", older)
     for number in (1, 2, 3):
         desk.queue(pay(number), f"pay:{number}")
     desk.run()
