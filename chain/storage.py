@@ -250,9 +250,7 @@ class Storage:
         options: dict[str, Any] = {"hide_parameters": True}
         if not self.is_sqlite:
             options |= {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
-        elif (
-            self.url.database
-        ):  # writers in line must not keep readers out; one in memory has no pool
+        elif self.url.database:  # one in memory has no pool; writers in line keep no reader out
             options |= {"pool_size": 10, "max_overflow": 30}
         self.engine = sa.create_engine(self.url, **options)
         self.engine.dialect.yundan_keyring = keyring  # type: ignore[attr-defined]  # see _ring
