@@ -214,6 +214,9 @@ def require_fresh(caller: Caller, container: Container) -> None:
 
 
 Reader = Annotated[Caller, Depends(Requires(Scope.READ))]
+MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
+Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
+Deliverer = Annotated[Caller, Depends(Requires(Scope.DELIVERIES))]
 
 
 async def _body(request: Request) -> bytes:

@@ -8,8 +8,8 @@ from typing import Annotated, TypedDict
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceOnly, Reader, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.naming import Names
 from api.object_ids import prefixed
@@ -55,7 +55,6 @@ from finance.waterfall import Component
 
 router = APIRouter(prefix="/advances", tags=["advances"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 APPROVAL_TIME = dt.timedelta(days=7)
 
 

@@ -9,8 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Requires, TheContainer
+from api.dependencies import Deliverer, OnceOnly, TheContainer
 from api.object_ids import prefixed
 from api.ports import Container, Services
 from api.routes.trips import show_story
@@ -27,7 +26,6 @@ from chain.waybill import ZERO
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
-Deliverer = Annotated[Caller, Depends(Requires(Scope.DELIVERIES))]
 SIGNING_TIME = dt.timedelta(hours=24)
 
 

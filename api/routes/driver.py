@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import Deliverer, OnceOnly, Reader, TheContainer
 from api.driver_tasks import list_tasks
 from api.errors import ForbiddenScopeError
 from api.ports import Services
@@ -19,7 +17,6 @@ from chain.errors import InvalidValueError
 
 router = APIRouter(tags=["driver"])
 
-Deliverer = Annotated[Caller, Depends(Requires(Scope.DELIVERIES))]
 AHEAD = dt.timedelta(minutes=5)
 
 

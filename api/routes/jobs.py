@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.auth import Caller, Scope
+from api.auth import Caller
 from api.bulk.jobs import ENDED, Job, JobFile
 from api.bulk.table import CSV, EXCEL, TableRefusedError
 from api.bulk.workbook import media_type_of, template
-from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
+from api.dependencies import Drafter, OnceOnly, RawBody, Reader, TheContainer
 from api.ports import Container, Services
 from api.schemas.jobs import (
     ExportAsked,
@@ -33,7 +33,6 @@ from chain.errors import InvalidValueError, NotFoundError
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 LOOK_S = 0.25
 """Pause between two looks at a job whose progress is watched."""
 

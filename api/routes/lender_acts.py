@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, RequiresRole, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceOnly, Reader, RequiresRole, TheContainer
 from api.four_eyes import TWO_PEOPLE, SecondPerson
 from api.identity.roles import Role
 from api.object_ids import prefixed
@@ -32,7 +32,6 @@ from finance.running import GIVES_UP, Act
 
 router = APIRouter(tags=["lenders"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 _owner_now = RequiresRole(Role.OWNER, fresh=True)
 
 _ACTS = {act.name.lower(): act for act in Act}

@@ -7,12 +7,12 @@ four eyes, a second person's approval of ``POST /v1/lines``; when the chain has 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceOnly, Reader, TheContainer
 from api.paging import ThePage, no_such_cursor
 from api.ports import Services
 from api.schemas.money import (
@@ -31,8 +31,6 @@ from chain.ids import Hash32, PartyId
 from finance.records import DecisionRecord, LineApplication
 
 router = APIRouter(prefix="/line-applications", tags=["credit lines"])
-
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 
 
 @router.post("", status_code=201, response_model=ApplicationDecided)

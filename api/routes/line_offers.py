@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceOnly, Reader, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.line_offers import LineOffer, OfferState
 from api.object_ids import pattern_of
@@ -23,7 +23,6 @@ from chain.typed_data import typed_message
 
 router = APIRouter(prefix="/line-offers", tags=["credit lines"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 OfferText = Annotated[str, Path(pattern=pattern_of("line_offer"), examples=["lo_" + "0c" * 12])]
 
 

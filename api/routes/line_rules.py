@@ -10,10 +10,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Requires, TheContainer
+from api.dependencies import MoneyMover, OnceOnly, TheContainer
 from api.four_eyes import SecondPerson
 from api.object_ids import prefixed
 from api.ports import Container, Services
@@ -32,7 +31,6 @@ from finance.approval_rule import widens
 
 router = APIRouter(prefix="/lines/{line}/rule", tags=["credit lines"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 Reason = Annotated[
     str,
     Query(min_length=1, max_length=200, description="what the lender writes of it; signed by hash"),

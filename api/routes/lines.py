@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import MoneyMover, OnceIfNamed, OnceOnly, Reader, TheContainer
 from api.four_eyes import TWO_PEOPLE, require_own_word
 from api.object_ids import prefixed
 from api.paging import no_such_cursor
@@ -30,7 +29,6 @@ from finance.records import LineRecord
 
 router = APIRouter(tags=["credit lines"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 SIGNING_TIME = dt.timedelta(days=7)
 
 

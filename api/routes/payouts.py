@@ -6,10 +6,9 @@ import datetime as dt
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import MoneyMover, OnceIfNamed, OnceOnly, Reader, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.paging import ThePage, no_such_cursor
 from api.payout_stories import PayoutStory, tell_payout, tell_payouts
@@ -48,7 +47,6 @@ from finance.payouts import account_of_party, collection_account
 
 router = APIRouter(tags=["payouts"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 SIGNING_TIME = dt.timedelta(days=7)
 
 

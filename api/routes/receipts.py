@@ -10,11 +10,16 @@ from typing import Annotated, Literal
 import segno
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.auth import Caller
-from api.dependencies import OnceIfNamed, OnceOnly, RawBody, Requires, TheContainer
+from api.dependencies import (
+    Deliverer,
+    Drafter,
+    OnceIfNamed,
+    OnceOnly,
+    RawBody,
+    TheContainer,
+)
 from api.documents import Purpose
 from api.errors import ForbiddenScopeError
-from api.key_request import Scope
 from api.media import MediaRefusedError, sniff
 from api.naming import Names
 from api.object_ids import About, prefixed
@@ -59,8 +64,6 @@ BEIJING = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 LINK_AFTER_DEADLINE = dt.timedelta(days=1)
 SIGNING_TIME = dt.timedelta(hours=1)
 
-Deliverer = Annotated[Caller, Depends(Requires(Scope.DELIVERIES))]
-Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 Token = Annotated[str, Path(min_length=20, max_length=80)]
 _looking = Depends(Knocks("receipt", 60))
 _printing = Depends(Knocks("receipt printing", 10))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceIfNamed, Reader, Requires, TheContainer
+from api.dependencies import MoneyMover, OnceIfNamed, Reader, TheContainer
 from api.schemas.values import AmountFen, Given, HashText, Instant, Shown
 from finance.backtesting import Case, run_backtest
 from finance.forests import shipped_forest
 from finance.risk import read_forest
 
 router = APIRouter(prefix="/risk", tags=["risk"])
-
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 
 
 class RuleShown(Shown):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import Drafter, OnceOnly, Reader, TheContainer
 from api.paging import ThePage
 from api.planned_routes import PlannedRoute
 from api.ports import Services
@@ -17,8 +14,6 @@ from api.validators import IfMatch, require_match, tagged
 from tracking.plan import Plan
 
 router = APIRouter(prefix="/routes", tags=["routes"])
-
-Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 
 
 @router.post("", status_code=201, response_model=RouteShown)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Depends, Response
-
-from api.auth import Caller, Scope
-from api.dependencies import OnceIfNamed, OnceOnly, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceIfNamed, OnceOnly, Reader, TheContainer
 from api.four_eyes import TWO_PEOPLE
 from api.object_ids import prefixed
 from api.paging import ThePage, no_such_cursor
@@ -34,8 +32,6 @@ from chain.ids import Hash32, WaybillId
 from chain.waybill import HeldWaybill
 
 router = APIRouter(tags=["settlements"])
-
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 
 
 @router.post(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.dependencies import Drafter, OnceOnly, Reader, TheContainer
 from api.naming import Names
 from api.ports import Services
 from api.schemas.records import (
@@ -21,8 +20,6 @@ from api.validators import IfMatch, require_match, tagged
 from api.vehicles import Vehicle
 
 router = APIRouter(prefix="/vehicles", tags=["vehicles"])
-
-Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 
 
 def show_vehicle(one: Vehicle) -> VehicleShown:

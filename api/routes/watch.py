@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import MoneyMover, OnceOnly, Reader, TheContainer
 from api.paging import Asked, ThePage
 from api.ports import Services
 from api.schemas.values import (
@@ -32,7 +32,6 @@ from finance.watch import PLAN, SIGNALS
 
 router = APIRouter(tags=["watch"])
 
-MoneyMover = Annotated[Caller, Depends(Requires(Scope.ADVANCES))]
 _SIGNALS = {one.code: one for one in SIGNALS}
 _STEPS = {one.code: one for one in PLAN}
 

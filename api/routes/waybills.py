@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api.auth import Caller, Scope
-from api.dependencies import OnceOnly, RawBody, Reader, Requires, TheContainer
+from api.auth import Caller
+from api.dependencies import Drafter, OnceOnly, RawBody, Reader, TheContainer
 from api.deprecation import IMPORT_AT_ONCE
 from api.errors import RowsRefusedError
 from api.naming import Names
@@ -32,8 +32,6 @@ from chain.ids import PartyId, WaybillId
 from chain.waybill import HeldWaybill, Stage
 
 router = APIRouter(prefix="/waybills", tags=["waybills"])
-
-Drafter = Annotated[Caller, Depends(Requires(Scope.WAYBILLS))]
 
 
 @router.post("", status_code=201, response_model=WaybillShown)
